@@ -1,0 +1,59 @@
+"""The command line that every benchmark has, and the two forms in which it shows its figures.
+
+A report is one row per case. `--output json` prints one object with the rows and whatever else the
+bench says of the run; `--output table` prints the same for people.
+"""
+
+import argparse
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+Figure = str | int | float | None
+Row = Mapping[str, Figure]
+
+
+def command_line(doc: str | None) -> argparse.ArgumentParser:
+    """The options of every bench, described by the first line of its docstring."""
+    parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="take less than a minute")
+    parser.add_argument("--output", choices=("table", "json"), default="table")
+    return parser
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one run has found; `about` says under which circumstances, `notes` how to read it."""
+
+    bench: str
+    about: Mapping[str, Figure]
+    rows: Sequence[Row]
+    notes: Sequence[str] = field(default=())
+
+    def show(self, output: str) -> None:
+        """Print it in that form."""
+        if output == "json":
+            print(json.dumps({"bench": self.bench, **self.about, "rows": self.rows}))
+            return
+        for name, figure in self.about.items():
+            print(f"{name}: {_written(figure)}")
+        print(*_lines(self.rows), *self.notes, sep="\n")
+
+
+def median(figures: Iterable[float], digits: int = 1) -> float:
+    """The middle one, rounded."""
+    return round(statistics.median(figures), digits)
+
+
+def _lines(rows: Sequence[Row]) -> Iterable[str]:
+    table = [list(rows[0]), *([_written(figure) for figure in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        yield "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+
+
+def _written(figure: Figure) -> str:
+    if figure is None:
+        return "-"
+    return f"{figure:,}" if isinstance(figure, int) else str(figure)

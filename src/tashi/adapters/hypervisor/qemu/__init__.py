@@ -1,0 +1,13 @@
+"""Guests as QEMU processes, commanded through QMP.
+
+    boot_sector command_line places record            pure: bytes, arguments, paths, memories
+    accelerator images disks folder networks process  one thing of the machine each
+    reactor qmp                                       the one thread that waits, and QEMU's monitor
+    guest                                             a QEMU that lives, and what happens to it
+    launch memory ending adoption                     begin, save and restore, end, find again
+    moves receiving sending                           from one machine to another
+    hypervisor                                        the port, on top of these
+
+Whether a guest has a QEMU is never guessed: each QEMU holds the lock of its guest's folder from
+before it was started until the kernel has taken it down (`folder`).
+"""

@@ -1,0 +1,205 @@
+"""QEMU's command line, from what a guest is to be made of: pure, one list of arguments.
+
+Everything is given explicitly (`-nodefaults -no-user-config`), in the syntax of QEMU 7.2 and newer.
+QEMU splits its arguments at commas; every value passes through `_option`, which doubles them, so
+that no value can add an option of its own.
+
+The vCPUs stand still (-S) until QMP says `cont`. A guest that powers itself off leaves its QEMU in
+the state "shutdown" (-action), to be seen by whoever looks, also much later.
+"""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tashi.adapters.hypervisor.qemu.places import Places
+from tashi.domain.hints import flag
+from tashi.domain.identity import InstanceId
+from tashi.domain.instance import Nic
+from tashi.ports.hypervisor import GuestSpec
+
+SANDBOX: Final = (
+    "-sandbox",
+    "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+)
+"""What QEMU may not do. (With -daemonize it could not be kept from starting programs.)"""
+
+TRANSLATION_CACHE_MIB: Final = 32
+"""Plain emulation would take a fixed fraction of the host's memory per guest otherwise."""
+
+_NAMESPACE: Final = uuid.UUID("b1f6b0b3-6a0e-5d8c-9f0e-7a51c0de7a51")
+_FREE_PORTS: Final = 4
+"""PCIe ports for disks and cards that are plugged in while the guest runs."""
+_CPUS: Final = {"kvm": "host", "tcg": "qemu64"}
+_NIC_DEVICES: Final = {"virtio": "virtio-net-pci"}
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFile:
+    """A file that a guest sees as a disk, and its format."""
+
+    path: str
+    format: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that decides a command line. `netdevs` is one ready -netdev value for each NIC."""
+
+    qemu: str
+    accel: str
+    sandbox: bool
+    spec: GuestSpec
+    places: Places
+    disks: Sequence[DiskFile]
+    netdevs: Sequence[str]
+    incoming: bool = False
+
+
+def command_line(plan: Plan) -> tuple[str, ...]:
+    """The arguments that start this guest, the program first."""
+    return (
+        plan.qemu,
+        *_identity(plan),
+        *_machine(plan),
+        *_process(plan),
+        *_monitors(plan.places),
+        *_console(plan.places),
+        *_spare_devices(),
+        *_disks(plan),
+        *_nics(plan),
+        *(("-incoming", "defer") if plan.incoming else ()),
+    )
+
+
+def guest_uuid(guest: InstanceId) -> uuid.UUID:
+    """The UUID that a guest sees in its firmware: the same on every host, for one instance."""
+    return uuid.uuid5(_NAMESPACE, str(guest))
+
+
+def netdev(kind: str, number: int, **properties: object) -> str:
+    """The -netdev value of the NIC with that number."""
+    return _option(kind, id=f"net{number}", **properties)
+
+
+def _identity(plan: Plan) -> tuple[str, ...]:
+    spec = plan.spec
+    # fmt: off
+    return (
+        "-name", _option(guest=spec.name),
+        "-uuid", str(guest_uuid(spec.instance_id)),
+    )
+    # fmt: on
+
+
+def _machine(plan: Plan) -> tuple[str, ...]:
+    spec = plan.spec
+    acpi = {"acpi": "off"} if flag(spec.hints, "noAcpi") else {}
+    accel = {"tb-size": TRANSLATION_CACHE_MIB} if plan.accel == "tcg" else {}
+    cpu = spec.hints.get("cpumodel", _CPUS[plan.accel])
+    # fmt: off
+    return (
+        "-machine", _option("q35", **acpi),
+        "-accel", _option(plan.accel, **accel),
+        "-cpu", _option(cpu),
+        "-smp", _option(cpus=spec.cores),
+        "-m", _option(size=f"{spec.memory}M"),
+        "-nodefaults",
+        "-no-user-config",
+        "-display", "none",
+        "-boot", "strict=on",
+    )
+    # fmt: on
+
+
+def _process(plan: Plan) -> tuple[str, ...]:
+    # fmt: off
+    return (
+        *(SANDBOX if plan.sandbox else ()),
+        "-S",
+        "-action", "shutdown=pause",
+        "-pidfile", str(plan.places.pid_file),
+    )
+    # fmt: on
+
+
+def _monitors(places: Places) -> Iterator[str]:
+    for name, path in (("manager", places.monitor), ("human", places.human_monitor)):
+        yield from ("-chardev", _option("socket", id=name, path=path, server="on", wait="off"))
+        yield from ("-mon", _option(chardev=name, mode="control"))
+
+
+def _console(places: Places) -> Iterator[str]:
+    yield "-chardev"
+    yield _option(
+        "socket",
+        id="console",
+        path=places.console,
+        server="on",
+        wait="off",
+        logfile=places.console_log,
+        logappend="on",
+    )
+    yield from ("-device", _option("isa-serial", chardev="console"))
+
+
+def _spare_devices() -> Iterator[str]:
+    yield from ("-device", "virtio-rng-pci")
+    yield from ("-device", _option("virtio-balloon-pci", id="balloon"))
+    for number in range(1, _FREE_PORTS + 1):
+        yield from ("-device", _option("pcie-root-port", id=f"port{number}", chassis=number))
+
+
+def _disks(plan: Plan) -> Iterator[str]:
+    interface = plan.spec.hints.get("diskInterface", "virtio")
+    if interface == "scsi":
+        yield from ("-device", _option("virtio-scsi-pci", id="scsi"))
+    for number, disk in enumerate(plan.disks):
+        yield from ("-blockdev", _blockdev(number, disk))
+        yield from ("-device", _disk_device(interface, number))
+
+
+def _blockdev(number: int, disk: DiskFile) -> str:
+    properties = {
+        "node-name": f"disk{number}",
+        "discard": "unmap",
+        "file.driver": "file",
+        "file.filename": disk.path,
+        "file.discard": "unmap",
+    }
+    return _option(driver=disk.format, **properties)
+
+
+def _disk_device(interface: str, number: int) -> str:
+    place = {"drive": f"disk{number}", "bootindex": number + 1}
+    match interface:
+        case "ide":
+            return _option("ide-hd", bus=f"ide.{number}", **place)
+        case "scsi":
+            return _option("scsi-hd", bus="scsi.0", **place)
+        case _:
+            return _option("virtio-blk-pci", **place)
+
+
+def _nics(plan: Plan) -> Iterator[str]:
+    model = plan.spec.hints.get("nicModel", "virtio")
+    for number, (nic, value) in enumerate(zip(plan.spec.nics, plan.netdevs, strict=True)):
+        yield from ("-netdev", value)
+        yield from ("-device", _nic_device(model, number, nic))
+
+
+def _nic_device(model: str, number: int, nic: Nic) -> str:
+    # An empty romfile: no network boot, whose firmware alone would double the time to start.
+    device = _NIC_DEVICES.get(model, model)
+    return _option(device, netdev=f"net{number}", mac=nic.mac, romfile="")
+
+
+def _option(*words: str, **properties: object) -> str:
+    """QEMU's `word,key=value,…`, with every comma in a value doubled."""
+    pairs = [f"{key}={_escape(str(value))}" for key, value in properties.items()]
+    return ",".join([*map(_escape, words), *pairs])
+
+
+def _escape(value: str) -> str:
+    return value.replace(",", ",,")

@@ -1,0 +1,87 @@
+"""A guest's disks: overlays, persistent images, and the scratch disk of the hint scratchSpace.
+
+A disk that is not persistent is a qcow2 overlay in `scratchDir`, based on the image by its absolute
+path; what the guest writes stays there until the guest is cleared away. QEMU's own `snapshot=on` is
+never used: its overlay cannot be kept, moved or found again. A persistent disk is the image itself,
+and QEMU's locks keep a second writer out.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tashi.adapters.hypervisor.qemu.command_line import DiskFile
+from tashi.adapters.hypervisor.qemu.folder import PRIVATE_FILE, private_folder
+from tashi.adapters.hypervisor.qemu.images import Images
+from tashi.adapters.hypervisor.qemu.places import Premises
+from tashi.domain.errors import CommandFailed, HypervisorFailed
+from tashi.domain.identity import InstanceId
+from tashi.domain.instance import Disk
+from tashi.ports.commands import Commands
+from tashi.ports.hypervisor import GuestSpec
+
+_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class MadeDisks:
+    """A guest's disks in order, and those files that were made just now."""
+
+    files: list[DiskFile] = field(default_factory=list)
+    new: list[Path] = field(default_factory=list)
+
+    def unmake(self) -> None:
+        """Remove what was made."""
+        for path in self.new:
+            path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Disks:
+    """Makes, keeps and removes the disks of guests on this machine."""
+
+    premises: Premises
+    images: Images
+    commands: Commands
+
+    def make(self, spec: GuestSpec, made: MadeDisks) -> None:
+        """Add the disks of a guest that is about to start to `made`, one after the other.
+
+        Raises HypervisorFailed, also when disks should be kept that are not there.
+        """
+        private_folder(self.premises.overlays)
+        for number, disk in enumerate(spec.disks):
+            made.files.append(self._make(spec, number, disk, made))
+        if gib := int(spec.hints.get("scratchSpace", "0")):
+            target = self.premises.scratch_disk(spec.instance_id)
+            self._fresh(["-f", "qcow2", str(target), f"{gib}G"], target, spec, made)
+            made.files.append(DiskFile(str(target), "qcow2"))
+
+    def remove(self, guest: InstanceId) -> None:
+        """Remove the guest's overlays and scratch disk; harmless when there are none."""
+        for path in self.premises.overlays.glob(f"{guest}.*.qcow2"):
+            path.unlink(missing_ok=True)
+
+    def _make(self, spec: GuestSpec, number: int, disk: Disk, made: MadeDisks) -> DiskFile:
+        base = self.images.path(disk.uri)
+        form = self.images.format_of(disk.uri)
+        if disk.persistent:
+            return DiskFile(str(base), form)
+        overlay = self.premises.overlay(spec.instance_id, number)
+        based_on = ["-f", "qcow2", "-b", str(base.absolute()), "-F", form, str(overlay)]
+        self._fresh(based_on, overlay, spec, made)
+        return DiskFile(str(overlay), "qcow2")
+
+    def _fresh(self, arguments: list[str], target: Path, spec: GuestSpec, made: MadeDisks) -> None:
+        """Make an empty file for the guest to write to, unless it goes on with what it has."""
+        if spec.keep_disks:
+            if not target.exists():
+                raise HypervisorFailed(f"The disk {target} that it left here is gone.")
+            return
+        target.unlink(missing_ok=True)
+        made.new.append(target)
+        try:
+            self.commands.run(["qemu-img", "create", "-q", *arguments], timeout_seconds=_SECONDS)
+            target.chmod(PRIVATE_FILE)
+        except CommandFailed as failed:
+            raise HypervisorFailed(f"The disk {target} cannot be made: {failed}") from failed

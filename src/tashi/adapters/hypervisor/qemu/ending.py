@@ -1,0 +1,36 @@
+"""Taking a QEMU down, so that it is gone for certain when this returns.
+
+First it is asked, so that it can write out what it holds of its disks; then it is killed. That it
+is gone is told by the lock of its folder, whatever process held it.
+"""
+
+import signal
+import threading
+import time
+from typing import Final
+
+from tashi.adapters.hypervisor.qemu.folder import GuestFolder
+from tashi.adapters.hypervisor.qemu.guest import Guest
+from tashi.adapters.hypervisor.qemu.process import root_out
+from tashi.domain.errors import HypervisorFailed
+
+_POLITE_SECONDS: Final = 2.0
+_DEADLY_SECONDS: Final = 10.0
+_LOOK_AGAIN_SECONDS: Final = 0.02
+
+
+def end(folder: GuestFolder, guest: Guest | None) -> None:
+    """End whatever QEMU this folder has; raises HypervisorFailed when it will not die."""
+    if guest is not None:
+        guest.end(signal.Signals.SIGTERM)
+        if not guest.ended.wait(_POLITE_SECONDS):
+            guest.end(signal.Signals.SIGKILL)
+            guest.ended.wait(_DEADLY_SECONDS)
+    deadline = time.monotonic() + _DEADLY_SECONDS
+    while folder.is_held():
+        root_out(folder.places.pid_file, _DEADLY_SECONDS)
+        if time.monotonic() > deadline:
+            raise HypervisorFailed(
+                f"The QEMU in {folder.places.folder} does not die, though it was killed."
+            )
+        threading.Event().wait(_LOOK_AGAIN_SECONDS)

@@ -1,0 +1,128 @@
+"""A guest's folder: its record, and the lock that says whether there is a QEMU.
+
+The lock is taken before a QEMU is started and *inherited* by it: the lock belongs to the open
+file, so the kernel keeps it until the last process that has the file open is gone, however any of
+them ends. Hence
+
+* while the lock is held there is a QEMU of this guest, or one may yet begin;
+* when it can be had there is none, for certain, and none can come but through us.
+
+So two QEMUs for one guest are impossible, and no process id is needed to know that one is gone.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tashi.adapters.hypervisor.qemu.places import Places
+from tashi.adapters.hypervisor.qemu.record import Record, decode, encode
+from tashi.domain.errors import HypervisorFailed
+
+_PRIVATE_FOLDER: Final = 0o700
+PRIVATE_FILE: Final = 0o600
+
+
+@dataclass(frozen=True, slots=True)
+class GuestFolder:
+    """What is kept of one guest on this machine."""
+
+    places: Places
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything is kept."""
+        return self.places.folder.is_dir()
+
+    def make(self) -> bool:
+        """See to it that there is a folder with an empty console log; whether it is new."""
+        new = not self.exists
+        private_folder(self.places.folder)
+        # QEMU appends to the log and would make it readable for others.
+        os.close(_open(self.places.console_log))
+        return new
+
+    def read(self) -> Record | None:
+        """The record; ``None`` when there is none that can be read."""
+        try:
+            return decode(self.places.record.read_bytes())
+        except OSError:
+            return None
+
+    def write(self, record: Record, *, durably: bool = False) -> None:
+        """Replace the record, all or nothing; `durably` so that it outlives a power cut."""
+        partial = self.places.record.with_suffix(".new")
+        partial.touch(PRIVATE_FILE)
+        partial.write_bytes(encode(record))
+        if durably:
+            _sync(partial)
+        partial.replace(self.places.record)
+        if durably:
+            _sync(self.places.folder)
+            _sync(self.places.folder.parent)
+
+    @contextmanager
+    def held(self) -> Iterator[int]:
+        """Hold the lock, or raise HypervisorFailed; gives the descriptor that a QEMU inherits."""
+        descriptor = _open(self.places.lock)
+        try:
+            if not _lock(descriptor):
+                raise HypervisorFailed(f"There is still a QEMU in {self.places.folder}.")
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def is_held(self) -> bool:
+        """Whether there is a QEMU of this guest, or one may yet begin."""
+        try:
+            descriptor = os.open(self.places.lock, os.O_RDWR | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return False
+        try:
+            return not _lock(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it; harmless when there is none."""
+        if self.exists:
+            shutil.rmtree(self.places.folder)
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder, with its parents, that nobody but us may look into.
+
+    Raises HypervisorFailed when somebody else's folder, or a link, is in the way.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+        there = path.lstat()
+        if path.is_symlink() or there.st_uid != os.geteuid():
+            raise HypervisorFailed(f"{path} is not this node's own folder: remove or rename it.")
+        path.chmod(_PRIVATE_FOLDER)
+    except OSError as error:
+        raise HypervisorFailed(f"The folder {path} cannot be made: {error.strerror}.") from error
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, PRIVATE_FILE)
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

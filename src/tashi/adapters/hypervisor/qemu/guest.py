@@ -1,0 +1,316 @@
+"""A QEMU that lives: its process, its monitor, what it is told and what happens to it by itself.
+
+Commands come from threads that block. What QEMU says comes in the reactor's thread, where only
+flags are set; whatever takes longer (a file, the listener) is handed to `later`, which does one
+thing after the other, so that news stay in order.
+
+An end or a freeze is news only if nobody here asked for it, so a command says beforehand what it
+expects.
+"""
+
+import queue
+import signal
+import threading
+from asyncio import sleep
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Final
+
+from tashi.adapters.hypervisor.qemu.folder import GuestFolder
+from tashi.adapters.hypervisor.qemu.process import Process
+from tashi.adapters.hypervisor.qemu.qmp import Details, Monitor
+from tashi.adapters.hypervisor.qemu.reactor import Cancel, Reactor
+from tashi.adapters.hypervisor.qemu.record import Move, Record
+from tashi.domain.errors import HypervisorFailed
+from tashi.domain.guest import Ending
+from tashi.domain.identity import InstanceId, VmId
+from tashi.ports.hypervisor import Happening, News, Running
+
+_FIRST_PRESS_SECONDS: Final = 2.0
+_SLOWEST_PRESS_SECONDS: Final = 30.0
+_QUIT_SECONDS: Final = 10.0
+_LOG_BYTES: Final = 600
+
+GONE: Final = "gone"
+"""What `migrations` says last, when the QEMU has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every guest of a node shares.
+
+    `later` does jobs one after the other; `tell` and `over` are called in such jobs, with news and
+    with a guest that has ended. `patience` is how many seconds a monitor has to answer.
+    """
+
+    reactor: Reactor
+    later: Callable[[Callable[[], None]], None]
+    tell: Callable[[News], None]
+    over: Callable[["Guest"], None]
+    patience: float
+
+
+class Guest:
+    """One live QEMU.
+
+    `settled` is set once its start is over: before that, nothing is news. `stirred` is set whenever
+    a migration or a copy of a disk has gone a step on, `recalled` when it is not to be moved.
+    """
+
+    def __init__(
+        self, folder: GuestFolder, record: Record, process: Process, around: Surroundings
+    ) -> None:
+        self.folder = folder
+        self.record = replace(record, vm_id=process.pid)
+        self.frozen = False
+        self.settled = False
+        self.ending = record.ending
+        self.ended = threading.Event()
+        self.migrations: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.stirred = threading.Event()
+        self.recalled = threading.Event()
+        self._around = around
+        self._process = process
+        self._by_us = False
+        self._words = ""
+        self._ended_with = ""
+        self._release: Cancel | None = None
+        self._remembering = threading.Lock()
+        self.monitor = Monitor(
+            folder.places.monitor, around.reactor, self._hear, self._conversation_began
+        )
+        around.reactor.watch(process.descriptor, self._process_ended)
+
+    @property
+    def id(self) -> InstanceId:
+        """Whose guest it is."""
+        return self.record.spec.instance_id
+
+    @property
+    def vm_id(self) -> VmId:
+        """Its process."""
+        return self._process.pid
+
+    @property
+    def running(self) -> Running:
+        """How others see it."""
+        return Running(self.vm_id, self.record.nics or self.record.spec.nics)
+
+    def remember(self, change: Callable[[Record], Record], *, durably: bool = False) -> None:
+        """Change the record, in the folder too; raises OSError, then only memory has it."""
+        with self._remembering:
+            self.record = change(self.record)
+            self.folder.write(self.record, durably=durably)
+
+    # What it is told. -----------------------------------------------------------------------
+
+    def ask(self, command: str, **arguments: object) -> object:
+        """What the monitor answers; raises HypervisorFailed."""
+        return self.monitor.execute(
+            command, arguments or None, within_seconds=self._around.patience
+        )
+
+    def interrupt(self, command: str, **arguments: object) -> object:
+        """What the monitor answers even while QEMU is stuck; raises HypervisorFailed."""
+        return self.monitor.interrupt(
+            command, arguments or None, within_seconds=self._around.patience
+        )
+
+    def hand(self, name: str, descriptor: int) -> None:
+        """Hand QEMU an open file under a name; ours stays open. Raises HypervisorFailed."""
+        self.monitor.give(name, descriptor, within_seconds=self._around.patience)
+
+    def ask_as_a_human(self, line: str) -> str:
+        """What the human monitor answers, for the few things that QMP does not say."""
+        return str(self.ask("human-monitor-command", **{"command-line": line}))
+
+    def status(self, *, within_seconds: float | None = None) -> str:
+        """QEMU's own word for what it is doing: its QMP reference, RunState."""
+        seconds = self._around.patience if within_seconds is None else within_seconds
+        return _word(self.monitor.execute("query-status", within_seconds=seconds))
+
+    def begin(self) -> None:
+        """Let the vCPUs run for the first time."""
+        self.settled = True
+        self.unpause()
+
+    def stand_by(self) -> None:
+        """Its vCPUs are to stand still for as long as it takes; its end is news from now on."""
+        self.settled = True
+        self.frozen = True
+
+    def call_back(self) -> None:
+        """Let a move that is under way fail."""
+        self.recalled.set()
+        self.stirred.set()
+
+    def catch_up(self) -> None:
+        """Tell what happened while nobody cared, soon."""
+        self._around.reactor.post(self._conversation_began)
+
+    def pause(self) -> None:
+        """Stop the vCPUs."""
+        self._stop_pressing()
+        self._expecting(frozen=True, command="stop")
+
+    def unpause(self) -> None:
+        """Let the vCPUs run."""
+        self._expecting(frozen=False, command="cont")
+
+    def power_down(self) -> None:
+        """Press the power button, again and again until somebody notices.
+
+        A press is lost without a word while the guest has no driver for the button.
+        """
+        self.ask("system_powerdown")
+        self._stop_pressing()
+        self._release = self._around.reactor.begin(self._press_on())
+
+    def reset(self) -> None:
+        """Press the reset button."""
+        self._stop_pressing()
+        self.ask("system_reset")
+
+    def last_words(self) -> str:
+        """Why its QEMU ended, as far as that is known."""
+        how = f"Its QEMU ended with {self._ended_with or 'an unknown exit code'}"
+        return f"{how}: {last_words(self.folder) or 'it said nothing'}."
+
+    def end(self, number: signal.Signals) -> None:
+        """Send the process a deadly signal; its end is then no news."""
+        self._by_us = True
+        self._stop_pressing()
+        self._process.signal(number)
+
+    def let_go(self) -> None:
+        """Watch it no more; it lives on."""
+        self._stop_pressing()
+        self.monitor.close()
+        self._around.reactor.forget(self._process.descriptor, self._process.close)
+
+    def _expecting(self, *, frozen: bool, command: str) -> None:
+        before, self.frozen = self.frozen, frozen
+        try:
+            self.ask(command)
+        except HypervisorFailed:
+            self.frozen = before
+            raise
+
+    async def _press_on(self) -> None:
+        pause = _FIRST_PRESS_SECONDS
+        while True:
+            await sleep(pause)
+            pause = min(1.5 * pause, _SLOWEST_PRESS_SECONDS)
+            if self.ending is not None or self.frozen:
+                return
+            with suppress(HypervisorFailed):
+                await self.monitor.ask("system_powerdown", within_seconds=self._around.patience)
+
+    def _stop_pressing(self) -> None:
+        if self._release is not None:
+            self._release()
+
+    # What happens to it, in the reactor's thread. -------------------------------------------
+
+    def _hear(self, event: str, details: Details) -> None:
+        match event:
+            case "SHUTDOWN" if details.get("reason") == "guest-shutdown":
+                self._powered_off()
+            case "SHUTDOWN":
+                self._words = f"QEMU was shut down ({details.get('reason')})."
+            case "RESET":
+                self._stop_pressing()
+            case "BLOCK_IO_ERROR":
+                self._words = _disk_trouble(details)
+            case "STOP":
+                self._stands(frozen=True)
+            case "RESUME":
+                self._stands(frozen=False)
+            case "MIGRATION":
+                self.migrations.put(_word(details))
+                self.stirred.set()
+            case "JOB_STATUS_CHANGE":
+                self.stirred.set()
+
+    def _conversation_began(self) -> None:
+        if self.settled:
+            # What happened while the monitor was silent was not heard.
+            self._around.reactor.begin(self._catch_up())
+
+    async def _catch_up(self) -> None:
+        with suppress(HypervisorFailed):
+            answer = await self.monitor.ask("query-status", within_seconds=self._around.patience)
+            status = _word(answer)
+            if status == "shutdown":
+                self._powered_off()
+            else:
+                self._stands(frozen=status != "running")
+
+    def _stands(self, *, frozen: bool) -> None:
+        moving = self.record.move is not None
+        if moving or not self.settled or self.ending is not None or frozen == self.frozen:
+            return
+        self.frozen = frozen
+        self._stop_pressing()
+        what = Happening.FROZE if frozen else Happening.THAWED
+        words = self._words or "Its QEMU was stopped through its monitor."
+        self._tell(News(self.id, what, words=words if frozen else ""))
+        self._words = ""
+
+    def _powered_off(self) -> None:
+        if self.ending is None:
+            self.ending = Ending.POWERED_OFF
+            self._stop_pressing()
+            self._around.later(self._note_power_off)
+
+    def _note_power_off(self) -> None:
+        # First the word, then the deed: whoever finds the folder knows how the guest ended.
+        with suppress(OSError):
+            self.remember(lambda record: replace(record, ending=Ending.POWERED_OFF))
+        self._around.reactor.begin(self._quit())
+
+    async def _quit(self) -> None:
+        self._around.reactor.later(
+            _QUIT_SECONDS, lambda: self._process.signal(signal.Signals.SIGKILL)
+        )
+        with suppress(HypervisorFailed):
+            await self.monitor.ask("quit", within_seconds=_QUIT_SECONDS)
+
+    def _process_ended(self) -> None:
+        self._stop_pressing()
+        self.monitor.close()
+        self._ended_with = self._process.close()
+        self.migrations.put(GONE)
+        self.ended.set()
+        self.stirred.set()
+        self._around.later(self._report_end)
+
+    def _report_end(self) -> None:
+        self._around.over(self)
+        if self.settled and not self._by_us and self.record.move is not Move.LEFT:
+            how = self.ending or Ending.CRASHED
+            words = "" if how is Ending.POWERED_OFF else self._words or self.last_words()
+            self._around.tell(News(self.id, Happening.ENDED, how, words))
+
+    def _tell(self, news: News) -> None:
+        self._around.later(lambda: self._around.tell(news))
+
+
+def last_words(folder: GuestFolder) -> str:
+    """What a QEMU that is gone said last, on one line; nothing when it said nothing."""
+    with suppress(OSError), folder.places.log.open("rb") as log:
+        log.seek(0, 2)
+        log.seek(max(0, log.tell() - _LOG_BYTES))
+        return "; ".join(log.read().decode(errors="replace").split("\n")).strip("; .")
+    return ""
+
+
+def _word(answer: object) -> str:
+    """The member `status` of an answer or event."""
+    return str(answer.get("status", "")) if isinstance(answer, dict) else ""
+
+
+def _disk_trouble(details: Details) -> str:
+    disk = details.get("node-name") or details.get("device")
+    return f"It cannot {details.get('operation')} {disk}: {details.get('reason')}."

@@ -1,0 +1,256 @@
+"""The port, on top of this package: which guests are known, and who does what for them."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from tashi.adapters.hypervisor.qemu import accelerator
+from tashi.adapters.hypervisor.qemu.adoption import Adoption
+from tashi.adapters.hypervisor.qemu.disks import Disks
+from tashi.adapters.hypervisor.qemu.ending import end
+from tashi.adapters.hypervisor.qemu.folder import GuestFolder, private_folder
+from tashi.adapters.hypervisor.qemu.guest import Guest, Surroundings
+from tashi.adapters.hypervisor.qemu.images import Images
+from tashi.adapters.hypervisor.qemu.launch import Launcher, Steps
+from tashi.adapters.hypervisor.qemu.memory import Memory
+from tashi.adapters.hypervisor.qemu.networks import Networks
+from tashi.adapters.hypervisor.qemu.places import Premises
+from tashi.adapters.hypervisor.qemu.reactor import Reactor
+from tashi.adapters.hypervisor.qemu.receiving import Receiving
+from tashi.adapters.hypervisor.qemu.record import Move, Record
+from tashi.adapters.hypervisor.qemu.sending import Sending
+from tashi.domain.errors import HypervisorFailed, NoSuchVm
+from tashi.domain.guest import Ending
+from tashi.domain.identity import InstanceId
+from tashi.ports.commands import Commands
+from tashi.ports.hypervisor import FoundGuest, GuestSpec, Listener, News, Running
+from tashi.settings.sections.qemu import QemuSettings
+
+_ELSEWHERE: Final = {Move.RECEIVING, Move.LEFT}
+
+
+class Qemu:
+    """A Hypervisor that runs each guest as a QEMU of its own. To be closed; the guests live on."""
+
+    def __init__(
+        self,
+        settings: QemuSettings,
+        prefix: Path,
+        networks: Networks,
+        commands: Commands,
+        on_step: Steps = lambda _: None,
+        migration_address: str = "127.0.0.1",
+    ) -> None:
+        """`prefix` holds images/ and suspend/; `on_step` is told how far each start or move is.
+
+        Other machines send guests to `migration_address`, which must be one of this machine's.
+
+        Raises Misconfigured or HypervisorFailed.
+        """
+        premises = Premises(settings.info_dir.resolve(), settings.scratch_dir.resolve())
+        private_folder(premises.info)
+        chosen = accelerator.choose(settings.accel, settings.qemu_bin, premises.info, commands)
+        self._listener: Listener = lambda _: None
+        self._guests: dict[InstanceId, Guest] = {}
+        self._premises = premises
+        self._disks = Disks(premises, Images(prefix / "images", commands), commands)
+        self._memory = Memory(
+            folder=prefix / "suspend",
+            commands=commands,
+            squeeze=settings.suspend_handler,
+            unsqueeze=settings.resume_handler,
+            limit_seconds=settings.migrate_timeout,
+        )
+        self._reactor = Reactor()
+        self._jobs = ThreadPoolExecutor(1, "qemu-news")
+        around = Surroundings(
+            self._reactor, self._later, self._tell, self._forget, settings.monitor_timeout
+        )
+        self._receiving = Receiving(migration_address, on_step)
+        self._sending = Sending(
+            limit_seconds=settings.migrate_timeout,
+            turns=threading.Semaphore(settings.max_parallel_migrations),
+            on_step=on_step,
+        )
+        self._adoption = Adoption(premises, self._memory, self._sending, around, self._guests)
+        self._launcher = Launcher(
+            qemu=settings.qemu_bin,
+            accelerator=chosen,
+            premises=premises,
+            disks=self._disks,
+            networks=networks,
+            commands=commands,
+            around=around,
+            on_step=on_step,
+        )
+
+    def close(self) -> None:
+        """Let go of the guests and end the threads; harmless when that was done before."""
+        self._listener = lambda _: None
+        for guest in list(self._guests.values()):
+            guest.let_go()
+        self._guests.clear()
+        self._reactor.close()
+        self._jobs.shutdown()
+
+    def listen(self, listener: Listener) -> None:
+        """Tell the listener from now on."""
+        self._listener = listener
+
+    def adopt(self) -> Sequence[FoundGuest]:
+        """Find the guests of an earlier process, and watch those that live."""
+        return self._adoption.adopt()
+
+    def start(self, spec: GuestSpec) -> Running:
+        """Make the disks and start the guest."""
+        return self._begin(spec, None, lambda _: None)
+
+    def restore(self, spec: GuestSpec, saved: str) -> Running:
+        """Start the guest from saved memory."""
+        if not self._waits_with(spec, saved):
+            self._memory.check_unused(saved)
+        return self._begin(spec, saved, lambda guest: self._memory.load(guest, saved))
+
+    def pause(self, guest: InstanceId) -> None:
+        """Stop the vCPUs."""
+        self._known(guest).pause()
+
+    def unpause(self, guest: InstanceId) -> None:
+        """Let the vCPUs run."""
+        self._known(guest).unpause()
+
+    def power_down(self, guest: InstanceId) -> None:
+        """Press the power button until the guest notices."""
+        self._known(guest).power_down()
+
+    def reset(self, guest: InstanceId) -> None:
+        """Press the reset button."""
+        self._known(guest).reset()
+
+    def kill(self, guest: InstanceId) -> None:
+        """End the guest."""
+        folder = self._folder(guest)
+        known = self._guests.get(guest)
+        # That it has left is synced; a second writing would put that at risk.
+        if known is not None and known.ending is None and known.record.move is not Move.LEFT:
+            with suppress(OSError):
+                known.remember(lambda record: replace(record, ending=Ending.KILLED))
+        end(folder, known)
+        self._guests.pop(guest, None)
+
+    def clear(self, guest: InstanceId) -> None:
+        """Remove what is kept of a guest that has ended."""
+        folder = self._folder(guest)
+        if folder.is_held():
+            raise HypervisorFailed(f"Instance {guest} still runs here: it cannot be cleared away.")
+        try:
+            self._disks.remove(guest)
+            folder.remove()
+        except OSError as error:
+            raise HypervisorFailed(f"Instance {guest} was not cleared away: {error}.") from error
+
+    def save(self, guest: InstanceId, to: str) -> None:
+        """Write the guest's memory and end it."""
+        if guest not in self._guests and self._memory.has(to):
+            return
+        self._memory.save(self._known(guest), to)
+        self.kill(guest)
+
+    def prepare_target(self, spec: GuestSpec) -> str:
+        """Start a QEMU that listens for the guest, with disks of its own."""
+        record = Record(spec=replace(spec, keep_disks=False), move=Move.RECEIVING)
+        return self._launch(record, self._receiving.open_door).record.incoming
+
+    def send(self, guest: InstanceId, incoming: str) -> None:
+        """Move the guest; what is left of it here is to be killed."""
+        self._sending.send(self._known(guest), incoming)
+
+    def cancel_send(self, guest: InstanceId) -> None:
+        """Let a send fail."""
+        if (known := self._guests.get(guest)) is not None:
+            known.call_back()
+
+    def run(self, guest: InstanceId) -> Running:
+        """Let a guest that has arrived run."""
+        known = self._guests.get(guest)
+        if known is None or known.record.move is not Move.RECEIVING:
+            return self._known(guest).running
+        self._receiving.run(known)
+        return known.running
+
+    def console(self, guest: InstanceId, offset: int, most: int) -> tuple[bytes, int]:
+        """Read the console's log."""
+        folder = self._folder(guest)
+        try:
+            with folder.places.console_log.open("rb") as log:
+                size = log.seek(0, 2)
+                begin = max(0, size + offset) if offset < 0 else min(offset, size)
+                log.seek(begin)
+                said = log.read(most)
+        except FileNotFoundError as error:
+            raise NoSuchVm(f"Nothing is kept of instance {guest} here.") from error
+        return said, begin + len(said)
+
+    def _begin(self, spec: GuestSpec, saved: str | None, ready: Callable[[Guest], None]) -> Running:
+        known = self._guests.get(spec.instance_id)
+        if known is not None and known.settled:
+            raise HypervisorFailed(
+                f"Instance {spec.instance_id} has a guest here already, of attempt "
+                f"{known.record.spec.attempt}."
+            )
+        if known is not None and not self._waits_with(spec, saved):
+            self.kill(spec.instance_id)
+            known = None
+        if known is None:
+            known = self._launch(Record(spec=spec, restoring=saved), ready)
+        else:
+            self._carry_on(known, ready)
+        return known.running
+
+    def _launch(self, record: Record, ready: Callable[[Guest], None]) -> Guest:
+        guest = self._launcher.launch(record, ready)
+        self._guests[guest.id] = guest
+        if guest.ended.is_set():
+            self._forget(guest)
+        return guest
+
+    def _carry_on(self, waiting: Guest, ready: Callable[[Guest], None]) -> None:
+        try:
+            self._launcher.settle(waiting, ready)
+        except BaseException:
+            self.kill(waiting.id)
+            if not waiting.record.spec.keep_disks:
+                self.clear(waiting.id)
+            raise
+
+    def _waits_with(self, spec: GuestSpec, saved: str | None) -> bool:
+        """Whether a QEMU that has not begun is here for just this."""
+        known = self._guests.get(spec.instance_id)
+        if known is None or known.settled:
+            return False
+        same = known.record.spec == replace(spec, hints=dict(spec.hints))
+        return same and known.record.restoring == saved and known.record.move is None
+
+    def _known(self, guest: InstanceId) -> Guest:
+        known = self._guests.get(guest)
+        if known is None or known.record.move in _ELSEWHERE:
+            raise NoSuchVm(f"There is no guest of instance {guest} here.")
+        return known
+
+    def _folder(self, guest: InstanceId) -> GuestFolder:
+        return GuestFolder(self._premises.of(guest))
+
+    def _forget(self, guest: Guest) -> None:
+        if self._guests.get(guest.id) is guest:
+            del self._guests[guest.id]
+
+    def _tell(self, news: News) -> None:
+        self._listener(news)
+
+    def _later(self, job: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # closed: nobody listens any more
+            self._jobs.submit(job)

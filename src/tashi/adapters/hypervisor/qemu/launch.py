@@ -1,0 +1,172 @@
+"""Beginning a guest: disks, network, QEMU, first words with its monitor, and the vCPUs run.
+
+Each step can be the last one before this process is killed. What is then found again is told by the
+folder: its lock says whether there is a QEMU, its record what was intended. A start that fails on
+its own undoes all it did.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from signal import Signals
+from typing import Final
+
+from tashi.adapters.hypervisor.qemu.accelerator import Accelerator
+from tashi.adapters.hypervisor.qemu.command_line import Plan, command_line
+from tashi.adapters.hypervisor.qemu.disks import Disks, MadeDisks
+from tashi.adapters.hypervisor.qemu.folder import PRIVATE_FILE, GuestFolder
+from tashi.adapters.hypervisor.qemu.guest import Guest, Surroundings
+from tashi.adapters.hypervisor.qemu.networks import Networks
+from tashi.adapters.hypervisor.qemu.places import Places, Premises
+from tashi.adapters.hypervisor.qemu.process import Process, root_out
+from tashi.adapters.hypervisor.qemu.record import Move, Record
+from tashi.domain.errors import CommandFailed, HypervisorFailed, InvalidInstance
+from tashi.domain.hints import check_hints
+from tashi.ports.commands import Commands
+from tashi.ports.hypervisor import GuestSpec
+
+Steps = Callable[[str], None]
+"""Is told each step on the way of a guest, for tests that end the program there.
+
+Of a start: held, disks, wired, intent, spawned, met, ready, loaded, begun; of a target the same but
+the last, then arrived, runs. Of a send: noted, copying, copied, sending, standing, mirrored,
+continued, completed, left.
+"""
+
+_DEATH_SECONDS: Final = 10.0
+_LOCKED_IMAGE: Final = re.compile(
+    r'Failed to get (?:shared )?"\w+" lock.*using the image \[(.+?)\]'
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launcher:
+    """Starts QEMUs on this machine."""
+
+    qemu: str
+    accelerator: Accelerator
+    premises: Premises
+    disks: Disks
+    networks: Networks
+    commands: Commands
+    around: Surroundings
+    on_step: Steps
+
+    def launch(self, record: Record, ready: Callable[[Guest], None]) -> Guest:
+        """Start a guest; `ready` is called once its QEMU waits to run, or for its memory.
+
+        Raises HypervisorFailed or what `ready` raises; then nothing is left that was not there.
+        """
+        spec = record.spec
+        _check(spec)
+        folder = GuestFolder(self.premises.of(spec.instance_id))
+        with _undone_when_it_fails(folder), folder.held() as lock:
+            self.on_step("held")
+            made = MadeDisks()
+            try:
+                self.disks.make(spec, made)
+                self.on_step("disks")
+                guest = self._spawn(folder, record, made, lock)
+                self.settle(guest, ready)
+            except BaseException:
+                root_out(folder.places.pid_file, _DEATH_SECONDS)
+                made.unmake()
+                raise
+            return guest
+
+    def settle(self, guest: Guest, ready: Callable[[Guest], None]) -> None:
+        """Take a QEMU that waits as far as running, or as far as waiting for its guest.
+
+        One that cannot be taken there is killed.
+        """
+        try:
+            _meet(guest)
+            self.on_step("met")
+            nics = self.networks.seen(guest.record.spec.nics, guest.ask_as_a_human)
+            guest.remember(lambda record: replace(record, vm_id=guest.vm_id, nics=nics))
+            self.on_step("ready")
+            ready(guest)
+            self.on_step("loaded")
+            if guest.record.move is None:
+                guest.begin()
+                self.on_step("begun")
+        except BaseException:
+            guest.end(Signals.SIGKILL)
+            guest.ended.wait(_DEATH_SECONDS)
+            raise
+
+    def _spawn(self, folder: GuestFolder, record: Record, made: MadeDisks, lock: int) -> Guest:
+        with self.networks.wire(record.spec) as wiring:
+            self.on_step("wired")
+            plan = Plan(
+                qemu=self.qemu,
+                accel=self.accelerator.name,
+                sandbox=self.accelerator.sandbox,
+                spec=record.spec,
+                places=folder.places,
+                disks=made.files,
+                netdevs=wiring.netdevs,
+                incoming=record.restoring is not None or record.move is Move.RECEIVING,
+            )
+            record = replace(record, command=command_line(plan))
+            folder.write(record)
+            self.on_step("intent")
+            process = self._run(record, folder.places, (lock, *wiring.descriptors))
+            self.on_step("spawned")
+        return Guest(folder, record, process, self.around)
+
+    def _run(self, record: Record, places: Places, inherited: tuple[int, ...]) -> Process:
+        try:
+            pid = self.commands.spawn(record.command, log=str(places.log), inherited=inherited)
+        except CommandFailed as failed:
+            raise HypervisorFailed(f"QEMU did not start: {failed}") from failed
+        return Process(pid)
+
+
+@contextmanager
+def _undone_when_it_fails(folder: GuestFolder) -> Iterator[None]:
+    """Leave the folder as it was, if it was there at all."""
+    try:
+        before = folder.read()
+        new = folder.make()
+        try:
+            yield
+        except BaseException:
+            if folder.is_held():
+                raise
+            if new:
+                folder.remove()
+            elif before is not None:
+                folder.write(before)
+            raise
+    except OSError as error:
+        raise HypervisorFailed(f"{folder.places.folder} cannot be used: {error}.") from error
+
+
+def _meet(guest: Guest) -> None:
+    """Wait for QEMU's first word; when it ended instead, say why."""
+    try:
+        guest.status()
+    except HypervisorFailed as failed:
+        if not guest.ended.is_set():
+            raise
+        raise HypervisorFailed(_why(guest.last_words())) from failed
+    places = guest.folder.places
+    for path in (places.monitor, places.human_monitor, places.console):
+        path.chmod(PRIVATE_FILE)
+
+
+def _check(spec: GuestSpec) -> None:
+    # Admission has looked at the hints; they become QEMU's options here, so look again.
+    try:
+        check_hints(spec.hints)
+    except InvalidInstance as wrong:
+        raise HypervisorFailed(str(wrong)) from wrong
+
+
+def _why(words: str) -> str:
+    """What kept QEMU from starting, in Tashi's words where the cause is a common one."""
+    if locked := _LOCKED_IMAGE.search(words):
+        return f"Disk {locked[1]} is in use by another guest or program, which has locked it."
+    return f"QEMU did not start. {words}"

@@ -1,0 +1,209 @@
+"""A guest's memory written to the image store, and read back once.
+
+QEMU writes to a pipe that it is handed as an open file (no shell, no path of its own), the
+suspendHandler squeezes it into a file under a partial name. Only what is complete and on the disk
+gets its final name, and from that moment the guest never runs again. Before restored vCPUs run, the
+file gets the name of used memory, so it can never be used a second time.
+"""
+
+import os
+import queue
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from tashi.adapters.hypervisor.qemu.folder import PRIVATE_FILE
+from tashi.adapters.hypervisor.qemu.guest import GONE, Guest, last_words
+from tashi.adapters.hypervisor.qemu.moves import AS_FAST_AS_IT_GOES, set_capabilities
+from tashi.domain.errors import (
+    CommandFailed,
+    HypervisorFailed,
+    NoSuchImage,
+    UnableToResume,
+    UnableToSuspend,
+)
+from tashi.ports.commands import Commands, Descriptors
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
+_USED: Final = ".used"
+_FD: Final = "memory"
+_COMPLETED: Final = "completed"
+_LOADED: Final = "paused"
+"""What QEMU calls a guest whose memory has been read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """The folder `suspend/`, and the programs that memory is piped through."""
+
+    folder: Path
+    commands: Commands
+    squeeze: tuple[str, ...]
+    unsqueeze: tuple[str, ...]
+    limit_seconds: float
+
+    def save(self, guest: Guest, name: str) -> None:
+        """Write the guest's memory; it then stands still for ever, or runs on when this raises.
+
+        Raises UnableToSuspend.
+        """
+        try:
+            final = self._free_place(name)
+            guest.remember(lambda record: replace(record, saving=name))
+            self._write(guest, final)
+        except (HypervisorFailed, CommandFailed, OSError) as error:
+            self.run_on(guest)
+            raise UnableToSuspend(f"Instance {guest.id} was not suspended: {error}") from error
+
+    def run_on(self, guest: Guest) -> None:
+        """Forget a saving that came to nothing: remove what it left and let the guest run."""
+        if (name := guest.record.saving) is None:
+            return
+        with suppress(OSError):
+            _partial(self._place(name)).unlink(missing_ok=True)
+        with suppress(HypervisorFailed, OSError):
+            guest.ask("migrate_cancel")
+            guest.unpause()
+            guest.remember(lambda record: replace(record, saving=None))
+
+    def has(self, name: str) -> bool:
+        """Whether memory of that name is complete, used or not."""
+        final = self._place(name)
+        return final.exists() or _used(final).exists()
+
+    def check_unused(self, name: str) -> None:
+        """Raise NoSuchImage when there is no such memory, or none any more."""
+        final = self._place(name)
+        if not final.exists():
+            fate = "was used before" if _used(final).exists() else "is not there"
+            raise NoSuchImage(f"The saved memory {name} {fate}.")
+
+    def load(self, guest: Guest, name: str) -> None:
+        """Read saved memory into a QEMU that waits for it, and mark it as used.
+
+        Raises UnableToResume; then the memory is as good as before.
+        """
+        final = self._place(name)
+        try:
+            if guest.status() != _LOADED:
+                self._read(guest, final)
+            with suppress(FileNotFoundError):  # marked already, before a crash of ours
+                final.rename(_used(final))
+            _sync_folder(self.folder)
+        except (HypervisorFailed, CommandFailed, OSError) as error:
+            words = last_words(guest.folder) if guest.ended.is_set() else ""
+            raise UnableToResume(
+                f"Instance {guest.id} was not restored from {name}: {error} {words}".strip()
+            ) from error
+
+    def _write(self, guest: Guest, final: Path) -> None:
+        partial = _partial(final)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        with _opened(partial, flags) as sink:
+            guest.pause()
+            reading, writing = os.pipe()
+            with self._piping(self.squeeze, Descriptors(source=reading, sink=sink), reading):
+                self._migrate(guest, "migrate", writing)
+            os.fsync(sink)
+        partial.rename(final)
+        _sync_folder(final.parent)
+
+    def _read(self, guest: Guest, final: Path) -> None:
+        with _opened(final, os.O_RDONLY | os.O_NOFOLLOW) as source:
+            reading, writing = os.pipe()
+            with self._piping(self.unsqueeze, Descriptors(source=source, sink=writing), writing):
+                self._migrate(guest, "migrate-incoming", reading)
+
+    @contextmanager
+    def _piping(
+        self, program: tuple[str, ...], descriptors: Descriptors, its_end: int
+    ) -> Iterator[None]:
+        """Run the program meanwhile, and wait for it; its failure goes before what it caused."""
+
+        def run() -> None:
+            try:
+                self.commands.run(
+                    program, timeout_seconds=self.limit_seconds, descriptors=descriptors
+                )
+            finally:
+                # Else QEMU would wait for ever at the pipe of a program that is gone.
+                os.close(its_end)
+
+        with ThreadPoolExecutor(1, "memory") as pool:
+            running = pool.submit(run)
+            try:
+                yield
+            finally:
+                running.result()
+
+    def _migrate(self, guest: Guest, command: str, end: int) -> None:
+        """Hand QEMU this end of the pipe and wait until all memory has gone through it."""
+        deadline = time.monotonic() + self.limit_seconds
+        try:
+            guest.monitor.give(_FD, end, within_seconds=self.limit_seconds)
+        finally:
+            os.close(end)
+        _forget_all(guest.migrations)
+        set_capabilities(guest, ("events",))
+        guest.ask("migrate-set-parameters", **{"max-bandwidth": AS_FAST_AS_IT_GOES})
+        guest.ask(command, uri=f"fd:{_FD}")
+        status = _last(guest.migrations, deadline)
+        if status != _COMPLETED:
+            if command == "migrate":
+                guest.ask("migrate_cancel")
+            within = f"it took longer than {self.limit_seconds:g} s"
+            raise HypervisorFailed(f"QEMU gave up: {status or within}.")
+
+    def _free_place(self, name: str) -> Path:
+        if self.has(name):
+            raise HypervisorFailed(f"there is saved memory named {name} already.")
+        return self._place(name)
+
+    def _place(self, name: str) -> Path:
+        if not _NAME.match(name) or name.endswith(_USED):
+            raise HypervisorFailed(f"{name!r} is no name for saved memory.")
+        return self.folder / name
+
+
+def _last(statuses: "queue.SimpleQueue[str]", deadline: float) -> str:
+    """How a migration ended; nothing when it has not."""
+    status = ""
+    with suppress(queue.Empty):
+        while status not in {_COMPLETED, "failed", "cancelled", GONE}:
+            status = statuses.get(timeout=max(0.0, deadline - time.monotonic()))
+        return status
+    return ""
+
+
+def _forget_all(statuses: "queue.SimpleQueue[str]") -> None:
+    with suppress(queue.Empty):
+        while True:
+            statuses.get_nowait()
+
+
+def _partial(final: Path) -> Path:
+    return final.with_name(f".{final.name}.partial")
+
+
+def _used(final: Path) -> Path:
+    return final.with_name(final.name + _USED)
+
+
+@contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    descriptor = os.open(path, flags, PRIVATE_FILE)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    with _opened(folder, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
+        os.fsync(descriptor)

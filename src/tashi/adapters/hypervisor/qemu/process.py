@@ -1,0 +1,111 @@
+"""A guest's QEMU as a process that is not our child.
+
+It is held by a pidfd, never by its bare number: signals cannot hit another process that got the
+number later. A process is known for a guest's by its command line, which names the guest's pid
+file; it is looked at *after* the pidfd was opened, so that it is the same process.
+"""
+
+import os
+import select
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+from tashi.domain.identity import VmId
+
+_PROC: Final = Path("/proc")
+
+
+class Process:
+    """A process that is some guest's QEMU. To be closed."""
+
+    def __init__(self, pid: int, descriptor: int | None = None) -> None:
+        """Without a descriptor it is a child of ours that nobody has waited for yet."""
+        self.pid = VmId(pid)
+        self.descriptor = os.pidfd_open(pid) if descriptor is None else descriptor
+        self._closing = threading.Lock()
+        self._closed = False
+
+    @classmethod
+    def of(cls, pid_file: Path) -> "Process | None":
+        """The QEMU that was told to write this pid file, if it lives."""
+        with suppress(OSError, ValueError):  # no such file, or not written yet
+            return _open(int(pid_file.read_text()), pid_file)
+        return next(all_of(pid_file), None)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal; harmless when the process is gone."""
+        with self._closing:
+            if not self._closed:
+                with suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(self.descriptor, number)
+
+    def has_ended(self, within_seconds: float) -> bool:
+        """Wait for its end, at most so long; whether it has come."""
+        poll = select.poll()
+        poll.register(self.descriptor, select.POLLIN)
+        return bool(poll.poll(within_seconds * 1000))
+
+    def close(self) -> str:
+        """Let go of the process. If it was our child and has ended: how, else nothing."""
+        with self._closing:
+            if self._closed:
+                return ""
+            self._closed = True
+            try:
+                return self._wait()
+            finally:
+                os.close(self.descriptor)
+
+    def _wait(self) -> str:
+        try:
+            ended = os.waitid(os.P_PIDFD, self.descriptor, os.WEXITED | os.WNOHANG)
+        except ChildProcessError:
+            return ""
+        if ended is None:
+            return ""
+        by_itself = ended.si_code == os.CLD_EXITED
+        return f"{'exit code' if by_itself else 'signal'} {ended.si_status}"
+
+
+def root_out(pid_file: Path, within_seconds: float) -> bool:
+    """Kill every process with this guest's mark; whether all are gone."""
+    found = list(all_of(pid_file))
+    for process in found:
+        process.signal(signal.Signals.SIGKILL)
+    ended = [process.has_ended(within_seconds) for process in found]
+    for process in found:
+        process.close()
+    return all(ended)
+
+
+def all_of(pid_file: Path) -> Iterator[Process]:
+    """Every process with this guest's mark; there is never more than one, but who knows."""
+    for entry in _PROC.iterdir():
+        if entry.name.isdigit():
+            found = _open(int(entry.name), pid_file)
+            if found is not None:
+                yield found
+
+
+def _open(pid: int, pid_file: Path) -> Process | None:
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:  # gone, or never there
+        return None
+    if not _is_marked(pid, pid_file):
+        os.close(descriptor)
+        return None
+    return Process(pid, descriptor)
+
+
+def _is_marked(pid: int, pid_file: Path) -> bool:
+    try:
+        words = (_PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return (b"-pidfile", bytes(pid_file)) in pairwise(words)

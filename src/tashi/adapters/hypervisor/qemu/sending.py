@@ -1,0 +1,305 @@
+"""The source's end of a move: disks are mirrored, memory follows, and the guest has left.
+
+    copy the disks, and mirror every write
+    send the memory until little is missing; QEMU then stops the vCPUs and waits for us
+    end the mirrors, whose copies are whole now, and let QEMU send the rest
+    when the target has said that it has everything: write down that the guest has left
+
+Because QEMU waits for us at the switch, no guest leaves while nobody watches: a move that this
+process does not see through is ended by the next one.
+"""
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Final
+
+import msgspec
+
+from tashi.adapters.hypervisor.qemu.guest import Guest
+from tashi.adapters.hypervisor.qemu.launch import Steps
+from tashi.adapters.hypervisor.qemu.moves import (
+    AS_FAST_AS_IT_GOES,
+    Door,
+    crossing_disks,
+    read_door,
+    set_capabilities,
+)
+from tashi.adapters.hypervisor.qemu.record import Move
+from tashi.domain.errors import HypervisorFailed
+
+_LOG: Final = logging.getLogger(__name__)
+_CAPABILITIES: Final = ("events", "return-path", "pause-before-switchover", "auto-converge")
+"""return-path: QEMU calls a migration completed only when the target has said that it is."""
+
+_JOB: Final = "move-"
+_COPY: Final = "moved-"
+_SWITCH: Final = "pre-switchover"
+_COMPLETED: Final = "completed"
+_BROKEN_OFF: Final = {"failed", "cancelled"}
+_OVER: Final = {"none", _COMPLETED, *_BROKEN_OFF}
+_SENT: Final = "postmigrate"
+"""What QEMU calls a guest whose memory is elsewhere."""
+_GREETING: Final = b"NBDMAGIC"
+_REACH_SECONDS: Final = 10.0
+_OPEN_SECONDS: Final = 10
+_ANSWER_SECONDS: Final = 10.0
+_END_SECONDS: Final = 30.0
+_LOOK_AGAIN_SECONDS: Final = 1.0
+
+
+class _Job(msgspec.Struct):
+    id: str
+    status: str
+    error: str = ""
+
+
+class _Migration(msgspec.Struct, rename="kebab"):
+    status: str = "none"
+    error_desc: str = ""
+
+
+class _Line(msgspec.Struct, rename="kebab", omit_defaults=True):
+    """A connection as `yank` knows it."""
+
+    type: str
+    node_name: str = ""
+
+    @property
+    def is_of_a_move(self) -> bool:
+        """Whether memory or a disk crosses on it."""
+        return self.type == "migration" or self.node_name.startswith(_COPY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """Sends guests; `turns` says how many at the same time."""
+
+    limit_seconds: float
+    turns: threading.Semaphore
+    on_step: Steps
+
+    def send(self, guest: Guest, incoming: str) -> None:
+        """Move the guest to the door that the text names; it has left when this returns.
+
+        Raises HypervisorFailed; the guest then runs on here, unless its QEMU has ended.
+        """
+        guest.recalled.clear()
+        door = read_door(incoming)
+        if (status := guest.status()) != "running":
+            raise HypervisorFailed(f"Instance {guest.id} is not moved: QEMU says {status}.")
+        deadline = time.monotonic() + self.limit_seconds
+        with self._turn(guest, deadline):
+            try:
+                self._move(guest, door, deadline)
+            except HypervisorFailed as failed:
+                if guest.ended.is_set() or not self.end(guest):
+                    raise HypervisorFailed(
+                        f"Instance {guest.id} was not moved: {failed}"
+                    ) from failed
+            else:
+                self._promise(guest)
+
+    def end(self, guest: Guest) -> bool:
+        """End a move that is under way: whether the guest has left; if not, it runs on here.
+
+        Raises HypervisorFailed when that cannot be brought about.
+        """
+        _cut_lines(guest)
+        guest.ask("migrate_cancel")
+        deadline = time.monotonic() + _END_SECONDS
+        _wait(guest, lambda: _migration(guest).status in _OVER, deadline)
+        # A guest that came here from elsewhere has a completed migration, too, but it runs.
+        if guest.status() == _SENT and _migration(guest).status == _COMPLETED:
+            self._promise(guest)
+            return True
+        _stay(guest)
+        return False
+
+    @contextmanager
+    def _turn(self, guest: Guest, deadline: float) -> Iterator[None]:
+        if not self.turns.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise HypervisorFailed(f"Instance {guest.id} was not moved: others took all the time.")
+        try:
+            yield
+        finally:
+            self.turns.release()
+
+    def _move(self, guest: Guest, door: Door, deadline: float) -> None:
+        try:
+            guest.remember(lambda record: replace(record, move=Move.SENDING))
+        except OSError as error:
+            raise HypervisorFailed(f"its record cannot be written: {error}.") from error
+        self.on_step("noted")
+        disks = crossing_disks(guest.record.spec)
+        if disks:
+            _mirror(guest, door, disks)
+            self.on_step("copying")
+            _wait_for_jobs(guest, "ready", deadline)
+        self.on_step("copied")
+        _begin_sending(guest, door)
+        self.on_step("sending")
+        _wait_for(guest, _SWITCH, deadline)
+        self.on_step("standing")
+        _check_still_on(guest)
+        _end_mirrors(guest, deadline)
+        self.on_step("mirrored")
+        guest.ask("migrate-continue", state=_SWITCH)
+        self.on_step("continued")
+        _wait_for(guest, _COMPLETED, deadline)
+        self.on_step("completed")
+
+    def _promise(self, guest: Guest) -> None:
+        """Write down, to outlive a power cut, that the guest never runs here again."""
+        try:
+            guest.remember(lambda record: replace(record, move=Move.LEFT), durably=True)
+        except OSError as error:
+            # Nobody has been told yet that it left, so the target does not run it.
+            _stay(guest)
+            raise HypervisorFailed(
+                f"Instance {guest.id} was not moved: that it left cannot be written down: {error}."
+            ) from error
+        self.on_step("left")
+
+
+def _mirror(guest: Guest, door: Door, disks: tuple[str, ...]) -> None:
+    _check_reach(door)
+    server = {"type": "inet", "host": door.address, "port": str(door.disks)}
+    for disk in disks:
+        copy = _COPY + disk
+        guest.ask(
+            "blockdev-add",
+            **{"driver": "nbd", "node-name": copy, "server": server, "export": disk},
+            **{"open-timeout": _OPEN_SECONDS},
+        )
+        guest.ask(
+            "blockdev-mirror",
+            **{"job-id": _JOB + disk, "device": disk, "target": copy},
+            **{"sync": "top", "copy-mode": "write-blocking", "auto-dismiss": False},
+        )
+
+
+def _check_reach(door: Door) -> None:
+    """See first whether the target answers: QEMU would stand still while it tries."""
+    place = (door.address, door.disks)
+    try:
+        with socket.create_connection(place, _REACH_SECONDS) as line:
+            greeting = line.recv(len(_GREETING), socket.MSG_WAITALL)
+    except OSError as error:
+        raise HypervisorFailed(f"{door.host}:{door.disks} is not reached: {error}.") from error
+    if greeting != _GREETING:
+        raise HypervisorFailed(f"{door.host}:{door.disks} offers no disks.")
+
+
+def _cut_lines(guest: Guest) -> None:
+    """Break the connections to the target: QEMU may be stuck in one whose other end hangs."""
+    lines = msgspec.convert(guest.interrupt("query-yank"), list[_Line])
+    ours = [line for line in lines if line.is_of_a_move]
+    if ours:
+        guest.interrupt("yank", instances=msgspec.to_builtins(ours))
+
+
+def _begin_sending(guest: Guest, door: Door) -> None:
+    set_capabilities(guest, _CAPABILITIES)
+    guest.ask("migrate-set-parameters", **{"max-bandwidth": AS_FAST_AS_IT_GOES})
+    guest.ask("migrate", uri=f"tcp:{door.host}:{door.memory}")
+
+
+def _check_still_on(guest: Guest) -> None:
+    # QEMU has told of a power-off before it told that the vCPUs stand still.
+    if guest.ending is not None:
+        raise HypervisorFailed("it has powered itself off.")
+
+
+def _end_mirrors(guest: Guest, deadline: float) -> None:
+    """End the mirrors; nothing writes any more, so the copies are whole and stay so."""
+    for job in _jobs(guest):
+        guest.ask("block-job-cancel", device=job.id)
+    _wait_for_jobs(guest, "concluded", deadline)
+
+
+def _wait_for_jobs(guest: Guest, status: str, deadline: float) -> None:
+    def reached() -> bool:
+        _check_not_recalled(guest)
+        jobs = _jobs(guest)
+        for job in jobs:
+            if job.error:
+                raise HypervisorFailed(f"its disk {job.id.removeprefix(_JOB)}: {job.error}.")
+        return all(job.status == status for job in jobs)
+
+    _wait(guest, reached, deadline)
+
+
+def _wait_for(guest: Guest, status: str, deadline: float) -> None:
+    def reached() -> bool:
+        _check_not_recalled(guest)
+        now = _migration(guest)
+        if now.status in _BROKEN_OFF:
+            raise HypervisorFailed(now.error_desc or f"QEMU says {now.status}.")
+        return now.status == status
+
+    _wait(guest, reached, deadline)
+
+
+def _check_not_recalled(guest: Guest) -> None:
+    if guest.recalled.is_set():
+        raise HypervisorFailed("it was called back.")
+
+
+def _wait(guest: Guest, holds: Callable[[], bool], deadline: float) -> None:
+    """Wait until it holds; look whenever something has happened, and now and then besides."""
+    while True:
+        guest.stirred.clear()
+        if guest.ended.is_set():
+            raise HypervisorFailed(guest.last_words())
+        if holds():
+            return
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise HypervisorFailed("it took too long.")
+        guest.stirred.wait(min(left, _LOOK_AGAIN_SECONDS))
+
+
+def _stay(guest: Guest) -> None:
+    """Let the guest run on as if it had never been meant to go."""
+    guest.unpause()
+    try:
+        _drop_copies(guest)
+    except HypervisorFailed as failed:
+        _LOG.warning("Instance %d: its mirrors were not removed: %s", guest.id, failed)
+    with suppress(OSError):
+        guest.remember(lambda record: replace(record, move=None))
+    guest.catch_up()
+
+
+def _drop_copies(guest: Guest) -> None:
+    jobs = _jobs(guest)
+    for job in jobs:
+        if job.status != "concluded":
+            guest.ask("block-job-cancel", device=job.id, force=True)
+    deadline = time.monotonic() + _END_SECONDS
+    _wait(guest, lambda: all(job.status == "concluded" for job in _jobs(guest)), deadline)
+    for job in jobs:
+        guest.ask("job-dismiss", id=job.id)
+    for disk in crossing_disks(guest.record.spec):
+        with suppress(HypervisorFailed):  # it was never made
+            guest.ask("blockdev-del", **{"node-name": _COPY + disk})
+
+
+def _jobs(guest: Guest) -> list[_Job]:
+    """The mirrors of the move, also those that have ended."""
+    jobs = msgspec.convert(_look(guest, "query-jobs"), list[_Job])
+    return [job for job in jobs if job.id.startswith(_JOB)]
+
+
+def _migration(guest: Guest) -> _Migration:
+    return msgspec.convert(_look(guest, "query-migrate"), _Migration)
+
+
+def _look(guest: Guest, question: str) -> object:
+    # Where the target hangs QEMU may come to hang as well, and the guest with it: not for long.
+    return guest.monitor.execute(question, within_seconds=_ANSWER_SECONDS)

@@ -1,0 +1,288 @@
+"""A hypervisor that runs nothing: guests are entries in a table.
+
+For clusters of many hosts in one process, and for trying Tashi without QEMU. It keeps the promises
+of the port, and what befalls real guests can be made to befall these: they can power themselves
+off, crash, freeze, fail to start. The table outlives the node manager that uses it, as QEMU does.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+
+from tashi.domain.errors import HypervisorFailed, NoSuchImage, NoSuchVm, UnableToSuspend
+from tashi.domain.guest import Ending
+from tashi.domain.identity import InstanceId, VmId
+from tashi.ports.hypervisor import (
+    Found,
+    FoundGuest,
+    GuestSpec,
+    Happening,
+    Listener,
+    News,
+    Running,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Guest:
+    """A guest: alive while it has a process; its folder and disks stay until it is cleared."""
+
+    spec: GuestSpec
+    vm_id: VmId | None
+    frozen: bool = False
+    how: Ending = Ending.CRASHED
+    writes: int = 0
+    console: bytes = b""
+    receiving: bool = False
+    left: bool = False
+
+
+Ether = dict[str, "SimulatedHypervisor"]
+"""The simulated machines that can send guests to each other, by name."""
+
+
+class SimulatedHypervisor:
+    """Guests in memory; safe to use from several threads. `name` is its place in the `ether`."""
+
+    def __init__(self, name: str = "here", ether: Ether | None = None) -> None:
+        self._name = name
+        self._ether = {} if ether is None else ether
+        self._ether[name] = self
+        self._guests: dict[InstanceId, _Guest] = {}
+        self._saved: dict[str, int] = {}
+        self._listener: Listener | None = None
+        self._pids = count(10_000)
+        self._lock = threading.Lock()
+        self.start_fails = ""
+        """When not empty, every start fails with these words."""
+        self.send_fails = ""
+        """When not empty, every send fails with these words."""
+        self.ignores_power_button = False
+        """Whether guests take no notice of `power_down`."""
+
+    # ---- the port -----------------------------------------------------------------------------
+
+    def listen(self, listener: Listener) -> None:
+        """Tell `listener` whatever happens by itself."""
+        self._listener = listener
+
+    def adopt(self) -> Sequence[FoundGuest]:
+        """Every guest in the table."""
+        with self._lock:
+            return [_found(key, guest) for key, guest in sorted(self._guests.items())]
+
+    def start(self, spec: GuestSpec) -> Running:
+        """Start a guest; its disks are fresh unless it keeps those it left here."""
+        with self._lock:
+            left = self._check_free(spec)
+            if self.start_fails:
+                raise HypervisorFailed(self.start_fails)
+            if spec.keep_disks and left is None:
+                raise HypervisorFailed(f"The disks of instance {spec.instance_id} are gone.")
+            writes = left.writes if left is not None and spec.keep_disks else 0
+            return self._run(spec, writes)
+
+    def pause(self, guest: InstanceId) -> None:
+        """Stop the vCPUs."""
+        self._change(guest, frozen=True)
+
+    def unpause(self, guest: InstanceId) -> None:
+        """Let the vCPUs run."""
+        self._change(guest, frozen=False)
+
+    def power_down(self, guest: InstanceId) -> None:
+        """Press the power button; the guest obeys at once, unless it ignores it."""
+        self._alive(guest)
+        if not self.ignores_power_button:
+            self.power_off(guest)
+
+    def reset(self, guest: InstanceId) -> None:
+        """Begin the console anew, as a machine that is reset does."""
+        with self._lock:
+            self._guests[guest] = replace(self._alive(guest), console=b"BOOT\n")
+
+    def kill(self, guest: InstanceId) -> None:
+        """End the guest at once."""
+        with self._lock:
+            known = self._guests.get(guest)
+            if known is not None and known.vm_id is not None:
+                self._guests[guest] = replace(known, vm_id=None, how=Ending.KILLED)
+
+    def clear(self, guest: InstanceId) -> None:
+        """Keep nothing of the guest."""
+        with self._lock:
+            known = self._guests.get(guest)
+            if known is not None and known.vm_id is not None:
+                raise HypervisorFailed(f"Instance {guest} still runs here.")
+            self._guests.pop(guest, None)
+
+    def save(self, guest: InstanceId, to: str) -> None:
+        """End the guest and keep its memory under that name."""
+        with self._lock:
+            known = self._guests.get(guest)
+            if to in self._saved and (known is None or known.vm_id is None):
+                return
+            alive = self._alive(guest)
+            if to in self._saved:
+                raise UnableToSuspend(f"There is saved memory {to!r} already.")
+            self._saved[to] = alive.writes
+            self._guests[guest] = replace(alive, vm_id=None, how=Ending.KILLED)
+
+    def restore(self, spec: GuestSpec, saved: str) -> Running:
+        """Start the guest from saved memory, which is used up by that."""
+        with self._lock:
+            self._check_free(spec)
+            if saved not in self._saved:
+                raise NoSuchImage(f"There is no saved memory {saved!r}, or it was used before.")
+            return self._run(spec, self._saved.pop(saved))
+
+    def prepare_target(self, spec: GuestSpec) -> str:
+        """Make ready to receive a guest."""
+        with self._lock:
+            if self.start_fails:
+                raise HypervisorFailed(self.start_fails)
+            self._guests[spec.instance_id] = _Guest(spec, None, receiving=True)
+            return f"{self._name}/{spec.instance_id}"
+
+    def send(self, guest: InstanceId, incoming: str) -> None:
+        """Move a guest to another simulated machine."""
+        target = self._ether[incoming.partition("/")[0]]
+        with self._lock:
+            alive = self._alive(guest)
+            if self.send_fails:
+                raise HypervisorFailed(self.send_fails)
+            target.receive(guest, alive.writes)
+            self._guests[guest] = replace(alive, vm_id=None, left=True)
+
+    def cancel_send(self, guest: InstanceId) -> None:
+        """Nothing: a send is over before anybody could cancel it."""
+
+    def run(self, guest: InstanceId) -> Running:
+        """Let a guest that has arrived run."""
+        with self._lock:
+            known = self._guests.get(guest)
+            if known is not None and known.receiving and known.vm_id is None:
+                raise HypervisorFailed("Not all of the guest has arrived.")
+            alive = replace(self._alive(guest), frozen=False, receiving=False)
+            self._guests[guest] = alive
+            return Running(alive.vm_id or VmId(0), alive.spec.nics)
+
+    def console(self, guest: InstanceId, offset: int, most: int) -> tuple[bytes, int]:
+        """What the guest's console said."""
+        with self._lock:
+            known = self._guests.get(guest)
+            if known is None:
+                raise NoSuchVm(f"There is no guest of instance {guest} here.")
+            size = len(known.console)
+            start = max(0, size + offset) if offset < 0 else min(offset, size)
+            piece = known.console[start : start + most]
+            return piece, start + len(piece)
+
+    def close(self) -> None:
+        """Tell nobody anything any more."""
+        self._listener = None
+
+    # ---- what befalls guests ------------------------------------------------------------------
+
+    def power_off(self, guest: InstanceId) -> None:
+        """The guest powers itself off."""
+        self._end(guest, Ending.POWERED_OFF, "The guest powered itself off.")
+
+    def crash(self, guest: InstanceId) -> None:
+        """The guest's process dies."""
+        self._end(guest, Ending.CRASHED, "QEMU was killed.")
+
+    def freeze(self, guest: InstanceId, words: str) -> None:
+        """The guest's vCPUs stop by themselves, as on a full disk."""
+        self._change(guest, frozen=True)
+        self._tell(News(guest, Happening.FROZE, words=words))
+
+    def thaw(self, guest: InstanceId) -> None:
+        """The guest's vCPUs run again by themselves."""
+        self._change(guest, frozen=False)
+        self._tell(News(guest, Happening.THAWED))
+
+    def write(self, guest: InstanceId) -> None:
+        """The guest writes to its disk."""
+        with self._lock:
+            alive = self._alive(guest)
+            self._guests[guest] = replace(alive, writes=alive.writes + 1)
+
+    def receive(self, guest: InstanceId, writes: int) -> None:
+        """A guest arrives whole from another machine; its vCPUs stand still until `run`."""
+        with self._lock:
+            waiting = self._guests.get(guest)
+            if waiting is None or not waiting.receiving:
+                raise HypervisorFailed("Nobody waits for the guest there.")
+            pid = VmId(next(self._pids))
+            self._guests[guest] = replace(waiting, vm_id=pid, frozen=True, writes=writes)
+
+    def power_cut(self) -> None:
+        """The machine dies: every guest with it; disks stay."""
+        with self._lock:
+            for key, guest in self._guests.items():
+                self._guests[key] = replace(guest, vm_id=None, receiving=False, how=Ending.CRASHED)
+        self._listener = None
+
+    # ---- what can be seen from outside --------------------------------------------------------
+
+    def running(self) -> set[InstanceId]:
+        """Guests whose vCPUs run."""
+        with self._lock:
+            return {
+                key
+                for key, guest in self._guests.items()
+                if guest.vm_id is not None and not guest.frozen
+            }
+
+    def kept(self) -> set[InstanceId]:
+        """Guests of which anything is kept."""
+        with self._lock:
+            return set(self._guests)
+
+    def writes(self, guest: InstanceId) -> int:
+        """How often the guest has written to the disks that it has now."""
+        with self._lock:
+            return self._guests[guest].writes
+
+    def _run(self, spec: GuestSpec, writes: int) -> Running:
+        vm_id = VmId(next(self._pids))
+        self._guests[spec.instance_id] = _Guest(spec, vm_id, writes=writes, console=b"BOOT\n")
+        return Running(vm_id, spec.nics)
+
+    def _check_free(self, spec: GuestSpec) -> _Guest | None:
+        """What is left of an earlier guest; raises HypervisorFailed when it lives."""
+        left = self._guests.get(spec.instance_id)
+        if left is not None and left.vm_id is not None:
+            raise HypervisorFailed(f"Instance {spec.instance_id} has a guest here already.")
+        return left
+
+    def _alive(self, guest: InstanceId) -> _Guest:
+        known = self._guests.get(guest)
+        if known is None or known.vm_id is None:
+            raise NoSuchVm(f"There is no guest of instance {guest} here.")
+        return known
+
+    def _change(self, guest: InstanceId, *, frozen: bool) -> None:
+        with self._lock:
+            self._guests[guest] = replace(self._alive(guest), frozen=frozen)
+
+    def _end(self, guest: InstanceId, how: Ending, words: str) -> None:
+        with self._lock:
+            self._guests[guest] = replace(self._alive(guest), vm_id=None, how=how)
+        self._tell(News(guest, Happening.ENDED, how, words))
+
+    def _tell(self, news: News) -> None:
+        if self._listener is not None:
+            self._listener(news)
+
+
+def _found(key: InstanceId, guest: _Guest) -> FoundGuest:
+    if guest.left or guest.receiving:
+        state = Found.LEFT if guest.left else Found.RECEIVING
+        return FoundGuest(key, guest.spec.attempt, state)
+    if guest.vm_id is None:
+        return FoundGuest(key, guest.spec.attempt, Found.GONE, how=guest.how)
+    state = Found.FROZEN if guest.frozen else Found.RUNNING
+    return FoundGuest(key, guest.spec.attempt, state, Running(guest.vm_id, guest.spec.nics))

@@ -1,0 +1,346 @@
+"""A server for many connections on few threads: rpyc's `Server`, driven by epoll.
+
+rpyc's own servers cost a thread for each connection, or up to 100 ms for a call, and let one slow
+or hostile peer hold a thread. Here all workers wait on one epoll; each socket is registered
+one-shot, so that one worker at a time looks after it: it takes what has come, answers the small
+questions of rpyc's protocol itself, and once a whole request is there, it arms the socket again
+and serves the request. No worker ever waits for a socket.
+
+A handler that has to wait returns a Future. Whoever completes it only puts the answer in a queue
+and rings the bell; a worker sends it. So nothing outside this package ever meets a slow peer.
+
+From rpyc's `Server` come the listening socket and the loop of `start`, which calls `accept` for
+ever: here, one turn of a worker.
+"""
+
+import logging
+import resource
+import select
+import socket
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from functools import partial
+from typing import Final
+
+from rpyc.core.service import VoidService
+from rpyc.utils.server import Server
+
+from tashi.adapters.rpyc import edge, protocol
+from tashi.adapters.rpyc.bell import Bell
+from tashi.adapters.rpyc.channel import Channel
+from tashi.adapters.rpyc.gate import Complaints, Gate
+from tashi.adapters.rpyc.limits import Limits
+from tashi.adapters.rpyc.plain import Malformed
+from tashi.ports.peers import Handler, Peer
+
+WORKERS: Final = 8
+ACCEPTED_AT_ONCE: Final = 64
+GRACE_SECONDS: Final = 1.0
+ONE_SHOT: Final = select.EPOLLIN | select.EPOLLONESHOT
+KEEPALIVE: Final = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 5))
+
+log = logging.getLogger("tashi.rpyc")
+
+
+class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
+    """Serves one handler to every peer that the gate lets in."""
+
+    listener: socket.socket
+    host: str
+    port: int
+    active: bool
+
+    def __init__(
+        self, handler: Handler, address: tuple[str, int], gate: Gate, limits: Limits
+    ) -> None:
+        """Bind the address, which is (IP address, port); raises OSError like `bind` does."""
+        host, port = address
+        try:
+            super().__init__(
+                VoidService,
+                hostname=host,
+                ipv6=":" in host,
+                port=port,
+                logger=log,
+                listener_timeout=0,
+            )
+        except OSError:
+            if hasattr(self, "listener"):
+                self.listener.close()
+            raise
+        self._handler = handler
+        self._gate = gate
+        self._limits = limits
+        self._most = min(limits.connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        self._complaints = Complaints()
+        self._channels: dict[int, Channel] = {}
+        self._timed: set[Channel] = set()
+        self._next_beat = 0.0
+        self._beat = threading.Lock()
+        self._answers: deque[tuple[Channel, int, bytes]] = deque()
+        self._bell = Bell()
+        self._curfew = Bell()
+        self._epoll = select.epoll()
+        self._door = -1
+        self._resting = False
+        self._workers: list[threading.Thread] = []
+        self._stopping = False
+        self._drained = threading.Event()
+
+    # -- life
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens; the port that was found when 0 was asked for."""
+        return self.host, self.port
+
+    def serve(self) -> None:
+        """Begin to serve, on threads of its own; returns at once."""
+        self._listen()
+        for number in range(WORKERS):
+            name = f"rpyc-{self.port}-{number}"
+            self._workers.append(threading.Thread(target=self._take_turns, name=name, daemon=True))
+            self._workers[-1].start()
+
+    def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
+        """Take no more requests, send the answers that are ready within the grace, and end."""
+        if self._stopping:
+            return
+        self._stopping = True
+        self.listener.close()
+        for channel in list(self._channels.values()):
+            with channel.lock:
+                channel.closing = True
+        self._note_whether_drained()
+        if self._workers:
+            self._drained.wait(grace_seconds)
+        super().close()
+        self._dismiss()
+        for channel in list(self._channels.values()):
+            with channel.lock:
+                self._drop(channel)
+
+    def close(self) -> None:
+        """Stop, by the name that rpyc gives it."""
+        self.stop()
+
+    def _listen(self) -> None:
+        if self.active:
+            return
+        self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in KEEPALIVE:
+            self.listener.setsockopt(socket.IPPROTO_TCP, option, value)
+        super()._listen()
+        self._door = self.listener.fileno()
+        self._epoll.register(self._door, ONE_SHOT)
+        self._epoll.register(self._bell.fileno(), ONE_SHOT)
+        self._epoll.register(self._curfew.fileno(), select.EPOLLIN)
+
+    def _dismiss(self) -> None:
+        """Send the workers home; one that is stuck in a handler is left behind."""
+        self._curfew.ring()
+        until = time.monotonic() + GRACE_SECONDS
+        others = [worker for worker in self._workers if worker is not threading.current_thread()]
+        for worker in others:
+            worker.join(max(0.0, until - time.monotonic()))
+        if any(worker.is_alive() for worker in others):
+            log.warning("A request is still being served; it is left behind, unanswered.")
+            return
+        self._bell.close()
+        self._curfew.close()
+        self._epoll.close()
+
+    def _note_whether_drained(self) -> None:
+        if not any(channel.has_work for channel in list(self._channels.values())):
+            self._drained.set()
+
+    # -- a worker's turn
+
+    def _take_turns(self) -> None:
+        while self.active:
+            try:
+                self.accept()
+            except Exception:
+                log.exception("A worker stumbled over a mistake of ours; it goes on.")
+
+    def accept(self) -> None:
+        """Wait for one thing to happen, and do what it calls for."""
+        on_the_clock = bool(self._timed) or self._resting
+        for fd, events in self._epoll.poll(self._limits.beat_seconds if on_the_clock else None, 1):
+            channel = self._channels.get(fd)
+            if channel is not None:
+                self._attend(channel, events)
+            elif fd == self._bell.fileno():
+                self._deliver()
+            elif fd == self._door and not self._stopping:
+                self._welcome()
+        if on_the_clock:
+            self._keep_time()
+
+    def _attend(self, channel: Channel, events: int) -> None:
+        """Look after one connection, up to its next whole request, and serve that."""
+        with channel.lock:
+            if channel.closed:
+                return
+            try:
+                call = self._next_call(channel, events)
+            except Malformed as wrong:
+                self._complaints.closed(channel.peer.host, str(wrong))
+                self._drop(channel)
+                return
+        if call is not None:
+            self._serve(channel, call)
+        with channel.lock:
+            self._watch(channel)
+        if self._stopping:
+            self._note_whether_drained()
+
+    def _next_call(self, channel: Channel, events: int) -> protocol.Call | None:
+        now = time.monotonic()
+        here = channel.flush(now) if events == select.EPOLLOUT else channel.receive(now)
+        while here and (message := channel.next_message(now)) is not None:
+            asked = protocol.understand(message)
+            channel.proven = True
+            if isinstance(asked, protocol.Call):
+                channel.in_progress += 1
+                return asked
+            here = isinstance(asked, protocol.Told) and channel.post(asked.answer, now)
+        if not here:
+            self._drop(channel)
+        return None
+
+    def _serve(self, channel: Channel, call: protocol.Call) -> None:
+        answer = edge.answer(
+            self._handler,
+            call.request,
+            channel.peer,
+            self._limits.answer_bytes,
+            later=partial(self._answer_later, channel, call.number),
+        )
+        if answer is not None:
+            self._answer(channel, call.number, answer)
+
+    def _answer(self, channel: Channel, number: int, answer: bytes) -> None:
+        with channel.lock:
+            channel.in_progress -= 1
+            if channel.closed:
+                return
+            if not channel.post(protocol.reply(number, answer), time.monotonic()):
+                self._drop(channel)
+
+    def _answer_later(self, channel: Channel, number: int, answer: bytes) -> None:
+        """Leave an answer to the workers; the thread that calls this must never be held up."""
+        self._answers.append((channel, number, answer))
+        self._bell.ring()
+
+    def _deliver(self) -> None:
+        self._bell.silence()
+        while self._answers:
+            channel, number, answer = self._answers.popleft()
+            self._answer(channel, number, answer)
+            with channel.lock:
+                if channel.wanted != channel.armed:
+                    self._watch(channel)
+        if self._stopping:
+            self._note_whether_drained()
+        self._epoll.modify(self._bell.fileno(), ONE_SHOT)
+
+    def _watch(self, channel: Channel) -> None:
+        """Arm the socket for what the channel wants next; called with its lock held."""
+        if channel.closed:
+            return
+        channel.armed = channel.wanted
+        self._epoll.modify(channel.fileno(), channel.armed | select.EPOLLONESHOT)
+        if channel.on_the_clock:
+            self._timed.add(channel)
+
+    def _drop(self, channel: Channel) -> None:
+        """End a connection; called with its lock held."""
+        if channel.closed:
+            return
+        self._channels.pop(channel.fileno(), None)
+        self._timed.discard(channel)
+        self._gate.leave(channel.peer.host)
+        channel.close()
+
+    # -- newcomers and deadlines
+
+    def _welcome(self) -> None:
+        try:
+            for _ in range(ACCEPTED_AT_ONCE):
+                sock, (host, port, *_) = self.listener.accept()
+                self._admit(sock, Peer(host, port))
+        except (BlockingIOError, ConnectionError):
+            pass  # nobody is left, or somebody left before the door was opened
+        except OSError as trouble:
+            if not self._stopping:
+                self._complaints.say("the door", f"No connection can be accepted: {trouble}")
+            self._resting = True
+            return
+        self._open_door()
+
+    def _open_door(self) -> None:
+        with suppress(OSError):  # stop may have closed it meanwhile
+            self._epoll.modify(self._door, ONE_SHOT)
+
+    def _admit(self, sock: socket.socket, peer: Peer) -> None:
+        objection = self._objection(peer.host)
+        if objection is not None:
+            self._complaints.closed(peer.host, objection)
+            sock.close()
+            return
+        sock.setblocking(False)
+        channel = Channel(sock, peer, self._limits, time.monotonic())
+        self._gate.enter(peer.host)
+        self._channels[channel.fileno()] = channel
+        self._timed.add(channel)
+        self._epoll.register(channel.fileno(), ONE_SHOT)
+
+    def _objection(self, host: str) -> str | None:
+        if not self._gate.trusts(host):
+            return "it is in none of the trustedNetworks of [Security]"
+        if self._gate.is_full_for(host) and not self._makes_room(host):
+            return f"it has {self._limits.connections_per_host} connections already"
+        if len(self._channels) >= self._most and not self._makes_room(None):
+            return f"there are {self._most} connections already"
+        return None
+
+    def _makes_room(self, host: str | None) -> bool:
+        """Close the oldest connection (of that host) that never asked anything, if there is one.
+
+        So connections that keep silent cannot keep out those that talk.
+        """
+        for channel in list(self._channels.values()):
+            with channel.lock:
+                if host in {None, channel.peer.host} and not (channel.proven or channel.closed):
+                    self._complaints.closed(channel.peer.host, "it kept silent, and places are few")
+                    self._drop(channel)
+                    return True
+        return False
+
+    def _keep_time(self) -> None:
+        """Once a beat, by whichever worker comes first: close what is overdue."""
+        now = time.monotonic()
+        if now < self._next_beat or not self._beat.acquire(blocking=False):
+            return
+        try:
+            self._next_beat = now + self._limits.beat_seconds
+            for channel in list(self._timed):
+                with channel.lock:
+                    self._judge(channel, now)
+            if self._resting:
+                self._resting = False
+                self._open_door()
+        finally:
+            self._beat.release()
+
+    def _judge(self, channel: Channel, now: float) -> None:
+        missed = channel.overdue(now)
+        if missed is not None:
+            self._complaints.closed(channel.peer.host, missed)
+            self._drop(channel)
+        elif not channel.on_the_clock:
+            self._timed.discard(channel)

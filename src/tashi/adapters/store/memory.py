@@ -1,0 +1,31 @@
+"""Books that last as long as their process: for tests, and for trying Tashi out.
+
+Nothing here is durable, and nothing here can fail.
+"""
+
+from tashi.adapters.store.holdings import Holdings, kept
+from tashi.domain.identity import CommitNumber
+from tashi.domain.journal import Answer, Commit, Entry, Kept
+
+
+class MemoryStore:
+    """A store in memory; loading it again gives what was committed."""
+
+    def __init__(self) -> None:
+        self._holdings = Holdings[Entry, Answer]()
+
+    def load(self) -> Kept:
+        """All that is kept."""
+        return kept(self._holdings)
+
+    def commit(self, commit: Commit) -> None:
+        """Keep the commit; raises Broken when it is not the next."""
+        self._holdings.expect(commit)
+        self._holdings.take(commit, commit.entries, commit.answers)
+
+    def settle(self) -> CommitNumber:
+        """The number of the last commit: no outcome is ever unknown here."""
+        return self._holdings.number
+
+    def close(self) -> None:
+        """Nothing is owned that could be given up."""

@@ -1,0 +1,100 @@
+"""One owner for a flat file: the lock beside it, and whose file is trusted.
+
+The lock is the kernel's (`flock` on `<file>.lock`), so it ends with its process, however that
+ends; the lock file itself stays, for removing it would let two processes lock two files of one
+name. The state may lie in a folder where everybody may write, as Tashi's own `/var/tmp` is: so no
+symbolic link is followed, and a file that somebody else made or may write is not believed.
+"""
+
+import errno
+import fcntl
+import os
+import shlex
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+from typing import Final
+
+from tashi.domain.errors import Misconfigured, Refused, StoreFailed, TashiError
+
+_SAFE: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
+
+_REMEDIES: Final = {
+    errno.ENOENT: "make its folder, or name another file in [Pickled] file",
+    errno.ENOTDIR: "a part of the path in [Pickled] file is no folder",
+    errno.ELOOP: "symbolic links are not followed, so name the file itself in [Pickled] file",
+    errno.EACCES: "this process's user must be able to read and write it and its folder",
+    errno.EPERM: "this process's user must be able to read and write it and its folder",
+    errno.EROFS: "name a place that can be written to in [Pickled] file",
+    errno.ENAMETOOLONG: "name another file in [Pickled] file",
+}
+
+
+class Claim:
+    """The right to be the only one who uses the file at `path`, until it is given up."""
+
+    def __init__(self, path: Path) -> None:
+        """Raise Refused when another process has the claim, and OSError."""
+        self._fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | _SAFE, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
+        except BlockingIOError as taken:
+            owner = os.pread(self._fd, 32, 0).strip()
+            self.give_up()
+            who = f"process {int(owner)}" if owner.isdigit() else "its process is unknown"
+            raise Refused(
+                f"{path} is in use by another cluster manager ({who}): stop that one "
+                "first, or name another file in [Pickled] file."
+            ) from taken
+        except OSError:
+            self.give_up()
+            raise
+
+    def give_up(self) -> None:
+        """End the claim; harmless when repeated."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def open_trusted(path: Path) -> BufferedReader | None:
+    """The file, to be read, or None when there is none; raises Misconfigured and OSError."""
+    try:
+        fd = os.open(path, os.O_RDONLY | _SAFE)
+    except FileNotFoundError:
+        return None
+    try:
+        _refuse_untrusted(path, os.fstat(fd))
+    except TashiError:
+        os.close(fd)
+        raise
+    return os.fdopen(fd, "rb")
+
+
+def _refuse_untrusted(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise Misconfigured(f"{path} is no ordinary file: name another one in [Pickled] file.")
+    if found.st_uid != os.geteuid() or found.st_mode & _WRITABLE_BY_OTHERS:
+        name = shlex.quote(str(path))
+        raise Misconfigured(
+            f"{path} may be written by others than this process's user, so it is not believed. If "
+            f"its content is right: chown {os.geteuid()} {name} && chmod 600 {name}"
+        )
+
+
+@contextmanager
+def said_plainly(path: Path) -> Iterator[None]:
+    """Turn what the operating system refuses at the start into the sentence that helps."""
+    try:
+        yield
+    except OSError as wrong:
+        words = f"{wrong.filename or path} cannot be used ({wrong.strerror})"
+        remedy = _REMEDIES.get(wrong.errno or 0)
+        if remedy is None:
+            raise StoreFailed(f"{words}.") from wrong
+        raise Misconfigured(f"{words}: {remedy}.") from wrong

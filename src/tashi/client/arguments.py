@@ -1,0 +1,264 @@
+"""What can follow a command: each argument once, with its name, its kind, its words and default.
+
+An argument knows the type it is read as, so `given[CORES]` is a number to mypy too. Everything that
+was typed is read before anything is asked of the cluster: a slip costs nothing. Whether a value is
+*allowed* is for the cluster manager to say, here it only has to be understood.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar, cast
+
+from tashi.client import syntax
+from tashi.domain.errors import TashiError
+from tashi.domain.instance import OnExit, OnLoss
+from tashi.domain.states import HostState
+from tashi.wire import forms
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+_MOST_DIGITS: Final = 18
+
+
+class Misused(TashiError):
+    """The command line is not understood; the sentence says what would be."""
+
+    errno = 301
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Argument(Generic[T_co]):
+    """One argument, typed as --name VALUE; without a metavar it is a switch and takes no value.
+
+    `read` raises ValueError with words that go on after the name. What `repeats` may be given
+    several times, which means the same as one value with commas between. What `goes_with` another
+    argument means nothing without it.
+    """
+
+    name: str
+    read: Callable[[str], T_co]
+    words: str
+    metavar: str = ""
+    default: T_co | None = None
+    required: bool = False
+    repeats: bool = False
+    goes_with: str = ""
+
+
+class Given:
+    """The values of a command's arguments."""
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        self._values = values
+
+    def __getitem__(self, argument: Argument[T]) -> T:
+        return cast("T", self._values[argument.name])
+
+
+def read_all(arguments: Iterable[Argument[object]], typed: Mapping[str, str]) -> Given:
+    """Read what was typed for each argument; Misused for the first that is not understood."""
+    return Given({argument.name: _read(argument, typed) for argument in arguments})
+
+
+def _read(argument: Argument[object], typed: Mapping[str, str]) -> object:
+    text = typed.get(argument.name)
+    if text is None:
+        return argument.default
+    if argument.goes_with and argument.goes_with not in typed:
+        raise Misused(f"--{argument.name} goes with --{argument.goes_with}.")
+    try:
+        return argument.read(text)
+    except ValueError as wrong:
+        raise Misused(f"--{argument.name} {wrong}.") from wrong
+
+
+# ---- kinds --------------------------------------------------------------------------------------
+
+
+def text(typed: str) -> str:
+    """Any text but none at all."""
+    if not typed:
+        raise ValueError("is empty: give it a value")
+    return typed
+
+
+def any_text(typed: str) -> str:
+    """Any text, also none."""
+    return typed
+
+
+def whole_number(typed: str) -> int:
+    """A whole number of a size that computers count to."""
+    plain = typed.strip()
+    if not plain.removeprefix("-").isdecimal() or len(plain) > _MOST_DIGITS:
+        raise ValueError(f"takes a whole number, not {typed!r}")
+    return int(plain)
+
+
+def count(typed: str) -> int:
+    """How many, at least one."""
+    number = whole_number(typed)
+    if number < 1:
+        raise ValueError(f"takes a number from 1 on, not {typed!r}")
+    return number
+
+
+def seconds(typed: str) -> float:
+    """A time in seconds, not negative."""
+    try:
+        number = float(typed)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise ValueError(f"takes a number of seconds, not {typed!r}")
+    return number
+
+
+def switch(typed: str) -> bool:
+    """Whether it was given at all."""
+    return bool(typed)
+
+
+def _host_state(typed: str) -> HostState:
+    states = {state.name.lower(): state for state in (HostState.NORMAL, HostState.DRAINED)}
+    return _one_of(states, typed)
+
+
+def _one_of(values: Mapping[str, T], typed: str) -> T:
+    found = values.get(typed.lower())
+    if found is None:
+        raise ValueError(f"takes {' or '.join(values)}, not {typed!r}")
+    return found
+
+
+def _vmm_call(typed: str) -> str:
+    return _one_of({"reset": "reset"}, typed)
+
+
+def _on_exit(typed: str) -> OnExit:
+    return _one_of({kind.value: kind for kind in OnExit}, typed)
+
+
+def _on_loss(typed: str) -> OnLoss:
+    return _one_of({kind.value: kind for kind in OnLoss}, typed)
+
+
+# ---- the arguments ------------------------------------------------------------------------------
+
+INSTANCE: Final = Argument(
+    name="instance", read=text, metavar="INSTANCE", required=True, words="an instance's id or name"
+)
+ONE_INSTANCE: Final[Argument[str | None]] = Argument(
+    name="instance", read=text, metavar="INSTANCE", words="only this instance, by id or name"
+)
+HOST: Final = Argument(
+    name="host", read=text, metavar="HOST", required=True, words="a host's id or name"
+)
+DESTINATION: Final = Argument(
+    name="dst", read=text, metavar="HOST", required=True, words="the host to move to, id or name"
+)
+NEW_HOST: Final = Argument(
+    name="host", read=text, metavar="NAME", required=True, words="the host's name"
+)
+USER: Final = Argument(
+    name="user", read=text, metavar="USER", required=True, words="a user's id or name"
+)
+OWNER: Final[Argument[str | None]] = Argument(
+    name="userId", read=text, metavar="USER", words="the owner, by id or name (default: you)"
+)
+NETWORK: Final = Argument(
+    name="network", read=text, metavar="NETWORK", required=True, words="a network's id or name"
+)
+NAME: Final = Argument(name="name", read=text, metavar="NAME", required=True, words="its name")
+ID: Final = Argument(
+    name="id", read=whole_number, metavar="NUMBER", required=True, words="its number"
+)
+BASENAME: Final = Argument(
+    name="basename",
+    read=text,
+    metavar="NAME",
+    required=True,
+    words="what the names begin with, as in NAME-0, NAME-1 …",
+)
+COUNT: Final = Argument(
+    name="count", read=count, metavar="NUMBER", required=True, words="how many to create"
+)
+CORES: Final = Argument(
+    name="cores", read=whole_number, metavar="NUMBER", default=1, words="how many cores"
+)
+MEMORY: Final = Argument(
+    name="memory", read=whole_number, metavar="MIB", default=128, words="memory in MiB"
+)
+DISKS: Final[Argument[tuple[forms.DiskForm, ...]]] = Argument(
+    name="disks",
+    read=syntax.read_disks,
+    metavar="IMAGE[:True],…",
+    required=True,
+    repeats=True,
+    words="its disks; what is written to one with :True is kept in the image",
+)
+NICS: Final[Argument[tuple[syntax.NicWish, ...] | None]] = Argument(
+    name="nics",
+    read=syntax.read_nics,
+    metavar="[NETWORK][:IP][:MAC],…",
+    repeats=True,
+    words="its network cards, or none (default: one on the default network)",
+)
+HINTS: Final[Argument[Mapping[str, str]]] = Argument(
+    name="hints",
+    read=syntax.read_hints,
+    metavar="NAME=VALUE,…",
+    default={},
+    repeats=True,
+    words="wishes about where and how it runs",
+)
+GROUP: Final = Argument(
+    name="group", read=any_text, metavar="NAME", default="", words="a group that hints can name"
+)
+ON_EXIT: Final = Argument(
+    name="onExit",
+    read=_on_exit,
+    metavar="forget|stop|restart",
+    default=OnExit.FORGET,
+    words="what becomes of it when it powers itself off",
+)
+ON_LOSS: Final = Argument(
+    name="onLoss",
+    read=_on_loss,
+    metavar="restart|stop|forget",
+    default=OnLoss.RESTART,
+    words="what becomes of it when its host or its QEMU died",
+)
+VMM_CALL: Final = Argument(
+    name="arg", read=_vmm_call, metavar="reset", required=True, words="what to do"
+)
+YES: Final = Argument(
+    name="yes", read=switch, default=False, words="do it; without this, say what would happen"
+)
+WAIT: Final = Argument(
+    name="wait", read=switch, default=False, words="return when it is done, not when it is accepted"
+)
+TIMEOUT: Final[Argument[float | None]] = Argument(
+    name="timeout",
+    read=seconds,
+    metavar="SECONDS",
+    goes_with="wait",
+    words="wait no longer than this",
+)
+SINCE: Final[Argument[int | None]] = Argument(
+    name="since", read=whole_number, metavar="EVENT", words="from this event's number on"
+)
+FOLLOW: Final = Argument(
+    name="follow", read=switch, default=False, words="go on with what comes, until interrupted"
+)
+HOST_STATE: Final = Argument(
+    name="state",
+    read=_host_state,
+    metavar="normal|drained",
+    required=True,
+    words="drained keeps new instances off the host",
+)
+NOTES: Final = Argument(
+    name="notes", read=any_text, metavar="TEXT", required=True, words="a note for people"
+)

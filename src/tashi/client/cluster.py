@@ -1,0 +1,112 @@
+"""The cluster as its user sees it: things that have names, for calls that take ids.
+
+An id is sent as it was typed, without asking who has it: the cluster manager knows. A name costs
+one question. Names that belong to nobody, or to several, are refused here in the words of the
+cluster manager's own errors.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from tashi.client.syntax import NicWish
+from tashi.domain.errors import NoSuchHost, NoSuchInstance, NoSuchNetwork, NoSuchUser, Refused
+from tashi.wire.calls import Calls
+from tashi.wire.forms import HostForm, InstanceForm, NetworkForm, NicForm, SnapshotForm, UserForm
+
+Instances = tuple[InstanceForm, ...]
+
+
+class _Named(Protocol):
+    @property
+    def id(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster and who asks it; `uid` is the user who runs the client."""
+
+    calls: Calls
+    uid: int
+
+    def instances(self) -> tuple[InstanceForm, ...]:
+        """Every instance that is not over."""
+        return self.calls.call("getInstances", Instances)
+
+    def instances_of_series(self, basename: str) -> tuple[InstanceForm, ...]:
+        """The instances that createMany made of a basename, or could have; NoSuchInstance."""
+        series = tuple(one for one in self.instances() if _is_in_series(one.name, basename))
+        if not series:
+            raise NoSuchInstance(f"There is no instance {basename}-0, nor any further one.")
+        return series
+
+    def hosts(self) -> tuple[HostForm, ...]:
+        """Every host."""
+        return self.calls.call("getHosts", tuple[HostForm, ...])
+
+    def users(self) -> tuple[UserForm, ...]:
+        """Every user."""
+        return self.calls.call("getUsers", tuple[UserForm, ...])
+
+    def networks(self) -> tuple[NetworkForm, ...]:
+        """Every network."""
+        return self.calls.call("getNetworks", tuple[NetworkForm, ...])
+
+    def snapshot(self) -> SnapshotForm:
+        """Every record, and the number of the event to follow from."""
+        return self.calls.call("getSnapshot", SnapshotForm)
+
+    def instance_id(self, typed: str) -> int:
+        """The id of the instance that `typed` is the id or name of; NoSuchInstance."""
+        number = _number(typed)
+        return _named(self.instances(), typed, NoSuchInstance) if number is None else number
+
+    def host_id(self, typed: str) -> int:
+        """The id of the host that `typed` is the id or name of; NoSuchHost."""
+        number = _number(typed)
+        return _named(self.hosts(), typed, NoSuchHost) if number is None else number
+
+    def user_id(self, typed: str) -> int:
+        """The id of the user whom `typed` is the id or name of; NoSuchUser."""
+        number = _number(typed)
+        return _named(self.users(), typed, NoSuchUser) if number is None else number
+
+    def network_id(self, typed: str) -> int:
+        """The id of the network that `typed` is the id or name of; NoSuchNetwork."""
+        number = _number(typed)
+        return _named(self.networks(), typed, NoSuchNetwork) if number is None else number
+
+    def nic(self, wish: NicWish) -> NicForm:
+        """The network card that was wished for, on the default network if none was named."""
+        network = self.network_id(wish.network) if wish.network else self._default_network()
+        return NicForm(network, wish.mac, wish.ip)
+
+    def _default_network(self) -> int:
+        for network in self.networks():
+            if network.default:
+                return network.id
+        raise NoSuchNetwork("There is no default network: name one, as in --nics 1.")
+
+
+def _number(typed: str) -> int | None:
+    return int(typed) if typed.isascii() and typed.isdecimal() else None
+
+
+def _named(things: Iterable[_Named], name: str, missing: type[Refused]) -> int:
+    ids = [thing.id for thing in things if thing.name == name]
+    if not ids:
+        what = missing.__name__.removeprefix("NoSuch").lower()
+        raise missing(
+            f"There is no {what} {name!r}: get{what.capitalize()}s lists those there are."
+        )
+    if len(ids) > 1:
+        several = ", ".join(map(str, sorted(ids)))
+        raise Refused(f"Several are called {name!r}: say which by its id, one of {several}.")
+    return ids[0]
+
+
+def _is_in_series(name: str, basename: str) -> bool:
+    number = name.removeprefix(f"{basename}-")
+    return number != name and number.isascii() and number.isdecimal()

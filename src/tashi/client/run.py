@@ -1,0 +1,138 @@
+"""One run of a client, from the words on its command line to its exit code.
+
+Whatever goes wrong ends here, in one sentence on the error stream and a number: 0 done, 1 refused,
+2 misused or misconfigured, 3 failed. Nobody is shown a traceback, unless DEBUG is in the
+environment. The cluster manager is looked for only once the command line is understood.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Final
+
+import msgspec
+
+from tashi.client import parser
+from tashi.client.arguments import Misused
+from tashi.client.cluster import Cluster
+from tashi.client.command import Session
+from tashi.client.door import Door
+from tashi.client.parser import Front
+from tashi.client.tables import harmless
+from tashi.client.terminal import Terminal
+from tashi.client.waiting import Clock
+from tashi.domain.errors import Misconfigured, Refused, TashiError
+from tashi.domain.identity import UserId
+from tashi.domain.permissions import Caller, Role
+from tashi.wire.calls import Link, to_cluster_manager
+
+DONE, REFUSED, MISUSED, FAILED = range(4)
+INTERRUPTED: Final = 130
+NOBODY_READS: Final = 141
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What a client has around it; `link` is called once, when the cluster manager is needed."""
+
+    terminal: Terminal
+    link: Callable[[], Link]
+    uid: int
+    clock: Clock
+    local_time: Callable[[float], str]
+    """A moment, in seconds since 1970, as people here read it."""
+    environment: Mapping[str, str]
+    version: str
+    show_settings: Callable[[bool], str]
+    """The settings as text or, if asked with True, as JSON."""
+
+
+def run(front: Front, words: Sequence[str], world: World) -> int:
+    """Do what the words say, and return the exit code."""
+    terminal = replace(world.terminal, json=_wants_json(words))
+    try:
+        _run(front, words, replace(world, terminal=terminal))
+        terminal.out.flush()
+    except TashiError as error:
+        return _complain(front, terminal, error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return NOBODY_READS
+    except Exception as error:
+        if world.environment.get("DEBUG"):
+            raise
+        ours = (
+            f"{front.name} made a mistake ({type(error).__name__}: {error}); DEBUG=1 shows where."
+        )
+        return _complain(front, terminal, TashiError(ours))
+    return DONE
+
+
+def exit_code(error: TashiError) -> int:
+    """The exit code that tells a script what to do about an error."""
+    match error:
+        case Refused():
+            return REFUSED
+        case Misused() | Misconfigured():
+            return MISUSED
+        case _:
+            return FAILED
+
+
+def _run(front: Front, words: Sequence[str], world: World) -> None:
+    about_itself = _about_itself(front, words, world)
+    if about_itself is not None:
+        world.terminal.out.write(f"{about_itself.rstrip()}\n")
+        return
+    line = parser.read_line(front, words)
+    calls = to_cluster_manager(Door(world.link), Caller(Role.USER, UserId(world.uid)))
+    terminal = replace(world.terminal, wishes=line.wishes)
+    session = Session(Cluster(calls, world.uid), terminal, world.clock, world.local_time)
+    line.command.run(session, line.given)
+
+
+def _about_itself(front: Front, words: Sequence[str], world: World) -> str | None:
+    """What the program says of itself, where that is what it was asked for."""
+    if "--version" in words:
+        return f"{front.name} {world.version}"
+    if "--show-settings" in words:
+        return world.show_settings(world.terminal.json)
+    if "--print-completion" in words:
+        from tashi.client import completion  # noqa: PLC0415  nobody else waits for it
+
+        return completion.completion(front, _after(words, "--print-completion"))
+    function = parser.named_function([word for word in words if word.lower() != "help"])
+    commands = front.commands if function is None else (front.command(function),)
+    if "--examples" in words:
+        return parser.examples(front, commands)
+    if {"-h", "--help"}.isdisjoint(words) and "help" not in words[:1]:
+        return None
+    if function is None:
+        return parser.overview(front)
+    width = world.terminal.out_width or parser.WIDTH
+    return parser.command_parser(front, commands[0], width).format_help()
+
+
+def _complain(front: Front, terminal: Terminal, error: TashiError) -> int:
+    if terminal.json:
+        about = {
+            "kind": error.kind,
+            "errno": error.errno,
+            "msg": error.message,
+            "about": error.about,
+        }
+        words = msgspec.json.encode({"error": about}).decode()
+    else:
+        words = "\n".join(map(harmless, f"{front.name}: {error.message}".splitlines()))
+    terminal.err.write(f"{words}\n")
+    return exit_code(error)
+
+
+def _wants_json(words: Sequence[str]) -> bool:
+    """Whether errors are to be JSON, known also when the words are not understood."""
+    return "--output=json" in words or _after(words, "--output") == "json"
+
+
+def _after(words: Sequence[str], option: str) -> str:
+    return next((word for before, word in pairwise(words) if before == option), "")

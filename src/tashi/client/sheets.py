@@ -1,0 +1,156 @@
+"""What the clients show of each kind of thing: its columns, and its forms as rows of plain values.
+
+The names of columns are Tashi's. A row holds every field of its form under the name that it has on
+the wire, seen as a column or not, since a row is also what `--output json` gives: removing or
+renaming one breaks scripts. States stand in it by their titles.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
+from typing import Final
+
+import msgspec
+
+from tashi.client import syntax
+from tashi.client.tables import NOTHING, Json, Row, as_size, as_text, sheet
+from tashi.domain.states import HostState, InstanceState, facts
+from tashi.wire import forms
+
+
+def plain(value: object) -> Json:
+    """A form, or what a form holds, as plain values."""
+    match value:
+        case InstanceState() | HostState():
+            return value.title
+        case Enum():
+            return str(value.value)
+        case msgspec.Struct():
+            return row_of(value)
+        case Mapping():
+            return {str(name): plain(one) for name, one in value.items()}
+        case tuple() | list():
+            return [plain(one) for one in value]
+        case None | bool() | int() | float() | str():
+            return value
+    raise TypeError(f"{type(value).__name__} is no part of a form")
+
+
+def row_of(form: msgspec.Struct) -> dict[str, Json]:
+    """Every field of a form, also those that the wire leaves out for being at their default."""
+    names = zip(form.__struct_fields__, form.__struct_encode_fields__, strict=True)
+    return {wire: plain(getattr(form, ours)) for ours, wire in names}
+
+
+# ---- cells --------------------------------------------------------------------------------------
+
+
+def _state(row: Row) -> str:
+    return f"{row['state']} (decayed)" if row["decayed"] else as_text(row["state"])
+
+
+def _nics(row: Row) -> str:
+    return ", ".join(map(_nic, _rows(row["nics"]))) or NOTHING
+
+
+def _nic(nic: Row) -> str:
+    ip = nic["ip"] if isinstance(nic["ip"], str) else None
+    card = syntax.write_nics([syntax.NicWish(str(nic["network"]), ip, str(nic["mac"]))])
+    forwards = _rows(nic["forwards"])
+    return " ".join(
+        [card, *(f"{one['guestPort']}→127.0.0.1:{one['hostPort']}" for one in forwards)]
+    )
+
+
+def _disks(row: Row) -> str:
+    disks = [
+        forms.DiskForm(str(one["uri"]), one["persistent"] is True) for one in _rows(row["disks"])
+    ]
+    return syntax.write_disks(disks) or NOTHING
+
+
+def _rows(value: Json) -> list[Row]:
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+
+
+# ---- sheets -------------------------------------------------------------------------------------
+
+INSTANCES: Final = sheet(
+    "id hostId name user state disk memory cores",
+    "userId groupName nics disks hints onExit onLoss vmId targetId attempt operation tries reason "
+    "was saved disksOn leftovers keep changedAt decayed",
+    state=_state,
+    nics=_nics,
+    disks=_disks,
+)
+HOSTS: Final = sheet(
+    "id reserved name decayed up state version memory cores notes",
+    "address port bootId networks session",
+)
+LAYOUT: Final = sheet("id name state instances usedMemory memory usedCores cores")
+USERS: Final = sheet("id name")
+NETWORKS: Final = sheet("id name default")
+IMAGES: Final = sheet(
+    "imageName imageSize",
+    "virtualSize format backing usedBy",
+    imageSize=lambda row: as_size(row["imageSize"]),
+    virtualSize=lambda row: as_size(row["virtualSize"]),
+)
+REASONS: Final = sheet("host rule words", "hostId shortBy")
+
+
+def instance_rows(
+    instances: Iterable[forms.InstanceForm], users: Iterable[forms.UserForm]
+) -> list[Row]:
+    """Instances, each with its owner's name; an owner nobody knows is shown by the number."""
+    names = {user.id: user.name for user in users}
+    return [
+        {
+            **row_of(one),
+            "user": names.get(one.user_id, str(one.user_id)),
+            "disk": one.disks[0].uri if one.disks else None,
+        }
+        for one in instances
+    ]
+
+
+def image_rows(images: Iterable[forms.ImageForm]) -> list[Row]:
+    """Images, under the names that Tashi had for their columns."""
+    rows = (row_of(image) for image in images)
+    return [{"imageName": row.pop("name"), "imageSize": row.pop("size"), **row} for row in rows]
+
+
+def layout_rows(
+    hosts: Iterable[forms.HostForm], instances: Sequence[forms.InstanceForm]
+) -> list[Row]:
+    """Hosts with the instances on them, and what of their memory and cores those take."""
+    return [_layout_row(host, [one for one in instances if _is_on(one, host)]) for host in hosts]
+
+
+def _is_on(instance: forms.InstanceForm, host: forms.HostForm) -> bool:
+    occupies = facts(instance.state).hosts != {0}
+    return occupies and host.id in {instance.host_id, instance.target_id}
+
+
+def _layout_row(host: forms.HostForm, guests: Sequence[forms.InstanceForm]) -> Row:
+    return {
+        "id": host.id,
+        "name": host.name,
+        "state": host.state.title if host.up else "Down",
+        "instances": [guest.name for guest in guests],
+        "usedMemory": sum(guest.memory for guest in guests),
+        "memory": host.memory,
+        "usedCores": sum(guest.cores for guest in guests),
+        "cores": host.cores,
+    }
+
+
+def reason_rows(why: forms.WhyForm) -> list[Row]:
+    """For each host each rule that keeps the instance off it; a host without one fits."""
+    return [
+        {"hostId": host.host_id, "host": host.host, **reason}
+        for host in why.hosts
+        for reason in ([row_of(one) for one in host.reasons] or [_FITS])
+    ]
+
+
+_FITS: Final[dict[str, Json]] = {"rule": None, "words": "fits", "shortBy": None}

@@ -1,0 +1,176 @@
+"""Tables: which columns there are and which are seen, and how rows become lines.
+
+A row is a mapping of plain values, the same that `--output json` gives; a column says how its value
+is read by people. A sheet is a choice of columns for one kind of thing. Rows are sorted by the
+first column that is seen. Nothing a cell holds can reach the terminal as a control character.
+
+A table is aligned text, on a terminal cut to its width. It is laid out here and not by rich, whose
+import costs more than all else that listing the instances does.
+"""
+
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
+Row: TypeAlias = Mapping[str, Json]
+
+NOTHING: Final = "-"
+_GAP: Final = "  "
+_KIBI: Final = 1024
+_NARROWEST: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Whether to see a column; without a name it is about all of them."""
+
+    shown: bool
+    name: str | None = None
+
+
+def as_text(value: Json) -> str:
+    """Any value as people read it."""
+    match value:
+        case None | "":
+            return NOTHING
+        case str():
+            return value
+        case Mapping():
+            return ",".join(f"{name}={as_text(one)}" for name, one in value.items()) or NOTHING
+        case Sequence():
+            return ",".join(as_text(one) for one in value) or NOTHING
+        case _:
+            return str(value)
+
+
+def as_size(value: Json) -> str:
+    """A number of bytes in the largest unit that keeps it above one."""
+    assert isinstance(value, int)
+    size: float = value
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < _KIBI:
+            return f"{size:.1f} {unit}" if unit != "B" else f"{value} B"
+        size /= _KIBI
+    return f"{size:.1f} TiB"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: `name` is the key of its value in a row, `text` makes its cell from the row."""
+
+    name: str
+    shown: bool
+    text: Callable[[Row], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The columns that a kind of thing has."""
+
+    columns: tuple[Column, ...]
+
+    def seen(self, wishes: Iterable[Wish]) -> tuple[Column, ...]:
+        """The columns to be seen, the later wish going before the earlier."""
+        seen = {column.name: column.shown for column in self.columns}
+        for wish in wishes:
+            names = seen if wish.name is None else (wish.name,)
+            seen.update(dict.fromkeys(names, wish.shown))
+        return tuple(column for column in self.columns if seen[column.name])
+
+
+def sheet(shown: str, hidden: str = "", **texts: Callable[[Row], str]) -> Sheet:
+    """A sheet of the named columns; `texts` make the cells of those that are not just values."""
+    named = [(name, True) for name in shown.split()] + [(name, False) for name in hidden.split()]
+    return Sheet(tuple(Column(name, seen, texts.get(name) or _cell(name)) for name, seen in named))
+
+
+def _cell(name: str) -> Callable[[Row], str]:
+    return lambda row: as_text(row[name])
+
+
+def lines(columns: Sequence[Column], rows: Iterable[Row], room: int | None = None) -> list[str]:
+    """The table as aligned text, a header first; numbers stand right.
+
+    With `room`, the widest columns are cut until a line fits into that many places, or until there
+    is nothing sensible left to cut.
+    """
+    if not columns:
+        return []
+    ordered = _sorted(columns, rows)
+    cells = [[column.name for column in columns], *_cells(columns, ordered)]
+    widths = [max(map(places, column)) for column in zip(*cells, strict=True)]
+    if room is not None:
+        widths = _fitted(widths, room)
+    right = [_is_number(column, ordered) for column in columns]
+    return [_line(line, widths, right) for line in cells]
+
+
+def places(text: str) -> int:
+    """How many places a text takes on a terminal."""
+    return len(text) if text.isascii() else sum(map(_places_of_letter, text))
+
+
+def harmless(text: str) -> str:
+    """The text without anything that a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+
+
+def _cells(columns: Sequence[Column], rows: Iterable[Row]) -> list[list[str]]:
+    return [[harmless(column.text(row)) for column in columns] for row in rows]
+
+
+def _sorted(columns: Sequence[Column], rows: Iterable[Row]) -> list[Row]:
+    first = columns[0]
+    return sorted(rows, key=lambda row: _rank(row[first.name]))
+
+
+def _rank(value: Json) -> tuple[int, float, str]:
+    """Numbers by size, then texts, then what there is not."""
+    if isinstance(value, int | float):
+        return (0, value, "")
+    return (1 if value else 2, 0, as_text(value))
+
+
+def _is_number(column: Column, rows: Iterable[Row]) -> bool:
+    values = [row[column.name] for row in rows]
+    numbers = [one for one in values if isinstance(one, int | float) and not isinstance(one, bool)]
+    return bool(numbers) and len(numbers) + values.count(None) == len(values)
+
+
+def _fitted(widths: Sequence[int], room: int) -> list[int]:
+    """Take from the widest columns what is too much, one place at a time."""
+    room -= len(_GAP) * (len(widths) - 1)
+    fitted = [min(width, max(room, _NARROWEST)) for width in widths]
+    while sum(fitted) > room and max(fitted) > _NARROWEST:
+        fitted[fitted.index(max(fitted))] -= 1
+    return fitted
+
+
+def _line(cells: Iterable[str], widths: Iterable[int], right: Iterable[bool]) -> str:
+    padded = (
+        _padded(_cut(cell, width), width, on_the_right)
+        for cell, width, on_the_right in zip(cells, widths, right, strict=True)
+    )
+    return _GAP.join(padded).rstrip()
+
+
+def _padded(cell: str, width: int, on_the_right: bool) -> str:
+    space = " " * (width - places(cell))
+    return space + cell if on_the_right else cell + space
+
+
+def _cut(cell: str, width: int) -> str:
+    if places(cell) <= width:
+        return cell
+    cell = cell[:width]
+    while places(cell) > width - 1:
+        cell = cell[:-1]
+    return f"{cell}…"
+
+
+def _places_of_letter(letter: str) -> int:
+    if unicodedata.combining(letter):
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in {"W", "F"} else 1

@@ -1,0 +1,99 @@
+"""Where a client writes: results to one stream, progress and complaints to the other.
+
+People get tables and sentences; with `json`, scripts get one JSON value a result (one a line where
+results keep coming) and errors as JSON too. Progress is drawn only for people who are looking.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, TextIO
+
+import msgspec
+
+from tashi.client import tables
+from tashi.client.tables import Json, Row, Sheet, Wish
+
+Note = Callable[[str, int], None]
+"""Says what is going on, and how many of the things to do are done."""
+
+_ESCAPES: Final = re.compile(
+    r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])"
+)
+_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
+_KEPT: Final = "\n\t"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terminal:
+    """The streams of one run; a width of None means that nobody is looking at that stream."""
+
+    out: TextIO
+    err: TextIO
+    out_width: int | None = None
+    err_width: int | None = None
+    json: bool = False
+    wishes: Sequence[Wish] = ()
+
+    def show(self, sheet: Sheet, rows: Sequence[Row]) -> None:
+        """Show things of one kind as a table."""
+        if self.json:
+            self._write_json(list(rows))
+            return
+        header, *lines = tables.lines(sheet.seen(self.wishes), rows, self.out_width) or [""]
+        if self.out_width is not None:
+            header = f"{_BOLD}{header}{_PLAIN}"
+        self.out.writelines(f"{line}\n" for line in (header, *lines))
+
+    def show_one(self, sheet: Sheet, row: Row) -> None:
+        """Show one thing: a table of one row, or one JSON object."""
+        if self.json:
+            self._write_json(row)
+        else:
+            self.show(sheet, [row])
+
+    def say(self, words: str, about: Json) -> None:
+        """Say something to people; scripts get what it is about."""
+        if self.json:
+            self._write_json(about)
+        else:
+            self.out.writelines(f"{tables.harmless(line)}\n" for line in words.splitlines())
+
+    def go_on(self, line: str, about: Json) -> None:
+        """Add one line to what keeps coming, at once."""
+        if self.json:
+            self.out.write(f"{msgspec.json.encode(about).decode()}\n")
+        else:
+            self.out.write(f"{tables.harmless(line)}\n")
+        self.out.flush()
+
+    def pour(self, text: str) -> None:
+        """Pass a guest's console on: as it is to a file, without its escape sequences to people."""
+        if self.out_width is not None:
+            text = _ESCAPES.sub("", text).replace("\r\n", "\n")
+            text = "".join(one for one in text if one.isprintable() or one in _KEPT)
+        self.out.write(text)
+        self.out.flush()
+
+    @contextmanager
+    def progress(self, total: int) -> Iterator[Note]:
+        """Draw how far something is, out of `total`, for as long as it takes."""
+        if self.err_width is None or self.json:
+            yield lambda _words, _done: None
+            return
+        from rich import console, progress, text  # noqa: PLC0415  only who looks waits for it
+
+        screen = console.Console(file=self.err, width=self.err_width, force_terminal=True)
+        parts = [progress.SpinnerColumn(), progress.TextColumn("{task.description}")]
+        if total > 1:
+            parts += [progress.BarColumn(), progress.MofNCompleteColumn()]
+        with progress.Progress(*parts, console=screen, transient=True) as bar:
+            task = bar.add_task("", total=total)
+            yield lambda words, done: bar.update(
+                task, description=text.Text(tables.harmless(words)).markup, completed=done
+            )
+
+    def _write_json(self, value: Json) -> None:
+        encoded = msgspec.json.format(msgspec.json.encode(value), indent=2)
+        self.out.write(f"{encoded.decode()}\n")

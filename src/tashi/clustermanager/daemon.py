@@ -1,0 +1,126 @@
+"""A whole cluster manager, put together from its rooms and whatever ports it is given."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from logging import getLogger
+from random import Random
+
+from tashi.clustermanager.dispatch import Dispatch
+from tashi.clustermanager.draft import Draft
+from tashi.clustermanager.history import in_words
+from tashi.clustermanager.instances import Rules
+from tashi.clustermanager.ledger import Ledger
+from tashi.clustermanager.monitor import Monitor, Times
+from tashi.clustermanager.people import People
+from tashi.clustermanager.service import admins, daemons, owners, questions
+from tashi.clustermanager.service.office import Handler, Office
+from tashi.domain.host import Host
+from tashi.domain.journal import Entry, Put, Record
+from tashi.ports.clock import Clock
+from tashi.ports.images import ImageStore
+from tashi.ports.nodes import Nodes
+from tashi.ports.store import Store
+from tashi.ports.users import Directory
+from tashi.ports.workers import Workers
+
+_log = getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """The ports that a cluster manager needs; `on_step` hears of the ledger's moments."""
+
+    store: Store
+    clock: Clock
+    nodes: Nodes
+    workers: Workers
+    directory: Directory
+    images: ImageStore
+    delete_saved: Callable[[str], None]
+    draws: Random
+    on_step: Callable[[str], None] = lambda _: None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What the settings say of a cluster manager.
+
+    `configured` are records that stand in the configuration and are put into the books when they
+    are not there yet. `version` is the one that nodes must have, ``None`` for any.
+    """
+
+    rules: Rules
+    times: Times
+    most_events: int
+    fetch_threshold: float
+    version: str | None
+    configured: tuple[Record, ...] = ()
+
+
+class ClusterManager:
+    """Begin once, then `turn` for ever; `turn` and `tick` belong to one thread."""
+
+    def __init__(self, world: World, plan: Plan) -> None:
+        self._world = world
+        self._plan = plan
+        self.dispatch = Dispatch(
+            world.nodes, world.workers, lambda: self.ledger.epoch, world.delete_saved
+        )
+        self.ledger = Ledger(
+            world.store,
+            world.clock,
+            plan.most_events,
+            self.dispatch.give,
+            self._committed,
+            world.on_step,
+        )
+        self.monitor = Monitor(world.clock, plan.times, self.ledger.books)
+        self._office = Office(
+            ledger=self.ledger,
+            monitor=self.monitor,
+            people=People(world.directory, world.clock, plan.fetch_threshold),
+            nodes=world.nodes,
+            workers=world.workers,
+            images=world.images,
+            clock=world.clock,
+            rules=plan.rules,
+            draws=world.draws,
+            version=plan.version,
+        )
+
+    def handlers(self) -> dict[str, Handler]:
+        """The handler of every call, by method."""
+        rooms = (owners, questions, admins, daemons)
+        return {name: one for room in rooms for name, one in room.handlers(self._office).items()}
+
+    def begin(self) -> None:
+        """Begin a reign, take in what is configured, and let the nodes know."""
+        self.ledger.begin_reign()
+        begun = self.ledger.ask(self._take_in_configured), self.ledger.ask(self.monitor.greet)
+        self.ledger.turn(0.0)
+        for answer in begun:
+            answer.result(timeout=0)
+
+    def turn(self, wait_seconds: float) -> None:
+        """Wait for work, at most so long, and do it."""
+        self.ledger.turn(wait_seconds)
+
+    def tick(self) -> None:
+        """Do what time brings."""
+        self.ledger.history.expire(self._world.clock.monotonic())
+        self.ledger.ask(self.monitor.tick)
+
+    def _committed(self, entries: Iterable[Entry]) -> None:
+        self.monitor.note(entries)
+        for entry in entries:
+            if entry.line:
+                _log.info("%s", in_words(entry, self.ledger.books))
+
+    def _take_in_configured(self, draft: Draft) -> None:
+        for record in self._plan.configured:
+            put = Put(record)
+            if draft.books.has(put.kind, put.key):
+                continue
+            if isinstance(record, Host):
+                draft.reserve_host(record.id)
+            draft.put(record)

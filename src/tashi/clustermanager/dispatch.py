@@ -1,0 +1,166 @@
+"""Orders on their way to nodes: one sender for each node, in the order they were given.
+
+An order is sent only within a session. Whatever has not been taken up when a session ends is
+dropped, because the next session begins with every order that the books imply. A node that does
+not answer is tried again with the same number until it does, or until its session is over.
+
+Each sender has a lane of its own among the workers, so a node that hangs delays nobody else.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from logging import getLogger
+from typing import Final
+
+from tashi.domain.errors import Failed, TashiError
+from tashi.domain.host import Host
+from tashi.domain.identity import Epoch, HostId
+from tashi.domain.instructions import DeleteSaved, Instruction, NodeOrder
+from tashi.ports.nodes import Nodes
+from tashi.ports.workers import Workers
+
+_log = getLogger(__name__)
+
+FIRST_PAUSE_SECONDS: Final = 0.5
+LONGEST_PAUSE_SECONDS: Final = 10.0
+MOST_ORDERS_AT_ONCE: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession(Instruction):
+    """A session was booked: begin it with these orders."""
+
+    host: Host
+    orders: tuple[NodeOrder, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CloseSession(Instruction):
+    """The host is lost or removed: nothing more is sent to it."""
+
+    host_id: HostId
+
+
+@dataclass(frozen=True, slots=True)
+class CheckAlive(Instruction):
+    """Ask a host whether it lives; if it does, its node will make itself heard."""
+
+    host: Host
+
+
+class Dispatch:
+    """Carries instructions out; only the ledger's thread calls it, and never waits."""
+
+    def __init__(
+        self,
+        nodes: Nodes,
+        workers: Workers,
+        epoch: Callable[[], Epoch],
+        delete_saved: Callable[[str], None],
+    ) -> None:
+        self._nodes = nodes
+        self._workers = workers
+        self._epoch = epoch
+        self._delete_saved = delete_saved
+        self._senders: dict[HostId, _Sender] = {}
+
+    def give(self, instructions: Iterable[Instruction]) -> None:
+        """Take instructions on."""
+        for instruction in instructions:
+            match instruction:
+                case OpenSession(host, orders):
+                    self._close(host.id)
+                    sender = _Sender(host, self._epoch(), self._nodes, self._workers)
+                    self._senders[host.id] = sender
+                    sender.give(orders)
+                case CloseSession(host_id):
+                    self._close(host_id)
+                case CheckAlive(host):
+                    self._workers.run(f"ask {host.name}", partial(self._check_alive, host))
+                case NodeOrder() if instruction.host_id in self._senders:
+                    self._senders[instruction.host_id].give((instruction,))
+                case DeleteSaved(saved):
+                    self._workers.run("images", partial(self._delete, saved, FIRST_PAUSE_SECONDS))
+
+    def stop(self) -> None:
+        """Send nothing more; what was not sent is told again in the next session."""
+        for host in list(self._senders):
+            self._close(host)
+
+    def _close(self, host: HostId) -> None:
+        sender = self._senders.pop(host, None)
+        if sender is not None:
+            sender.close()
+
+    def _delete(self, saved: str, pause: float) -> None:
+        try:
+            self._delete_saved(saved)
+        except Failed as error:
+            _log.warning("Saved memory %s stays for %.1f s more: %s", saved, pause, error)
+            longer = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            self._workers.after(pause, "images", partial(self._delete, saved, longer))
+        except TashiError as error:
+            _log.error("Saved memory %s stays: %s", saved, error)
+
+    def _check_alive(self, host: Host) -> None:
+        try:
+            self._nodes.live_check(host, self._epoch())
+        except TashiError as error:
+            _log.info("%s was asked whether it lives: %s", host.name, error)
+
+
+class _Sender:
+    """The orders of one session.
+
+    `give` and `close` belong to the ledger's thread, everything else to the sender's lane; they
+    meet in a deque, which takes appends and pops from two threads.
+    """
+
+    def __init__(self, host: Host, epoch: Epoch, nodes: Nodes, workers: Workers) -> None:
+        self._host = host
+        self._epoch = epoch
+        self._nodes = nodes
+        self._workers = workers
+        self._lane = f"orders {host.name} {host.session}"
+        self._waiting: deque[NodeOrder] = deque()
+        self._batch: Sequence[NodeOrder] = ()
+        self._number = 0
+        self._pause = 0.0
+        self._open = True
+
+    def give(self, orders: Iterable[NodeOrder]) -> None:
+        self._waiting.extend(orders)
+        if self._waiting:
+            self._workers.run(self._lane, self._send)
+
+    def close(self) -> None:
+        self._open = False
+
+    def _send(self) -> None:
+        # While a failed batch waits to be tried again, new orders wait behind it.
+        if self._pause == 0.0:
+            self._send_all()
+
+    def _send_all(self) -> None:
+        while self._open and self._next_batch():
+            try:
+                self._nodes.take_orders(self._host, self._epoch, self._number, self._batch)
+            except Failed as error:
+                self._pause = min(max(self._pause * 2, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
+                _log.warning("%s: next try in %.1f s.", error, self._pause)
+                self._workers.after(self._pause, self._lane, self._send_all)
+                return
+            except TashiError as error:
+                _log.warning("%s took no orders, its session is over: %s", self._host.name, error)
+                self._open = False
+                return
+            self._batch, self._pause = (), 0.0
+
+    def _next_batch(self) -> bool:
+        if not self._batch and self._waiting:
+            size = min(len(self._waiting), MOST_ORDERS_AT_ONCE)
+            self._batch = tuple(self._waiting.popleft() for _ in range(size))
+            self._number += 1
+        return bool(self._batch)

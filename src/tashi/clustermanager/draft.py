@@ -1,0 +1,153 @@
+"""A batch of changes in the making: the books as they will stand if the commit succeeds.
+
+Changes are made one after the other on the same draft, each seeing those before it. One that is
+refused half-way leaves no trace: the draft goes back to the mark that was set before it. Nothing
+here is visible to anybody until the ledger has committed it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from logging import getLogger
+
+from tashi.domain.books import Books
+from tashi.domain.events import Event
+from tashi.domain.identity import CommitNumber, EventNumber, HostId, InstanceId, Operation, Session
+from tashi.domain.instance import Instance
+from tashi.domain.instructions import Instruction
+from tashi.domain.journal import Answer, Change, Commit, Counters, Drop, Entry, Kind, Put, Record
+from tashi.domain.states import InstanceState
+from tashi.domain.transitions import step
+
+_log = getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a draft stood, to go back to."""
+
+    books: Books
+    counters: Counters
+    entries: int
+    instructions: int
+    afterwards: int
+
+
+class Draft:
+    """Books that change; `at` is the wall time that the changes carry."""
+
+    def __init__(self, books: Books, counters: Counters, at: float) -> None:
+        self.books = books
+        self.counters = counters
+        self.at = at
+        self.entries: list[Entry] = []
+        self.answers: dict[str, Answer] = {}
+        self.instructions: list[Instruction] = []
+        self.afterwards: list[Callable[[], None]] = []
+
+    # ---- changing -----------------------------------------------------------------------------
+
+    def put(self, record: Record, line: str = "", by: str = "") -> None:
+        """Let the record stand in the books as it is."""
+        self._change(Put(record), line, by)
+
+    def drop(self, kind: Kind, key: int, line: str = "", by: str = "") -> None:
+        """Take a record out of the books."""
+        self._change(Drop(kind, key), line, by)
+
+    def befall(self, key: InstanceId, event: Event, by: str = "") -> Instance:
+        """Let an event befall an instance; the record as it then stands.
+
+        Raises IncorrectState for a command that does not fit, NoSuchInstance if there is none.
+        """
+        before = self.books.instances.get(key) or self.books.instance(key)
+        result = step(before, event)
+        if result.stale:
+            _log.info("%s is %s: %s comes too late.", before, before.state.title, event)
+            return before
+        after = result.record
+        if after.state is not before.state:
+            after = replace(after, changed_at=self.at)
+        if after != before:
+            self.put(after, result.line, by)
+        if after.state is InstanceState.EXITED and not after.leftovers:
+            self.drop(Kind.INSTANCE, after.id)
+        self.instructions.extend(result.instructions)
+        return after
+
+    def instruct(self, instruction: Instruction) -> None:
+        """Give an instruction once the draft is committed."""
+        self.instructions.append(instruction)
+
+    def once_durable(self, act: Callable[[], None]) -> None:
+        """Do something in the ledger's thread once the draft is committed, not before."""
+        self.afterwards.append(act)
+
+    def answer(self, request: str, text: str) -> None:
+        """Keep what a request was answered, for its repeats."""
+        self.answers[request] = Answer(request, text, self.counters.event)
+
+    # ---- numbers ------------------------------------------------------------------------------
+
+    def next_instance(self) -> InstanceId:
+        """An instance id that was never given before."""
+        number = self.counters.instance
+        self.counters = replace(self.counters, instance=InstanceId(number + 1))
+        return number
+
+    def next_host(self) -> HostId:
+        """A host id that was never given before."""
+        number = self.counters.host
+        self.counters = replace(self.counters, host=HostId(number + 1))
+        return number
+
+    def reserve_host(self, key: HostId) -> None:
+        """Never give this host id, which somebody else chose."""
+        if key >= self.counters.host:
+            self.counters = replace(self.counters, host=HostId(key + 1))
+
+    def next_operation(self) -> Operation:
+        """An operation number that was never given before."""
+        number = self.counters.operation
+        self.counters = replace(self.counters, operation=Operation(number + 1))
+        return number
+
+    def next_session(self) -> Session:
+        """A session number that was never given before."""
+        number = self.counters.session
+        self.counters = replace(self.counters, session=Session(number + 1))
+        return number
+
+    # ---- the batch ----------------------------------------------------------------------------
+
+    def mark(self) -> Mark:
+        """Remember how the draft stands."""
+        return Mark(
+            self.books,
+            self.counters,
+            len(self.entries),
+            len(self.instructions),
+            len(self.afterwards),
+        )
+
+    def go_back(self, mark: Mark) -> None:
+        """Forget everything since the mark."""
+        self.books, self.counters = mark.books, mark.counters
+        del self.entries[mark.entries :]
+        del self.instructions[mark.instructions :]
+        del self.afterwards[mark.afterwards :]
+
+    def changes_anything_since(self, counters: Counters) -> bool:
+        """Whether there is something to commit."""
+        return bool(self.entries) or self.counters != counters
+
+    def as_commit(self, number: CommitNumber, forget_before: EventNumber) -> Commit:
+        """All changes as one commit."""
+        return Commit(
+            number, tuple(self.entries), tuple(self.answers.values()), self.counters, forget_before
+        )
+
+    def _change(self, change: Change, line: str, by: str) -> None:
+        self.books = self.books.apply(change)
+        number = self.counters.event
+        self.entries.append(Entry(number, self.at, line, by, change))
+        self.counters = replace(self.counters, event=EventNumber(number + 1))

@@ -1,0 +1,75 @@
+"""What an administrator does to hosts, and who they are kept for."""
+
+from dataclasses import replace
+
+from tashi.clustermanager.draft import Draft
+from tashi.domain.errors import HostStateError, InstanceIdTaken, InvalidInstance
+from tashi.domain.host import Host
+from tashi.domain.hostnames import check_host_name
+from tashi.domain.identity import HostId, UserId
+from tashi.domain.journal import Kind
+from tashi.domain.states import HostState
+
+_NAMED = 3
+_LONGEST_NOTE = 1000
+
+
+def add(draft: Draft, name: str, by: str) -> Host:
+    """Add a host that its node manager has not registered yet; raises if the name is taken."""
+    check_host_name(name)
+    if any(host.name == name for host in draft.books.hosts.values()):
+        raise InstanceIdTaken(f"There is a host named {name!r} already.")
+    host = Host(id=draft.next_host(), name=name)
+    draft.put(host, "CM HOST REGISTER", by)
+    return host
+
+
+def remove(draft: Draft, key: HostId, by: str) -> Host:
+    """Remove a host; raises HostStateError while it has or keeps anything of an instance."""
+    host = draft.books.host(key)
+    left = [str(instance) for instance in draft.books.concerning(key)]
+    if left:
+        more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+        raise HostStateError(
+            f"{host.name} still has {', '.join(left[:_NAMED])}{more}: end them first.", host=key
+        )
+    draft.drop(Kind.HOST, key, "CM HOST UNREGISTER", by)
+    return host
+
+
+def set_state(draft: Draft, key: HostId, state: HostState, by: str) -> Host:
+    """Open or close a host for new instances."""
+    if state is HostState.VERSION_MISMATCH:
+        raise HostStateError("A host becomes VersionMismatch by itself: set Normal or Drained.")
+    return _replace(draft, replace(draft.books.host(key), state=state), by)
+
+
+def set_notes(draft: Draft, key: HostId, notes: str, by: str) -> Host:
+    """Write a note about a host; one line of at most 1,000 characters."""
+    if not notes.isprintable() or len(notes) > _LONGEST_NOTE:
+        raise InvalidInstance(
+            f"Notes are one line of at most {_LONGEST_NOTE} printable characters."
+        )
+    return _replace(draft, replace(draft.books.host(key), notes=notes), by)
+
+
+def reserve(draft: Draft, key: HostId, user: UserId, by: str) -> Host:
+    """Keep a host for a user, beside those it is kept for already."""
+    host = draft.books.host(key)
+    users = tuple(dict.fromkeys((*host.reserved, user)))
+    return _replace(draft, replace(host, reserved=users), by)
+
+
+def unreserve(draft: Draft, key: HostId, user: UserId, by: str) -> Host:
+    """No longer keep a host for a user; raises HostStateError if it was not."""
+    host = draft.books.host(key)
+    if user not in host.reserved:
+        raise HostStateError(f"{host.name} is not reserved for user {user}.", host=key)
+    users = tuple(one for one in host.reserved if one != user)
+    return _replace(draft, replace(host, reserved=users), by)
+
+
+def _replace(draft: Draft, host: Host, by: str) -> Host:
+    if host != draft.books.host(host.id):
+        draft.put(host, "CM HOST UPDATE", by)
+    return host

@@ -1,0 +1,189 @@
+"""What is done to instances on somebody's request: taken on, placed, commanded.
+
+Every function changes a draft and returns the record as it then stands. Refusals are exceptions;
+the ledger takes back what a refused function had changed.
+"""
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+from tashi.clustermanager.draft import Draft
+from tashi.domain import events as e
+from tashi.domain.admission import Limits, Surroundings, admit
+from tashi.domain.books import Books
+from tashi.domain.errors import (
+    HostStateError,
+    InvalidInstance,
+    NoRoom,
+    NoSuchHost,
+    NoSuchUser,
+    NotPermitted,
+    TashiError,
+)
+from tashi.domain.identity import HostId, InstanceId, NetworkId, UserId
+from tashi.domain.instance import Instance, Nic
+from tashi.domain.permissions import Caller, check_owner
+from tashi.domain.placement.filters import Policy, first_refusal, names_of
+
+_MAC_TRIES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the settings say about instances."""
+
+    limits: Limits
+    policy: Policy
+    default_network: NetworkId
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An instance asked for: what is wanted, by whom, and what was looked up for it beforehand.
+
+    The record's id is not looked at. `owner` is ``None`` for the caller. `users` are those of the
+    directory, `images` those of its disks that exist. `draws` makes MAC addresses.
+    """
+
+    wanted: Instance
+    caller: Caller
+    owner: UserId | None
+    users: Container[UserId]
+    images: Container[str]
+    draws: Random
+
+
+def create(draft: Draft, request: Request, rules: Rules) -> Instance:
+    """Take an instance on; it waits for the scheduler from now on."""
+    owner = _owner(request, draft.books)
+    nics = request.wanted.nics or (Nic(rules.default_network, ""),)
+    wanted = replace(
+        request.wanted,
+        id=draft.next_instance(),
+        user_id=owner,
+        nics=tuple(_with_mac(nic, draft.books, request.draws) for nic in nics),
+        changed_at=draft.at,
+    )
+    books = draft.books
+    around = Surroundings(
+        names={name: min(ids) for name in (wanted.name,) if (ids := books.names.get(name))},
+        macs=books.macs,
+        networks=books.networks,
+        images=request.images,
+    )
+    admitted = admit(wanted, rules.limits, around)
+    _check_some_host_is_large_enough(admitted, books, rules.policy)
+    _check_the_target_is_known(admitted, books)
+    draft.put(admitted, "CM VM REQUEST", request.caller.name)
+    return admitted
+
+
+def command(draft: Draft, key: InstanceId, kind: type[e.Command], caller: Caller) -> Instance:
+    """Carry out an owner's command; raises NotPermitted or IncorrectState."""
+    before = draft.books.instance(key)
+    check_owner(before.user_id, caller, str(before).capitalize())
+    return draft.befall(key, kind(draft.next_operation()), caller.name)
+
+
+def migrate(
+    draft: Draft, key: InstanceId, target: HostId, caller: Caller, policy: Policy
+) -> Instance:
+    """Begin to move a running instance; raises NoRoom when a rule keeps it off the target."""
+    instance, host = draft.books.instance(key), draft.books.host(target)
+    check_owner(instance.user_id, caller, str(instance).capitalize())
+    if target in instance.hosts:
+        raise HostStateError(f"{instance} is on {host.name} already.".capitalize(), host=target)
+    refusal = first_refusal(draft.books, host, _as_a_newcomer(instance), policy)
+    if refusal is not None:
+        raise NoRoom(f"{instance} cannot go to {host.name}, which {refusal.words}.")
+    return draft.befall(key, e.Migrate(draft.next_operation(), target), caller.name)
+
+
+def _as_a_newcomer(instance: Instance) -> Instance:
+    """The instance as the rules of placement see one that is on no host yet.
+
+    Its owner has chosen the target, so the hint about a target host does not bind any more.
+    """
+    hints = {name: value for name, value in instance.hints.items() if name != "targetHost"}
+    return replace(instance, hints=hints, host_id=None, target_id=None)
+
+
+def place(draft: Draft, key: InstanceId, host_id: HostId, policy: Policy, by: str = "") -> Instance:
+    """Book a host for a waiting instance, if every rule still allows it; raises NoRoom."""
+    instance, host = draft.books.instance(key), draft.books.host(host_id)
+    kind = e.Place if instance.saved is None else e.PlaceSaved
+    if key in draft.books.waiting:
+        refusal = first_refusal(draft.books, host, instance, policy)
+        if refusal is not None:
+            raise NoRoom(f"{instance} cannot go to {host.name}, which {refusal.words}.")
+    return draft.befall(key, kind(draft.next_operation(), host_id), by)
+
+
+def place_many(
+    draft: Draft, proposals: Sequence[tuple[InstanceId, HostId]], policy: Policy, by: str = ""
+) -> list[tuple[InstanceId, str]]:
+    """Book every proposal that is still possible; for each, empty words or why it was not."""
+    verdicts = []
+    for key, host_id in proposals:
+        mark = draft.mark()
+        try:
+            place(draft, key, host_id, policy, by)
+            verdicts.append((key, ""))
+        except TashiError as error:
+            draft.go_back(mark)
+            verdicts.append((key, error.message))
+    return verdicts
+
+
+def _owner(request: Request, books: Books) -> UserId:
+    caller = request.caller
+    owner = caller.user_id if request.owner is None else request.owner
+    if owner is None:
+        raise InvalidInstance("Say whose the instance is to be: give --userId.")
+    if owner == caller.user_id:
+        return owner
+    if not caller.is_admin:
+        raise NotPermitted(f"Only an administrator creates instances for user {owner}.")
+    if owner not in request.users and owner not in books.users:
+        raise NoSuchUser(f"There is no user {owner}: getUsers lists those there are.")
+    return owner
+
+
+def _with_mac(nic: Nic, books: Books, draws: Random) -> Nic:
+    if nic.mac:
+        return nic
+    for _ in range(_MAC_TRIES):
+        # 52:54:00 is the prefix that QEMU's guests use; Tashi has always drawn the rest.
+        mac = "52:54:00:" + draws.randbytes(3).hex(":")
+        if mac not in books.macs:
+            return Nic(nic.network, mac, nic.ip)
+    raise InvalidInstance("No free MAC address was found: give one by hand.")
+
+
+def _check_some_host_is_large_enough(wanted: Instance, books: Books, policy: Policy) -> None:
+    """Refuse what no host could ever take; with no host at all, waiting is right."""
+    if not books.hosts:
+        return
+    memory = max(host.memory for host in books.hosts.values()) * policy.memory_overcommit
+    cores = max(host.cores for host in books.hosts.values()) * policy.cpu_overcommit
+    if 0 < memory < wanted.memory:
+        raise InvalidInstance(
+            f"{wanted.memory} MiB of memory is more than any host has: at most {int(memory)}."
+        )
+    if 0 < cores < wanted.cores:
+        raise InvalidInstance(
+            f"{wanted.cores} cores are more than any host has: at most {int(cores)}."
+        )
+
+
+def _check_the_target_is_known(wanted: Instance, books: Books) -> None:
+    """Refuse to wait for a host that is only a misspelling; with no host at all, waiting is right.
+
+    Raises NoSuchHost.
+    """
+    target = wanted.hints.get("targetHost")
+    if target is None or not books.hosts:
+        return
+    if not any(target in names_of(host) for host in books.hosts.values()):
+        raise NoSuchHost(f"There is no host {target!r}: getHosts lists those there are.")

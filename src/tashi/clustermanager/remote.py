@@ -1,0 +1,60 @@
+"""The nodes, called over the wire.
+
+A link to a node is kept while its address stays the same.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from tashi.domain.host import Host
+from tashi.domain.identity import Attempt, Epoch, InstanceId
+from tashi.domain.instructions import NodeOrder
+from tashi.domain.permissions import Caller, Role
+from tashi.wire.calls import Calls, Link, to_node_manager
+from tashi.wire.forms import ConsoleForm, SessionForm
+from tashi.wire.orders import order_form
+
+_ME: Final = Caller(Role.CLUSTER_MANAGER, name="clustermanager")
+
+
+class RemoteNodes:
+    """Nodes behind links; `connect` gives one for a name or address and a port."""
+
+    def __init__(self, connect: Callable[[str, int], Link]) -> None:
+        self._connect = connect
+        self._calls: dict[tuple[str, int], Calls] = {}
+
+    def take_orders(
+        self, host: Host, epoch: Epoch, number: int, orders: Sequence[NodeOrder]
+    ) -> None:
+        """Hand over orders."""
+        forms = tuple(order_form(order) for order in orders)
+        self._to(host).call(
+            "takeOrders", bool, epoch=epoch, session=host.session, number=number, orders=forms
+        )
+
+    def live_check(self, host: Host, epoch: Epoch) -> None:
+        """Ask whether the node lives."""
+        self._to(host).call("liveCheck", SessionForm, epoch=epoch)
+
+    def reset(self, host: Host, instance: InstanceId, attempt: Attempt) -> None:
+        """Press a guest's reset button."""
+        self._to(host).call("resetVm", bool, instance_id=instance, attempt=attempt)
+
+    def console(
+        self, host: Host, instance: InstanceId, offset: int, timeout_seconds: float
+    ) -> tuple[str, int]:
+        """What a guest's serial console said, and where to ask again."""
+        piece = self._to(host).call(
+            "getConsole", ConsoleForm, instance_id=instance, offset=offset, timeout=timeout_seconds
+        )
+        return piece.text, piece.offset
+
+    def _to(self, host: Host) -> Calls:
+        address = (host.address, host.port)
+        known = self._calls.get(address)
+        if known is None:
+            # Of two threads that come here at once, both use the link of the first.
+            calls = to_node_manager(self._connect(*address), _ME)
+            known = self._calls.setdefault(address, calls)
+        return known

@@ -1,0 +1,132 @@
+"""The calls by which an administrator keeps hosts, networks and users."""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from tashi.clustermanager import catalogue, hosts, nodes
+from tashi.clustermanager.dispatch import CloseSession
+from tashi.clustermanager.draft import Draft
+from tashi.clustermanager.service.office import Handler, Office
+from tashi.domain.host import Host
+from tashi.domain.identity import HostId, NetworkId, UserId
+from tashi.domain.permissions import Caller
+from tashi.domain.states import HostState
+from tashi.wire.forms import HostForm, NetworkForm, ReservationForm, UserForm
+
+
+def handlers(office: Office) -> dict[str, Handler]:
+    """The handlers of this room, by method."""
+    calls = AdminsCalls(office)
+    return {
+        "addHost": calls.add_host,
+        "delHost": calls.remove_host,
+        "declareHostDead": calls.declare_host_dead,
+        "setHostState": calls.set_host_state,
+        "setHostNotes": calls.set_host_notes,
+        "addReservation": calls.add_reservation,
+        "delReservation": calls.remove_reservation,
+        "getReservation": calls.reservation,
+        "addNetwork": calls.add_network,
+        "delNetwork": calls.remove_network,
+        "addUser": calls.add_user,
+        "delUser": calls.remove_user,
+    }
+
+
+class AdminsCalls:
+    """Handlers around one office."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+
+    def add_host(self, caller: Caller, request: str, name: str) -> Future[Any]:
+        """Add a host."""
+        return self._host(request, lambda draft: hosts.add(draft, name, caller.name))
+
+    def remove_host(self, caller: Caller, request: str, host_id: int) -> Future[Any]:
+        """Remove a host on which nothing is left."""
+
+        def act(draft: Draft) -> Host:
+            draft.instruct(CloseSession(HostId(host_id)))
+            return hosts.remove(draft, HostId(host_id), caller.name)
+
+        return self._host(request, act)
+
+    def declare_host_dead(self, caller: Caller, request: str, host_id: int) -> Future[Any]:
+        """Free what a silent host held."""
+        key = HostId(host_id)
+        return self._host(request, lambda draft: nodes.bury(draft, key, caller.name))
+
+    def set_host_state(
+        self, caller: Caller, request: str, host_id: int, state: HostState
+    ) -> Future[Any]:
+        """Open or close a host."""
+        key = HostId(host_id)
+        return self._host(request, lambda draft: hosts.set_state(draft, key, state, caller.name))
+
+    def set_host_notes(self, caller: Caller, request: str, host_id: int, notes: str) -> Future[Any]:
+        """Write a note about a host."""
+        key = HostId(host_id)
+        return self._host(request, lambda draft: hosts.set_notes(draft, key, notes, caller.name))
+
+    def add_reservation(
+        self, caller: Caller, request: str, host_id: int, user_id: int
+    ) -> Future[Any]:
+        """Keep a host for a user."""
+        host, user = HostId(host_id), UserId(user_id)
+        return self._reserved(request, lambda draft: hosts.reserve(draft, host, user, caller.name))
+
+    def remove_reservation(
+        self, caller: Caller, request: str, host_id: int, user_id: int
+    ) -> Future[Any]:
+        """No longer keep a host for a user."""
+        host, user = HostId(host_id), UserId(user_id)
+        return self._reserved(
+            request, lambda draft: hosts.unreserve(draft, host, user, caller.name)
+        )
+
+    def reservation(self, _caller: Caller, _request: str, host_id: int) -> ReservationForm:
+        """The users a host is kept for."""
+        host = self._office.ledger.books.host(HostId(host_id))
+        return ReservationForm(host.id, host.reserved)
+
+    def add_network(self, caller: Caller, request: str, network_id: int, name: str) -> Future[Any]:
+        """Add a network."""
+        key = NetworkId(network_id)
+        return self._office.change(
+            request,
+            lambda draft: catalogue.add_network(draft, key, name, caller.name),
+            NetworkForm,
+        )
+
+    def remove_network(self, caller: Caller, request: str, network_id: int) -> Future[Any]:
+        """Remove a network that no instance has."""
+        key = NetworkId(network_id)
+        return self._office.change(
+            request, lambda draft: catalogue.remove_network(draft, key, caller.name), NetworkForm
+        )
+
+    def add_user(self, caller: Caller, request: str, user_id: int, name: str) -> Future[Any]:
+        """Add a user to Tashi's own list."""
+        key = UserId(user_id)
+        return self._office.change(
+            request, lambda draft: catalogue.add_user(draft, key, name, caller.name), UserForm
+        )
+
+    def remove_user(self, caller: Caller, request: str, user_id: int) -> Future[Any]:
+        """Remove a user who owns no instance."""
+        key = UserId(user_id)
+        return self._office.change(
+            request, lambda draft: catalogue.remove_user(draft, key, caller.name), UserForm
+        )
+
+    def _host(self, request: str, act: Callable[[Draft], Host]) -> Future[Any]:
+        return self._office.change(request, act, HostForm)
+
+    def _reserved(self, request: str, act: Callable[[Draft], Host]) -> Future[Any]:
+        def reserve(draft: Draft) -> ReservationForm:
+            host = act(draft)
+            return ReservationForm(host.id, host.reserved)
+
+        return self._office.change(request, reserve, ReservationForm)

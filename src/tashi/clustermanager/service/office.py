@@ -1,0 +1,102 @@
+"""What every handler works with, and the small steps that they share."""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from random import Random
+from typing import Any, TypeVar
+
+import msgspec
+
+from tashi.clustermanager.draft import Draft
+from tashi.clustermanager.instances import Rules
+from tashi.clustermanager.ledger import Ledger
+from tashi.clustermanager.monitor import Monitor
+from tashi.clustermanager.people import People
+from tashi.domain.errors import Broken, TashiError
+from tashi.domain.host import Host
+from tashi.domain.instance import Instance
+from tashi.ports.clock import Clock
+from tashi.ports.images import ImageStore
+from tashi.ports.nodes import Nodes
+from tashi.ports.workers import Workers
+from tashi.wire.forms import Form, HostForm, InstanceForm, to_form
+
+F = TypeVar("F", bound=Form)
+Handler = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Office:
+    """The rooms and ports behind the calls; `version` is ``None`` when nodes may have any."""
+
+    ledger: Ledger
+    monitor: Monitor
+    people: People
+    nodes: Nodes
+    workers: Workers
+    images: ImageStore
+    clock: Clock
+    rules: Rules
+    draws: Random
+    version: str | None
+
+    def change(self, request: str, act: Callable[[Draft], object], gives: type[F]) -> Future[F]:
+        """Have the ledger do it; the future holds the outcome in its wire shape."""
+        return self.ledger.ask(lambda draft: to_form(act(draft), gives), request, gives)
+
+    def instance_form(self, instance: Instance) -> InstanceForm:
+        """An instance in its wire shape, marked as decayed when what is known of it is old."""
+        shape = to_form(instance, InstanceForm)
+        decayed = instance.host_id is not None and self.monitor.is_decayed(instance.host_id)
+        return msgspec.structs.replace(shape, decayed=True) if decayed else shape
+
+    def host_form(self, host: Host) -> HostForm:
+        """A host in its wire shape, marked as decayed when it has been silent."""
+        shape = to_form(host, HostForm)
+        decayed = host.up and self.monitor.is_decayed(host.id)
+        return msgspec.structs.replace(shape, decayed=True) if decayed else shape
+
+
+def then(first: Future[Any], follow: Callable[[Any], Future[Any]]) -> Future[Any]:
+    """The future of what `follow` makes of the outcome of the first."""
+    whole: Future[Any] = Future()
+
+    def second(done: Future[Any]) -> None:
+        pass_on(done, whole)
+
+    def carry_on(done: Future[Any]) -> None:
+        error = done.exception()
+        if error is not None:
+            whole.set_exception(error)
+        else:
+            follow(done.result()).add_done_callback(second)
+
+    first.add_done_callback(carry_on)
+    return whole
+
+
+def pass_on(done: Future[Any], whole: Future[Any]) -> None:
+    """Let one future end like another."""
+    error = done.exception()
+    if error is not None:
+        whole.set_exception(error)
+    else:
+        whole.set_result(done.result())
+
+
+def elsewhere(workers: Workers, lane: str, act: Callable[[], Any]) -> Future[Any]:
+    """The future of something that waits on the world, done by a worker."""
+    answer: Future[Any] = Future()
+
+    def job() -> None:
+        try:
+            answer.set_result(act())
+        except TashiError as error:
+            answer.set_exception(error)
+        except BaseException:
+            answer.set_exception(Broken("Tashi made a mistake; its log says more."))
+            raise
+
+    workers.run(lane, job)
+    return answer

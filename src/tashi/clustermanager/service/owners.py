@@ -1,0 +1,151 @@
+"""The calls by which owners create and command their instances."""
+
+from concurrent.futures import Future
+from typing import Any
+
+from tashi.clustermanager import instances
+from tashi.clustermanager.instances import Request
+from tashi.clustermanager.service.office import Handler, Office, elsewhere, then
+from tashi.domain import events as e
+from tashi.domain.admission import image_path
+from tashi.domain.errors import ImagesFailed, NoSuchVm
+from tashi.domain.identity import HostId, InstanceId, Mib, UserId
+from tashi.domain.instance import Disk, Instance, Nic
+from tashi.domain.permissions import Caller, check_owner
+from tashi.wire.forms import ConsoleForm, InstanceForm, NewInstanceForm, to_record
+
+_MOST_CONSOLE_SECONDS = 30.0
+
+_COMMANDS: dict[str, type[e.Command]] = {
+    "destroyVm": e.Destroy,
+    "shutdownVm": e.ShutDown,
+    "stopVm": e.Stop,
+    "startVm": e.Start,
+    "pauseVm": e.Pause,
+    "unpauseVm": e.Unpause,
+    "suspendVm": e.Suspend,
+    "resumeVm": e.Resume,
+    "cancelMigration": e.CancelMigrate,
+}
+
+
+def handlers(office: Office) -> dict[str, Handler]:
+    """The handlers of this room, by method."""
+    calls = OwnersCalls(office)
+    commands = {name: calls.command(kind) for name, kind in _COMMANDS.items()}
+    return {
+        **commands,
+        "createVm": calls.create,
+        "migrateVm": calls.migrate,
+        "resetVm": calls.reset,
+        "getConsole": calls.console,
+    }
+
+
+class OwnersCalls:
+    """Handlers around one office."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+
+    def create(self, caller: Caller, request: str, instance: NewInstanceForm) -> Future[Any]:
+        """Accept an instance and queue it for a host."""
+        office = self._office
+        wanted = _wanted(instance)
+        asked = Request(
+            wanted=wanted,
+            caller=caller,
+            owner=None if instance.user_id is None else UserId(instance.user_id),
+            users=office.people.users(),
+            images=self._existing(wanted.disks),
+            draws=office.draws,
+        )
+        return office.change(
+            request, lambda draft: instances.create(draft, asked, office.rules), InstanceForm
+        )
+
+    def migrate(self, caller: Caller, request: str, instance_id: int, host_id: int) -> Future[Any]:
+        """Move a running instance to another host."""
+        key, target, policy = InstanceId(instance_id), HostId(host_id), self._office.rules.policy
+        return self._office.change(
+            request,
+            lambda draft: instances.migrate(draft, key, target, caller, policy),
+            InstanceForm,
+        )
+
+    def command(self, kind: type[e.Command]) -> Handler:
+        """The handler that gives one kind of command to an instance."""
+
+        def handle(caller: Caller, request: str, instance_id: int) -> Future[Any]:
+            key = InstanceId(instance_id)
+            return self._office.change(
+                request, lambda draft: instances.command(draft, key, kind, caller), InstanceForm
+            )
+
+        return handle
+
+    def reset(self, caller: Caller, request: str, instance_id: int) -> Future[Any]:
+        """Press a running guest's reset button; the answer comes once its node has done it."""
+        office, key = self._office, InstanceId(instance_id)
+
+        def press(shape: InstanceForm) -> Future[Any]:
+            return elsewhere(office.workers, f"reset {key}", lambda: self._press(key, shape))
+
+        booked = office.change(
+            request, lambda draft: instances.command(draft, key, e.Reset, caller), InstanceForm
+        )
+        return then(booked, press)
+
+    def console(
+        self, caller: Caller, _: str, instance_id: int, offset: int, timeout: float
+    ) -> Future[Any]:
+        """Read a guest's serial console."""
+        office = self._office
+        instance = office.ledger.books.instance(InstanceId(instance_id))
+        check_owner(instance.user_id, caller, str(instance).capitalize())
+        where = instance.host_id or instance.disks_on
+        if where is None:
+            raise NoSuchVm(f"{instance} has no console: it is {instance.state.title}.")
+        host = office.ledger.books.host(where)
+        wait = min(max(timeout, 0.0), _MOST_CONSOLE_SECONDS)
+
+        def read() -> ConsoleForm:
+            return ConsoleForm(*office.nodes.console(host, instance.id, offset, wait))
+
+        return elsewhere(office.workers, f"console {instance.id} {id(read)}", read)
+
+    def _press(self, key: InstanceId, shape: InstanceForm) -> InstanceForm:
+        instance = self._office.ledger.books.instance(key)
+        if instance.host_id is None:
+            raise NoSuchVm(f"{instance} is {instance.state.title} and has no guest any more.")
+        host = self._office.ledger.books.host(instance.host_id)
+        self._office.nodes.reset(host, key, instance.attempt)
+        return shape
+
+    def _existing(self, disks: tuple[Disk, ...]) -> set[str]:
+        found = set()
+        for disk in disks:
+            path = image_path(disk.uri)
+            try:
+                if self._office.images.has(path):
+                    found.add(path)
+            except ImagesFailed:
+                # The node will find out; an unreadable store is no reason to refuse a queued wish.
+                found.add(path)
+        return found
+
+
+def _wanted(form: NewInstanceForm) -> Instance:
+    return Instance(
+        id=InstanceId(0),
+        name=form.name,
+        user_id=UserId(0),
+        cores=form.cores,
+        memory=Mib(form.memory),
+        disks=tuple(to_record(disk, Disk) for disk in form.disks),
+        nics=tuple(to_record(nic, Nic) for nic in form.nics or ()),
+        hints=form.hints,
+        group_name=form.group_name,
+        on_exit=form.on_exit,
+        on_loss=form.on_loss,
+    )

@@ -1,0 +1,149 @@
+"""The calls that ask: lists, the reason why, and events to follow.
+
+Lists are read from the published books, which never change under a reader, so a question neither
+waits for the ledger nor holds it up.
+"""
+
+from concurrent.futures import Future
+from itertools import groupby
+from typing import Any
+
+from tashi.clustermanager.draft import Draft
+from tashi.clustermanager.history import Events
+from tashi.clustermanager.service.office import Handler, Office, then
+from tashi.domain.host import Host
+from tashi.domain.identity import EventNumber, InstanceId, UserId
+from tashi.domain.instance import Instance
+from tashi.domain.permissions import Caller
+from tashi.domain.placement.filters import refusals
+from tashi.domain.placement.plan import slots
+from tashi.domain.states import Phase, facts
+from tashi.wire import forms as f
+from tashi.wire.forms import entry_form
+
+_LONGEST_WATCH_SECONDS = 60.0
+_NOBODY = UserId(-1)
+
+
+def handlers(office: Office) -> dict[str, Handler]:
+    """The handlers of this room, by method."""
+    calls = Questions(office)
+    return {
+        "getInstances": calls.instances,
+        "getHosts": calls.hosts,
+        "getNetworks": calls.networks,
+        "getUsers": calls.users,
+        "getImages": calls.images,
+        "getSlots": calls.slots,
+        "why": calls.why,
+        "getSnapshot": calls.snapshot,
+        "watch": calls.watch,
+    }
+
+
+class Questions:
+    """Handlers around one office."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+
+    def instances(self, _caller: Caller, _request: str) -> tuple[f.InstanceForm, ...]:
+        """Every instance that is not over."""
+        return tuple(map(self._office.instance_form, self._office.ledger.books.visible()))
+
+    def hosts(self, _caller: Caller, _request: str) -> tuple[f.HostForm, ...]:
+        """Every host."""
+        return tuple(map(self._office.host_form, self._hosts()))
+
+    def networks(self, _caller: Caller, _request: str) -> tuple[f.NetworkForm, ...]:
+        """Every network, and which is the default."""
+        default = self._office.rules.default_network
+        networks = sorted(self._office.ledger.books.networks.values(), key=lambda one: one.id)
+        return tuple(f.NetworkForm(one.id, one.name, one.id == default) for one in networks)
+
+    def users(self, _caller: Caller, _request: str) -> tuple[f.UserForm, ...]:
+        """Every user, of the directory and of Tashi's own list."""
+        known = {**self._office.people.users(), **dict(self._office.ledger.books.users)}
+        return tuple(f.UserForm(one.id, one.name) for _, one in sorted(known.items()))
+
+    def images(self, _caller: Caller, _request: str) -> tuple[f.ImageForm, ...]:
+        """Every image, and the instances that have it as a disk."""
+        pairs = sorted(
+            {
+                (disk.uri, one.id)
+                for one in self._office.ledger.books.visible()
+                for disk in one.disks
+            }
+        )
+        users = {
+            uri: tuple(key for _, key in group) for uri, group in groupby(pairs, lambda p: p[0])
+        }
+        return tuple(
+            f.ImageForm(
+                one.name,
+                one.size,
+                one.virtual_size,
+                one.format,
+                one.backing,
+                users.get(one.name, ()),
+            )
+            for one in self._office.images.images()
+        )
+
+    def slots(self, caller: Caller, _request: str, cores: int, memory: int) -> f.SlotsForm:
+        """How many instances of that size would fit now."""
+        office = self._office
+        user = _NOBODY if caller.user_id is None else caller.user_id
+        count = slots(office.ledger.books, office.rules.policy, cores, memory, user)
+        return f.SlotsForm(count, cores, memory)
+
+    def why(self, _caller: Caller, _request: str, instance_id: int) -> f.WhyForm:
+        """Why an instance is where it is."""
+        instance = self._office.ledger.books.instance(InstanceId(instance_id))
+        waits = facts(instance.state).phase is Phase.WAITING
+        hosts = tuple(self._why(instance, host) for host in self._hosts()) if waits else ()
+        return f.WhyForm(instance.id, instance.name, instance.state, self._words(instance), hosts)
+
+    def snapshot(self, _caller: Caller, _request: str) -> f.SnapshotForm:
+        """Every record, and the event to follow from."""
+        published = self._office.ledger.published
+        books = published.books
+        return f.SnapshotForm(
+            tuple(f.to_form(one, f.InstanceForm) for one in books.instances.values()),
+            tuple(f.to_form(one, f.HostForm) for one in books.hosts.values()),
+            tuple(f.to_form(one, f.NetworkForm) for one in books.networks.values()),
+            tuple(f.to_form(one, f.UserForm) for one in books.users.values()),
+            published.next_event,
+        )
+
+    def watch(
+        self, _caller: Caller, _request: str, since: int, timeout: float, instance_id: int | None
+    ) -> Future[Any]:
+        """Events from a number on."""
+        office = self._office
+        until = office.clock.monotonic() + min(max(timeout, 0.0), _LONGEST_WATCH_SECONDS)
+        key = None if instance_id is None else InstanceId(instance_id)
+
+        def look(_: Draft) -> Future[Events]:
+            return office.ledger.history.watch(EventNumber(since), until, key)
+
+        def shape(events: Events) -> Future[f.EventsForm]:
+            answer: Future[f.EventsForm] = Future()
+            answer.set_result(f.EventsForm(tuple(map(entry_form, events.entries)), events.next))
+            return answer
+
+        # The history belongs to the ledger's thread, so the look is taken there.
+        return then(then(office.ledger.ask(look), lambda watched: watched), shape)
+
+    def _hosts(self) -> list[Host]:
+        return sorted(self._office.ledger.books.hosts.values(), key=lambda host: host.id)
+
+    def _why(self, instance: Instance, host: Host) -> f.HostWhyForm:
+        office = self._office
+        found = refusals(office.ledger.books, host, instance, office.rules.policy)
+        reasons = tuple(f.ReasonForm(one.rule, one.words, one.short_by) for one in found)
+        return f.HostWhyForm(host.id, host.name, reasons)
+
+    def _words(self, instance: Instance) -> str:
+        meaning = f"{facts(instance.state).meaning}.".capitalize()
+        return f"{meaning} Last word: {instance.reason}" if instance.reason else meaning

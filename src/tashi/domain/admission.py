@@ -1,0 +1,186 @@
+"""What may become an instance: the rules that a request meets before the cluster takes it on.
+
+Each rule refuses with one sentence that says what was wrong and what would be right. A request
+that passes here is safe to put on a command line, into a file name and into a DNS message.
+"""
+
+import re
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final
+
+from tashi.domain.errors import InvalidInstance, NoSuchImage, NoSuchNetwork
+from tashi.domain.hints import check_hints
+from tashi.domain.identity import InstanceId, NetworkId
+from tashi.domain.instance import Disk, Instance, Nic
+from tashi.domain.states import InstanceState
+
+_PART: Final = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+_NAME: Final = re.compile(rf"(?=.{{1,63}}\Z){_PART}(\.{_PART})*\Z")
+_GROUP: Final = re.compile(r"[A-Za-z0-9.-]{0,63}\Z")
+_MAC: Final = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}\Z")
+_MULTICAST_BIT: Final = 1
+_LEADING_ELSEWHERE: Final = frozenset(("", ".", ".."))
+_SIGNS_OF_OPTIONS: Final = frozenset(',:\\"')
+MOST_DISKS: Final = 16
+MOST_NICS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one instance may ask for at most; memory in MiB."""
+
+    max_memory: int
+    max_cores: int
+    allow_duplicate_names: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a request is checked against: who has a name or a MAC, and what exists.
+
+    `images` is ``None`` when the image store could not be read; the node then finds out.
+    """
+
+    names: Mapping[str, InstanceId]
+    macs: Mapping[str, InstanceId]
+    networks: Container[NetworkId]
+    images: Container[str] | None
+
+
+def admit(asked: Instance, limits: Limits, around: Surroundings) -> Instance:
+    """The request as a fresh Pending record, if every rule lets it pass.
+
+    Only what a user may choose is taken from `asked`, beside its id and the time of its change.
+    Raises InvalidInstance, NoSuchImage or NoSuchNetwork with the first rule that does not.
+    """
+    _check_name(asked, limits, around)
+    _check_size("core", "cores", asked.cores, limits.max_cores)
+    _check_size("MiB of memory", "MiB of memory", asked.memory, limits.max_memory)
+    check_hints(asked.hints)
+    if not _GROUP.match(asked.group_name):
+        raise InvalidInstance(
+            f"Group {asked.group_name!r} is no group name: use letters, digits, dots and hyphens."
+        )
+    return Instance(
+        id=asked.id,
+        name=asked.name,
+        user_id=asked.user_id,
+        cores=asked.cores,
+        memory=asked.memory,
+        disks=_checked_disks(asked.disks, around),
+        nics=_checked_nics(asked.nics, around),
+        hints=dict(asked.hints),
+        group_name=asked.group_name,
+        on_exit=asked.on_exit,
+        on_loss=asked.on_loss,
+        state=InstanceState.PENDING,
+        changed_at=asked.changed_at,
+    )
+
+
+def check_name(name: str) -> None:
+    """Raise InvalidInstance unless this can be an instance's name."""
+    if not _NAME.match(name):
+        raise InvalidInstance(
+            f"{name!r} is no name for an instance: use 1 to 63 letters, digits, dots and hyphens, "
+            "a letter or digit first and last in each part between dots."
+        )
+
+
+def _check_name(asked: Instance, limits: Limits, around: Surroundings) -> None:
+    check_name(asked.name)
+    if asked.name.isdigit():
+        raise InvalidInstance(
+            f"{asked.name!r} is no name for an instance: it would be taken for an id. Add a letter."
+        )
+    holder = around.names.get(asked.name)
+    if holder is not None and not limits.allow_duplicate_names:
+        raise InvalidInstance(
+            f"The name {asked.name!r} is taken by instance {holder}: choose another.",
+            instance=holder,
+        )
+
+
+def _check_size(one: str, many: str, wanted: int, most: int) -> None:
+    if wanted < 1:
+        raise InvalidInstance(f"{wanted} {many} is too little: an instance has at least 1 {one}.")
+    if wanted > most:
+        raise InvalidInstance(f"{wanted} {many} is too much: this cluster gives at most {most}.")
+
+
+def _checked_disks(disks: tuple[Disk, ...], around: Surroundings) -> tuple[Disk, ...]:
+    if not disks:
+        raise InvalidInstance("An instance needs a disk: name an image, as in --disks web.qcow2.")
+    if len(disks) > MOST_DISKS:
+        raise InvalidInstance(f"{len(disks)} disks are too many: at most {MOST_DISKS}.")
+    checked = tuple(Disk(image_path(disk.uri), disk.persistent) for disk in disks)
+    for disk in checked:
+        if around.images is not None and disk.uri not in around.images:
+            raise NoSuchImage(
+                f"There is no disk image {disk.uri!r}: getImages lists those there are."
+            )
+    persistent = [disk.uri for disk in checked if disk.persistent]
+    if len(set(persistent)) < len(persistent):
+        raise InvalidInstance("One image cannot be two persistent disks of the same instance.")
+    return checked
+
+
+def image_path(uri: str) -> str:
+    """The place under ``images/`` that `uri` names; InvalidInstance if it leads elsewhere."""
+    path = uri.strip("/")
+    if not (path.isprintable() and _LEADING_ELSEWHERE.isdisjoint(path.split("/"))):
+        raise InvalidInstance(f"{uri!r} is no image: give a path below images/, without '..'.")
+    if not _SIGNS_OF_OPTIONS.isdisjoint(path):
+        raise InvalidInstance(f"{uri!r} is no image: commas, colons, quotes and \\ cannot be used.")
+    return path
+
+
+def _checked_nics(nics: tuple[Nic, ...], around: Surroundings) -> tuple[Nic, ...]:
+    if len(nics) > MOST_NICS:
+        raise InvalidInstance(f"{len(nics)} network cards are too many: at most {MOST_NICS}.")
+    checked = tuple(
+        Nic(nic.network, _checked_mac(nic.mac, around), _checked_ip(nic.ip)) for nic in nics
+    )
+    macs = [nic.mac for nic in checked]
+    if len(set(macs)) < len(macs):
+        raise InvalidInstance("Two network cards of one instance cannot have the same MAC address.")
+    for nic in checked:
+        if nic.network not in around.networks:
+            raise NoSuchNetwork(
+                f"There is no network {nic.network}: getNetworks lists those there are."
+            )
+    return checked
+
+
+def _checked_mac(text: str, around: Surroundings) -> str:
+    mac = text.lower()
+    if not _MAC.match(mac) or int(mac[:2], 16) & _MULTICAST_BIT:
+        raise InvalidInstance(
+            f"{text!r} is no MAC address for a network card: give six pairs of hexadecimal digits, "
+            "the first pair even, as in 52:54:00:12:34:56."
+        )
+    holder = around.macs.get(mac)
+    if holder is not None:
+        raise InvalidInstance(
+            f"The MAC address {mac} is taken by instance {holder}.", instance=holder
+        )
+    return mac
+
+
+def _checked_ip(text: str | None) -> str | None:
+    if text is None:
+        return None
+    # A zone, after a percent sign, may hold any character, and means nothing on another host.
+    address = None if "%" in text else _address(text)
+    if address is None:
+        raise InvalidInstance(f"{text!r} is no IP address: write one as in 192.0.2.17.")
+    return address
+
+
+def _address(text: str) -> str | None:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return None

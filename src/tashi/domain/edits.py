@@ -1,0 +1,190 @@
+"""The edits of a record that the table of transitions names in its column of books.
+
+Each takes a record and the event that befell it and returns the record with one thing changed.
+None of them touches the state: that is the engine's.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from enum import Enum, auto
+from typing import Final
+
+from tashi.domain.errors import Broken
+from tashi.domain.events import (
+    Arrived,
+    Event,
+    Gone,
+    GuestRestart,
+    Migrate,
+    Observation,
+    Place,
+    PlaceSaved,
+    Report,
+    Saved,
+    Started,
+    TargetReady,
+)
+from tashi.domain.identity import Attempt, HostId
+from tashi.domain.instance import Instance
+
+STEADY_SECONDS: Final = 600.0
+"""A guest that lasted this long counts as having started well, however it ended."""
+
+
+class Edit(Enum):
+    """An entry of the table's column of books."""
+
+    TAKE_HOST = auto()
+    LEAVE_HOST = auto()
+    LEAVE_THAT_HOST = auto()
+    TAKE_TARGET = auto()
+    LEAVE_TARGET = auto()
+    MOVE_TO_TARGET = auto()
+    NOTE_VM = auto()
+    NOTE_WAS = auto()
+    NOTE_SAVED = auto()
+    NOTE_INCOMING = auto()
+    DROP_SAVED = auto()
+    KEEP_DISKS = auto()
+    LOSE_DISKS = auto()
+    WILL_KEEP = auto()
+    WILL_NOT_KEEP = auto()
+    COUNT_TRY = auto()
+    FRESH_TRIES = auto()
+    OWE_CLEARING = auto()
+    OWE_CLEARING_IF_DISKS = auto()
+    CLEARED = auto()
+
+
+def _take_host(record: Instance, event: Event) -> Instance:
+    if not isinstance(event, Place | PlaceSaved):
+        raise Broken(f"{event} names no host to take.")
+    return replace(record, host_id=event.host_id, attempt=Attempt(record.attempt + 1), keep=False)
+
+
+def _leave_host(record: Instance, _: Event) -> Instance:
+    return replace(record, host_id=None, vm_id=None)
+
+
+def _leave_that_host(record: Instance, event: Event) -> Instance:
+    gone = _host_of(event)
+    if record.host_id == gone:
+        return replace(record, host_id=record.target_id, target_id=None, vm_id=None)
+    if record.target_id == gone:
+        return replace(record, target_id=None)
+    return record
+
+
+def _take_target(record: Instance, event: Event) -> Instance:
+    if not isinstance(event, Migrate):
+        raise Broken(f"{event} names no target to take.")
+    return replace(record, target_id=event.target_id, incoming="")
+
+
+def _leave_target(record: Instance, _: Event) -> Instance:
+    return replace(record, target_id=None)
+
+
+def _move_to_target(record: Instance, _: Event) -> Instance:
+    if record.target_id is None:
+        return record
+    return replace(record, host_id=record.target_id, target_id=None, vm_id=None)
+
+
+def _note_vm(record: Instance, event: Event) -> Instance:
+    if not isinstance(event, Started | Arrived):
+        raise Broken(f"{event} names no guest.")
+    return replace(record, vm_id=event.vm_id, nics=event.nics or record.nics, disks_on=None)
+
+
+def _note_was(record: Instance, _: Event) -> Instance:
+    return replace(record, was=record.state)
+
+
+def _note_saved(record: Instance, event: Event) -> Instance:
+    if not isinstance(event, Saved):
+        raise Broken(f"{event} names no saved memory.")
+    return replace(record, saved=event.saved)
+
+
+def _note_incoming(record: Instance, event: Event) -> Instance:
+    if not isinstance(event, TargetReady):
+        raise Broken(f"{event} names no place to be sent to.")
+    return replace(record, incoming=event.incoming)
+
+
+def _drop_saved(record: Instance, _: Event) -> Instance:
+    return replace(record, saved=None)
+
+
+def _keep_disks(record: Instance, event: Event) -> Instance:
+    remain = event.disks_remain if isinstance(event, Gone) else True
+    return replace(record, disks_on=record.host_id if remain else None)
+
+
+def _lose_disks(record: Instance, event: Event) -> Instance:
+    return replace(record, disks_on=None if record.disks_on == _host_of(event) else record.disks_on)
+
+
+def _will_keep(record: Instance, _: Event) -> Instance:
+    return replace(record, keep=True)
+
+
+def _will_not_keep(record: Instance, _: Event) -> Instance:
+    return replace(record, keep=False)
+
+
+def _count_try(record: Instance, event: Event) -> Instance:
+    lasted = event.lasted if isinstance(event, Gone | GuestRestart) else 0.0
+    return replace(record, tries=1 if lasted >= STEADY_SECONDS else record.tries + 1)
+
+
+def _fresh_tries(record: Instance, _: Event) -> Instance:
+    return replace(record, tries=0)
+
+
+def _owe_clearing(record: Instance, _: Event) -> Instance:
+    disks = () if record.disks_on is None else (record.disks_on,)
+    owed = tuple(dict.fromkeys((*record.leftovers, *record.hosts, *disks)))
+    return replace(record, leftovers=owed, disks_on=None)
+
+
+def _owe_clearing_if_disks(record: Instance, event: Event) -> Instance:
+    if isinstance(event, Gone) and not event.disks_remain:
+        return replace(record, disks_on=None)
+    return _owe_clearing(record, event)
+
+
+def _cleared(record: Instance, event: Event) -> Instance:
+    gone = _host_of(event)
+    return replace(record, leftovers=tuple(host for host in record.leftovers if host != gone))
+
+
+def _host_of(event: Event) -> HostId:
+    if not isinstance(event, Report | Observation):
+        raise Broken(f"{event} speaks of no host.")
+    return event.host_id
+
+
+EDITS: Final[dict[Edit, Callable[[Instance, Event], Instance]]] = {
+    Edit.TAKE_HOST: _take_host,
+    Edit.LEAVE_HOST: _leave_host,
+    Edit.LEAVE_THAT_HOST: _leave_that_host,
+    Edit.TAKE_TARGET: _take_target,
+    Edit.LEAVE_TARGET: _leave_target,
+    Edit.MOVE_TO_TARGET: _move_to_target,
+    Edit.NOTE_VM: _note_vm,
+    Edit.NOTE_WAS: _note_was,
+    Edit.NOTE_SAVED: _note_saved,
+    Edit.NOTE_INCOMING: _note_incoming,
+    Edit.DROP_SAVED: _drop_saved,
+    Edit.KEEP_DISKS: _keep_disks,
+    Edit.LOSE_DISKS: _lose_disks,
+    Edit.WILL_KEEP: _will_keep,
+    Edit.WILL_NOT_KEEP: _will_not_keep,
+    Edit.COUNT_TRY: _count_try,
+    Edit.FRESH_TRIES: _fresh_tries,
+    Edit.OWE_CLEARING: _owe_clearing,
+    Edit.OWE_CLEARING_IF_DISKS: _owe_clearing_if_disks,
+    Edit.CLEARED: _cleared,
+}

@@ -1,0 +1,227 @@
+"""What can go wrong, sorted by what the caller can do about it.
+
+    TashiError                  errno, kind and `about` (ids) survive the wire
+    ├── Refused                 asked for what cannot be: change the request
+    ├── Failed                  the world said no: trying again may help
+    ├── Misconfigured           a file must be mended before the program can start
+    └── Broken                  an invariant of ours does not hold: a bug
+
+Messages are whole sentences that name the thing and, where there is one, the remedy. The numbers
+1 to 13 are Apache Tashi's; kinds without a number of their own share their family's.
+"""
+
+from typing import ClassVar
+
+
+class TashiError(Exception):
+    """Every error that Tashi raises on purpose; `about` holds the ids it concerns."""
+
+    errno: ClassVar[int] = 1
+
+    def __init__(self, message: str, **about: int | str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.about = about
+
+    @property
+    def kind(self) -> str:
+        """The name of the error on the wire."""
+        return type(self).__name__
+
+
+class Refused(TashiError):
+    """The request cannot be granted as it is."""
+
+    errno = 100
+
+
+class Failed(TashiError):
+    """The request was sound, but the world did not let it happen."""
+
+    errno = 200
+
+
+class Misconfigured(TashiError):
+    """A configuration file must be mended first."""
+
+    errno = 300
+
+
+class Broken(TashiError):
+    """An invariant of Tashi does not hold (ConvertedException on the wire)."""
+
+    errno = 1
+
+
+class NoSuchInstance(Refused):
+    """No instance has that id or name."""
+
+    errno = 2
+
+
+class NoSuchVm(Refused):
+    """The node has no such guest."""
+
+    errno = 3
+
+
+class IncorrectState(Refused):
+    """The instance's state does not allow the command."""
+
+    errno = 4
+
+
+class NoSuchHost(Refused):
+    """No host has that name."""
+
+    errno = 5
+
+
+class NoSuchHostId(Refused):
+    """No host has that id."""
+
+    errno = 6
+
+
+class InstanceIdTaken(Refused):
+    """An instance with that id or name exists already."""
+
+    errno = 7
+
+
+class HostNameMismatch(Refused):
+    """A node calls itself by another name than the books do."""
+
+    errno = 8
+
+
+class HostNotUp(Refused):
+    """The host is silent."""
+
+    errno = 9
+
+
+class HostStateError(Refused):
+    """The host's state does not allow it."""
+
+    errno = 10
+
+
+class InvalidInstance(Refused):
+    """The instance asked for breaks a rule of admission."""
+
+    errno = 11
+
+
+class NotPermitted(Refused):
+    """The caller may not do that."""
+
+    errno = 101
+
+
+class NoRoom(Refused):
+    """The host does not fit the instance; the message says which rule failed and by how much."""
+
+    errno = 102
+
+
+class NoSuchNetwork(Refused):
+    """No network has that id or name."""
+
+    errno = 103
+
+
+class NoSuchUser(Refused):
+    """No user has that id or name."""
+
+    errno = 104
+
+
+class NoSuchImage(Refused):
+    """The image store has no such image."""
+
+    errno = 105
+
+
+class BadRequest(Refused):
+    """The bytes or arguments of a call do not fit its form."""
+
+    errno = 106
+
+
+class TooOld(Refused):
+    """Events before that number are no longer kept: read a snapshot first."""
+
+    errno = 107
+
+
+class StaleSession(Refused):
+    """The order or report belongs to a session that is over."""
+
+    errno = 108
+
+
+class VersionMismatch(Refused):
+    """The peer speaks a version that does not fit ours."""
+
+    errno = 109
+
+
+class UnableToResume(Failed):
+    """Saved memory could not be restored."""
+
+    errno = 12
+
+
+class UnableToSuspend(Failed):
+    """The guest's memory could not be saved."""
+
+    errno = 13
+
+
+class HypervisorFailed(Failed):
+    """The hypervisor could not do what it was told."""
+
+    errno = 201
+
+
+class StoreFailed(Failed):
+    """The store did not take the change; nothing of it happened."""
+
+    errno = 202
+
+
+class OutcomeUnknown(Failed):
+    """The change may or may not have been stored: ask with the same request id to learn."""
+
+    errno = 203
+
+
+class PeerSilent(Failed):
+    """The other side did not answer in time; the request may or may not have been carried out."""
+
+    errno = 204
+
+
+class DirectoryFailed(Failed):
+    """The directory of users did not answer."""
+
+    errno = 205
+
+
+class ImagesFailed(Failed):
+    """The image store could not be read or written."""
+
+    errno = 206
+
+
+class CommandFailed(Failed):
+    """A program that Tashi ran ended badly; the message holds its words."""
+
+    errno = 207
+
+
+class TimedOut(Failed):
+    """What was waited for has not happened yet; it may still."""
+
+    errno = 208

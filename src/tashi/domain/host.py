@@ -1,0 +1,55 @@
+"""The cluster's record of one host, and what its node says of itself when it opens a session."""
+
+from dataclasses import dataclass
+
+from tashi.domain.identity import HostId, Mib, NetworkId, Session, UserId
+from tashi.domain.states import HostState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What a node says of its machine: what it offers to guests, and how to reach it.
+
+    `memory` is in MiB and, like `cores`, what is left for guests. `networks` is ``None`` when the
+    node takes any network. `boot_id` changes with every boot of the machine.
+    """
+
+    name: str
+    memory: Mib
+    cores: int
+    version: str
+    address: str
+    port: int
+    boot_id: str
+    networks: tuple[NetworkId, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """All that the cluster knows of one host.
+
+    `reserved` lists the users it is kept for; empty means anyone. `session` is the conversation
+    whose orders its node accepts; 0 before the first.
+    """
+
+    id: HostId
+    name: str
+    up: bool = False
+    state: HostState = HostState.NORMAL
+    memory: Mib = Mib(0)
+    cores: int = 0
+    version: str = ""
+    notes: str = ""
+    reserved: tuple[UserId, ...] = ()
+    address: str = ""
+    port: int = 0
+    boot_id: str = ""
+    networks: tuple[NetworkId, ...] | None = None
+    session: Session = Session(0)
+
+    def is_reserved_against(self, user: UserId) -> bool:
+        """Whether the host is kept for users of whom this is none."""
+        return bool(self.reserved) and user not in self.reserved
+
+    def __str__(self) -> str:
+        return f"host {self.name}"

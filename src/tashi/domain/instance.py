@@ -1,0 +1,118 @@
+"""The cluster's record of one instance, and the parts it is made of.
+
+A record is never changed, only replaced, and its state only by `transitions.step`. The record says
+what was asked for (name, cores, disks …), where the instance is (host, target, attempt) and what
+the cluster still owes (the running operation, leftovers to clear away).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from tashi.domain.identity import (
+    Attempt,
+    HostId,
+    InstanceId,
+    Mib,
+    NetworkId,
+    Operation,
+    UserId,
+    VmId,
+)
+from tashi.domain.states import InstanceState
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A disk by its place under ``images/``; what is written to a persistent one is kept there."""
+
+    uri: str
+    persistent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """A guest's TCP port that its host offers on a loopback port."""
+
+    guest_port: int
+    host_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Nic:
+    """A network card; the address is known once somebody gave or saw it."""
+
+    network: NetworkId
+    mac: str
+    ip: str | None = None
+    forwards: tuple[Forward, ...] = ()
+
+
+class OnExit(StrEnum):
+    """What becomes of an instance whose guest powers itself off."""
+
+    FORGET = "forget"
+    STOP = "stop"
+    RESTART = "restart"
+
+
+class OnLoss(StrEnum):
+    """What becomes of an instance whose QEMU or host died, once that is proven."""
+
+    RESTART = "restart"
+    STOP = "stop"
+    FORGET = "forget"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """All that the cluster knows of one instance.
+
+    `memory` is in MiB. `was` is the state that an orphan had. `saved` names its saved memory in
+    the image store. `disks_on` is the host that keeps the disks of an instance that is not
+    running. `incoming` is where a migrating guest is to be sent. `leftovers` are hosts that have
+    yet to clear away what they keep of an instance that is over. `keep` says that the shutdown
+    under way ends in Stopped. `tries` counts starts that failed in a row. `changed_at` is when the
+    state last changed, in seconds since 1970 on the cluster manager's clock.
+    """
+
+    id: InstanceId
+    name: str
+    user_id: UserId
+    cores: int
+    memory: Mib
+    disks: tuple[Disk, ...]
+    nics: tuple[Nic, ...] = ()
+    hints: Mapping[str, str] = field(default_factory=dict)
+    group_name: str = ""
+    on_exit: OnExit = OnExit.FORGET
+    on_loss: OnLoss = OnLoss.RESTART
+
+    state: InstanceState = InstanceState.PENDING
+    host_id: HostId | None = None
+    target_id: HostId | None = None
+    vm_id: VmId | None = None
+    attempt: Attempt = Attempt(0)
+    operation: Operation = Operation(0)
+    was: InstanceState | None = None
+    saved: str | None = None
+    disks_on: HostId | None = None
+    incoming: str = ""
+    leftovers: tuple[HostId, ...] = ()
+    keep: bool = False
+    tries: int = 0
+    reason: str = ""
+    changed_at: float = 0.0
+
+    @property
+    def hosts(self) -> tuple[HostId, ...]:
+        """The hosts it occupies, the present one first."""
+        return tuple(host for host in (self.host_id, self.target_id) if host is not None)
+
+    @property
+    def persistent_disks(self) -> tuple[str, ...]:
+        """The places of the disks that no other instance may have at the same time."""
+        return tuple(disk.uri for disk in self.disks if disk.persistent)
+
+    def __str__(self) -> str:
+        return f"instance {self.id} ({self.name})"

@@ -1,0 +1,115 @@
+"""What the world is asked to do when an instance changes: orders to nodes and to the image store.
+
+A transition names its orders as `Ask` members; `instruct` turns one into addressed instructions.
+Since an order follows from the state, it can be given again at any time: `standing_orders` says
+which orders a record implies, so that a node that opens a session is told what it may have missed.
+Nodes answer a repeated order with its first outcome.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from tashi.domain.identity import Attempt, HostId, InstanceId, Operation
+from tashi.domain.instance import Instance
+from tashi.domain.states import InstanceState, Order, facts
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """Something the world is asked to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOrder(Instruction):
+    """An order to one node about one instance.
+
+    `instance` is the record as it stands after the change; ``None`` when the order is to end a
+    guest that has no record any more.
+    """
+
+    host_id: HostId
+    order: Order
+    instance_id: InstanceId
+    attempt: Attempt
+    operation: Operation
+    instance: Instance | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteSaved(Instruction):
+    """Remove saved memory that is not needed any more from the image store."""
+
+    saved: str
+
+
+class Ask(Enum):
+    """An entry of the table's column of orders."""
+
+    START = auto()
+    RESTORE = auto()
+    PAUSE = auto()
+    UNPAUSE = auto()
+    SAVE = auto()
+    POWER_DOWN = auto()
+    PREPARE_TARGET = auto()
+    SEND = auto()
+    RUN = auto()
+    CANCEL_SEND = auto()
+    KILL = auto()
+    KILL_TARGET = auto()
+    FORGET = auto()
+    FORGET_SOURCE = auto()
+    DELETE_SAVED = auto()
+    REPEAT = auto()
+
+
+def instruct(ask: Ask, before: Instance, after: Instance) -> tuple[Instruction, ...]:
+    """The instructions that an entry of the table means for this change of a record."""
+    match ask:
+        case Ask.KILL:
+            return tuple(_order(host, Order.KILL, after) for host in after.hosts)
+        case Ask.KILL_TARGET:
+            # The edits have struck the target out already: only the old record knows it.
+            target = before.target_id
+            return () if target is None else (_order(target, Order.KILL, after),)
+        case Ask.FORGET_SOURCE:
+            # Likewise: once the guest has moved, only the old record knows where it came from.
+            source = None if before.target_id is None else before.host_id
+            return _to(source, Order.FORGET, after)
+        case Ask.PREPARE_TARGET:
+            return _to(after.target_id, Order.PREPARE_TARGET, after)
+        case Ask.FORGET:
+            saved = () if after.saved is None else (DeleteSaved(after.saved),)
+            return (*_forget(after), *saved)
+        case Ask.DELETE_SAVED:
+            return () if before.saved is None else (DeleteSaved(before.saved),)
+        case Ask.REPEAT:
+            return standing_orders(after)
+        case _:
+            return _to(after.host_id, Order[ask.name], after)
+
+
+def standing_orders(instance: Instance) -> tuple[NodeOrder, ...]:
+    """The orders that follow from the record as it stands, for every host it concerns."""
+    order = facts(instance.state).order
+    if order is Order.KILL:
+        return tuple(_order(host, Order.KILL, instance) for host in instance.hosts)
+    if order is Order.PREPARE_TARGET:
+        return _to(instance.target_id, order, instance)
+    if instance.state is InstanceState.MIGRATE_TRANS and instance.target_id is None:
+        return _to(instance.host_id, Order.RUN, instance)
+    if order is not None:
+        return _to(instance.host_id, order, instance)
+    return _forget(instance)
+
+
+def _to(host: HostId | None, order: Order, instance: Instance) -> tuple[NodeOrder, ...]:
+    return () if host is None else (_order(host, order, instance),)
+
+
+def _forget(instance: Instance) -> tuple[NodeOrder, ...]:
+    return tuple(_order(host, Order.FORGET, instance) for host in instance.leftovers)
+
+
+def _order(host: HostId, order: Order, instance: Instance) -> NodeOrder:
+    return NodeOrder(host, order, instance.id, instance.attempt, instance.operation, instance)

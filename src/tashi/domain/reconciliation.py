@@ -1,0 +1,218 @@
+"""What a node's words mean for the books: pure comparison, events out.
+
+Two sources. A guest's end is turned into the event that its instance's `on_exit` or `on_loss` asks
+for. An inventory is compared with the books: it can prove that a guest is gone (only for what the
+node had been told in the same session) and it can show guests that should not be there.
+
+The absence of a guest proves nothing about orders that the node had not taken up yet, so nothing is
+concluded for an instance whose order is still on its way; that order is repeated anyway.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from tashi.domain import events as e
+from tashi.domain.guest import Ending, Guest, GuestState, Inventory
+from tashi.domain.identity import HostId, InstanceId
+from tashi.domain.instance import Instance, OnExit, OnLoss
+from tashi.domain.states import InstanceState
+from tashi.domain.transitions import LOSABLE
+
+_S = InstanceState
+
+# Not Suspending: its memory may stand complete in the image store, where the node looks when the
+# order to save is repeated.
+_PROVEN_BY_ABSENCE: Final = (LOSABLE | {_S.SHUTTING_DOWN, _S.MIGRATE_PREP}) - {_S.SUSPENDING}
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What follows from an inventory.
+
+    `events` are for the instances named; `surplus` are guests that the node must kill;
+    `beyond` are guests with ids that were never given out here: reported, never touched.
+    """
+
+    events: tuple[tuple[InstanceId, e.Event], ...]
+    surplus: tuple[Guest, ...]
+    beyond: tuple[Guest, ...]
+
+
+def meaning(record: Instance, report: e.Report, lasted: float) -> e.Event:
+    """The event that a report which applies is for its instance; see `ending` for `lasted`."""
+    if isinstance(report, e.GuestEnded):
+        return ending(record, report, lasted)
+    if isinstance(report, e.SourceLeft) and _is_dying_on_one_host(record):
+        # The target has said already that it has nothing: with the source, the last one is gone.
+        return _as(e.GuestExited, report)
+    return report
+
+
+def leaves_something(report: e.Report) -> bool:
+    """Whether, after what it reports, the node still has something of the instance.
+
+    If the books want nothing of it there, the node is then told to end it.
+    """
+    if isinstance(report, e.GuestEnded):
+        return report.how is not Ending.KILLED
+    return not isinstance(report, e.StartFailed | e.MemorySpent | e.TargetFailed | e.Cleared)
+
+
+def ending(record: Instance, report: e.GuestEnded, lasted: float) -> e.Event:
+    """The event that the end of a guest, after `lasted` seconds, is for its instance."""
+    if _is_dying_on_one_host(record):
+        return _as(e.GuestExited, report)
+    by_itself = report.how is Ending.POWERED_OFF and report.host_id == record.host_id
+    if by_itself and record.state is not _S.DESTROYING:
+        return _powered_off(record, report, lasted)
+    remain = report.disks_remain
+    return gone(record, report.host_id, report.words, lasted=lasted, disks_remain=remain)
+
+
+def gone(
+    record: Instance, host: HostId, words: str, *, lasted: float, disks_remain: bool
+) -> e.Event:
+    """The event for an instance whose guest on `host` is proven dead without having powered off.
+
+    What was being shut down never restarts: it is kept if that was asked for, and else forgotten.
+    """
+    half = None if record.target_id is None else _half(record, host)
+    if half is not None:
+        return half(host_id=host, words=words)
+    if record.state in {_S.ACTIVATING, _S.RESUMING}:
+        return e.StartLost(host_id=host, words=words)
+    if record.state is _S.DESTROYING:
+        kind: type[e.Gone] = e.GoneForget
+    elif record.state is _S.SHUTTING_DOWN:
+        kind = e.GoneStop if record.keep or record.on_exit is not OnExit.FORGET else e.GoneForget
+    else:
+        kind = {
+            OnLoss.RESTART: e.GoneRestart,
+            OnLoss.STOP: e.GoneStop,
+            OnLoss.FORGET: e.GoneForget,
+        }[record.on_loss]
+    return kind(host_id=host, words=words, disks_remain=disks_remain, lasted=lasted)
+
+
+def burial(record: Instance, host: HostId, words: str) -> e.Event | None:
+    """The next event that befalls an instance because `host` is proven dead; None after the last.
+
+    An orphan first becomes what it was, so that its loss means what it would have meant then.
+    """
+    if record.state is _S.ORPHANED and record.host_id == host:
+        return e.HostBack(host_id=host)
+    if host in record.hosts and record.state is not _S.ORPHANED:
+        return gone(record, host, words, lasted=0.0, disks_remain=False)
+    if host == record.disks_on or host in record.leftovers:
+        return e.DisksLost(host_id=host, words=words)
+    return None
+
+
+def _is_dying_on_one_host(record: Instance) -> bool:
+    return record.state is _S.DESTROYING and record.target_id is None
+
+
+def _half(record: Instance, host: HostId) -> type[e.Observation] | None:
+    """What it means that one of two hosts has lost the guest; None: it is lost altogether."""
+    if record.state is _S.DESTROYING:
+        return e.OneGone
+    if host == record.target_id:
+        return e.TargetGone
+    # While memory is crossing, the target may have all of it without our knowing.
+    return e.SourceGone if record.state is _S.MIGRATE_TRANS else None
+
+
+def applies(record: Instance | None, report: e.Report) -> bool:
+    """Whether a report speaks of the present: its host, attempt and operation are the record's."""
+    if record is None:
+        return False
+    if isinstance(report, e.Cleared):
+        return report.host_id in record.leftovers
+    of_now = report.host_id in record.hosts and report.attempt == record.attempt
+    return of_now and (report.operation == record.operation or not _answers_order(report))
+
+
+def _answers_order(report: e.Report) -> bool:
+    """Whether it is the outcome of one order: a guest ends at any time, but is killed by order."""
+    if isinstance(report, e.GuestEnded):
+        return report.how is Ending.KILLED
+    return report.of_operation
+
+
+def compare(
+    records: Iterable[Instance], host: HostId, inventory: Inventory, next_id: InstanceId
+) -> Findings:
+    """Hold a node's inventory against the records that concern its host."""
+    present = {guest.instance_id: guest for guest in inventory.guests}
+    known = {record.id: record for record in records}
+    events = [
+        (record.id, event)
+        for record in known.values()
+        if (event := _difference(record, host, present.get(record.id))) is not None
+    ]
+    strangers = [
+        guest
+        for guest in present.values()
+        if not _belongs(known.get(guest.instance_id), host, guest)
+    ]
+    return Findings(
+        tuple(events),
+        tuple(guest for guest in strangers if guest.instance_id < next_id),
+        tuple(guest for guest in strangers if guest.instance_id >= next_id),
+    )
+
+
+def _difference(record: Instance, host: HostId, guest: Guest | None) -> e.Event | None:
+    crossing = record.state is _S.MIGRATE_TRANS and record.target_id is not None
+    if record.host_id != host or crossing:
+        # While memory is crossing, the two nodes' own reports decide; an absence does not.
+        return None
+    if guest is None or guest.attempt != record.attempt:
+        return _absence(record, host)
+    if guest.state is GuestState.RUNNING and record.state is _S.PAUSED:
+        return e.SeenRunning(host_id=host, attempt=record.attempt, operation=record.operation)
+    if guest.state is GuestState.FROZEN and record.state is _S.RUNNING:
+        return e.SeenPaused(host_id=host, attempt=record.attempt, operation=record.operation)
+    return None
+
+
+def _absence(record: Instance, host: HostId) -> e.Event | None:
+    if record.state not in _PROVEN_BY_ABSENCE:
+        return None
+    words = f"Its node has no guest of {record} any more."
+    return gone(record, host, words, lasted=0.0, disks_remain=False)
+
+
+def _belongs(record: Instance | None, host: HostId, guest: Guest) -> bool:
+    if record is None:
+        return False
+    if host in record.leftovers or record.disks_on == host:
+        return True
+    return host in record.hosts and guest.attempt <= record.attempt
+
+
+def _powered_off(record: Instance, report: e.GuestEnded, lasted: float) -> e.Event:
+    shutting_down = record.state is _S.SHUTTING_DOWN
+    if record.keep and shutting_down:
+        return _as(e.GuestStopped, report)
+    if record.on_exit is OnExit.FORGET:
+        return _as(e.GuestExited, report)
+    if record.on_exit is OnExit.STOP or shutting_down:
+        return _as(e.GuestStopped, report)
+    return e.GuestRestart(
+        host_id=report.host_id,
+        attempt=report.attempt,
+        operation=report.operation,
+        words=report.words,
+        lasted=lasted,
+    )
+
+
+def _as(kind: type[e.Report], report: e.Report) -> e.Report:
+    return kind(
+        host_id=report.host_id,
+        attempt=report.attempt,
+        operation=report.operation,
+        words=report.words,
+    )

@@ -1,0 +1,217 @@
+"""The life of an instance as a table, and the short engine that reads it.
+
+First law: an instance's state changes here and nowhere else. Second: which row applies depends on
+the state and the kind of event alone, so the table can be printed, drawn, counted and tested.
+Commands without a row are refused; reports and observations without one are stale.
+
+The rows of migration are written for two hosts in the record: while memory is crossing, nobody but
+the two nodes knows which of them runs the guest, and the books must name both.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from functools import reduce
+from typing import Final
+
+from tashi.domain import events as e
+from tashi.domain.edits import EDITS, Edit
+from tashi.domain.errors import Broken, IncorrectState
+from tashi.domain.instance import Instance
+from tashi.domain.instructions import Ask, Instruction, instruct
+from tashi.domain.states import InstanceState, facts
+
+_S = InstanceState
+
+
+class Then(Enum):
+    """Where a rule leads when it does not name a state."""
+
+    SAME = auto()
+    """To the state it was in."""
+    WAS = auto()
+    """To the state an orphan had before its host fell silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row: when `on` befalls an instance in one of `when`, it becomes `then`.
+
+    `books` are the edits of its record, `orders` what the world is asked to do, `line` is the text
+    of the accounting line (empty: none is written).
+    """
+
+    on: type[e.Event]
+    when: frozenset[InstanceState]
+    then: InstanceState | Then
+    books: tuple[Edit, ...]
+    orders: tuple[Ask, ...]
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What an event made of an instance; `stale` when it made nothing."""
+
+    record: Instance
+    instructions: tuple[Instruction, ...] = ()
+    line: str = ""
+    stale: bool = False
+
+
+def _rule(
+    on: type[e.Event],
+    when: Iterable[InstanceState],
+    then: InstanceState | Then,
+    books: Iterable[Edit] = (),
+    orders: Iterable[Ask] = (),
+    line: str = "CM VM UPDATE",
+) -> Rule:
+    return Rule(on, frozenset(when), then, tuple(books), tuple(orders), line)
+
+
+ON_HOST: Final = {
+    _S.ACTIVATING, _S.RESUMING, _S.RUNNING, _S.PAUSING, _S.PAUSED, _S.UNPAUSING, _S.SUSPENDING,
+    _S.MIGRATE_PREP, _S.MIGRATE_TRANS, _S.SHUTTING_DOWN,
+}  # fmt: skip
+LOSABLE: Final = {
+    _S.RUNNING, _S.PAUSING, _S.PAUSED, _S.UNPAUSING, _S.SUSPENDING, _S.MIGRATE_TRANS,
+}  # fmt: skip
+ENDABLE: Final = {
+    _S.RUNNING, _S.PAUSING, _S.PAUSED, _S.UNPAUSING, _S.SUSPENDING, _S.SHUTTING_DOWN,
+}  # fmt: skip
+MIGRATING: Final = {_S.MIGRATE_PREP, _S.MIGRATE_TRANS}
+OVERDUE: Final = {state for state in _S if facts(state).patience is not None}
+
+_SAME, _WAS = Then.SAME, Then.WAS
+
+# fmt: off
+TABLE: Final[tuple[Rule, ...]] = (
+    # on               while it is                                       becomes            books                                  orders
+    _rule(e.Place,         {_S.PENDING, _S.HELD},                        _S.ACTIVATING,     [Edit.TAKE_HOST],                      [Ask.START], "CM VM ACTIVATE"),
+    _rule(e.PlaceSaved,    {_S.PENDING, _S.HELD},                        _S.RESUMING,       [Edit.TAKE_HOST],                      [Ask.RESTORE], "CM VM ACTIVATE"),
+    _rule(e.ShutDown,      {_S.RUNNING, _S.SHUTTING_DOWN},               _S.SHUTTING_DOWN,  [Edit.WILL_NOT_KEEP],                  [Ask.POWER_DOWN], "CM VM SHUTDOWN"),
+    _rule(e.Stop,          {_S.RUNNING, _S.SHUTTING_DOWN},               _S.SHUTTING_DOWN,  [Edit.WILL_KEEP],                      [Ask.POWER_DOWN], "CM VM SHUTDOWN"),
+    _rule(e.Stop,          {_S.PENDING, _S.HELD},                        _S.STOPPED,        [],                                    [], "CM VM STOP"),
+    _rule(e.Start,         {_S.STOPPED},                                 _S.PENDING,        [Edit.FRESH_TRIES],                    [], "CM VM START"),
+    _rule(e.Destroy,       {_S.PENDING, _S.HELD, _S.SUSPENDED, _S.STOPPED}, _S.EXITED,      [Edit.OWE_CLEARING],                   [Ask.FORGET], "CM VM DESTROY UNSTARTED"),
+    _rule(e.Destroy,       {_S.ACTIVATING, _S.RESUMING},                 _S.DESTROYING,     [],                                    [Ask.KILL], "CM VM DESTROY STARTING"),
+    _rule(e.Destroy,       (ON_HOST - {_S.ACTIVATING, _S.RESUMING}) | {_S.DESTROYING, _S.ORPHANED}, _S.DESTROYING, [],             [Ask.KILL], "CM VM DESTROY"),
+    _rule(e.Suspend,       {_S.RUNNING},                                 _S.SUSPENDING,     [],                                    [Ask.SAVE], "CM VM SUSPEND"),
+    _rule(e.Resume,        {_S.SUSPENDED},                               _S.PENDING,        [Edit.FRESH_TRIES],                    [], "CM VM RESUME"),
+    _rule(e.Pause,         {_S.RUNNING},                                 _S.PAUSING,        [],                                    [Ask.PAUSE], "CM VM PAUSE"),
+    _rule(e.Unpause,       {_S.PAUSED},                                  _S.UNPAUSING,      [],                                    [Ask.UNPAUSE], "CM VM UNPAUSE"),
+    _rule(e.Reset,         {_S.RUNNING},                                 _SAME,             [],                                    [],          "CM VM SPECIFIC CALL"),
+    _rule(e.Migrate,       {_S.RUNNING},                                 _S.MIGRATE_PREP,   [Edit.TAKE_TARGET],                    [Ask.PREPARE_TARGET], "CM VM MIGRATE"),
+    _rule(e.CancelMigrate, {_S.MIGRATE_PREP},                            _S.RUNNING,        [Edit.LEAVE_TARGET],                   [Ask.KILL_TARGET]),
+    _rule(e.CancelMigrate, {_S.MIGRATE_TRANS},                           _SAME,             [],                                    [Ask.CANCEL_SEND]),
+
+    _rule(e.Started,       {_S.ACTIVATING},                              _S.RUNNING,        [Edit.NOTE_VM]),
+    _rule(e.Started,       {_S.RESUMING},                                _S.RUNNING,        [Edit.NOTE_VM, Edit.DROP_SAVED],       [Ask.DELETE_SAVED]),
+    _rule(e.StartFailed,   {_S.ACTIVATING, _S.RESUMING},                 _S.HELD,           [Edit.LEAVE_HOST, Edit.COUNT_TRY]),
+    _rule(e.MemorySpent,   {_S.RESUMING},                                _S.PENDING,        [Edit.LEAVE_HOST, Edit.DROP_SAVED],    [Ask.DELETE_SAVED]),
+    _rule(e.PauseDone,     {_S.PAUSING},                                 _S.PAUSED),
+    _rule(e.PauseFailed,   {_S.PAUSING},                                 _S.RUNNING),
+    _rule(e.UnpauseDone,   {_S.UNPAUSING},                               _S.RUNNING),
+    _rule(e.UnpauseFailed, {_S.UNPAUSING},                               _S.PAUSED),
+    _rule(e.Saved,         {_S.SUSPENDING},                              _S.SUSPENDED,      [Edit.KEEP_DISKS, Edit.LEAVE_HOST, Edit.NOTE_SAVED]),
+    _rule(e.Saved,         {_S.DESTROYING},                              _S.EXITED,         [Edit.OWE_CLEARING, Edit.LEAVE_HOST, Edit.NOTE_SAVED], [Ask.FORGET]),
+    _rule(e.SaveFailed,    {_S.SUSPENDING},                              _S.RUNNING),
+    _rule(e.TargetReady,   {_S.MIGRATE_PREP},                            _S.MIGRATE_TRANS,  [Edit.NOTE_INCOMING],                  [Ask.SEND]),
+    _rule(e.TargetFailed,  {_S.MIGRATE_PREP},                            _S.RUNNING,        [Edit.LEAVE_TARGET]),
+    _rule(e.MoveFailed,    {_S.MIGRATE_TRANS},                           _S.RUNNING,        [Edit.LEAVE_TARGET],                   [Ask.KILL_TARGET]),
+    _rule(e.SourceLeft,    {_S.MIGRATE_TRANS},                           _SAME,             [Edit.MOVE_TO_TARGET],                 [Ask.RUN, Ask.FORGET_SOURCE]),
+    _rule(e.SourceLeft,    {_S.DESTROYING},                              _SAME,             [Edit.MOVE_TO_TARGET],                 [Ask.KILL], ""),
+    _rule(e.Arrived,       {_S.MIGRATE_TRANS},                           _S.RUNNING,        [Edit.MOVE_TO_TARGET, Edit.NOTE_VM],   [Ask.FORGET_SOURCE]),
+    _rule(e.GuestExited,   ENDABLE | {_S.DESTROYING},                    _S.EXITED,         [Edit.OWE_CLEARING, Edit.LEAVE_HOST],  [Ask.FORGET]),
+    _rule(e.GuestExited,   MIGRATING,                                    _S.EXITED,         [Edit.LEAVE_TARGET, Edit.OWE_CLEARING, Edit.LEAVE_HOST], [Ask.KILL_TARGET, Ask.FORGET]),
+    _rule(e.GuestStopped,  ENDABLE,                                      _S.STOPPED,        [Edit.KEEP_DISKS, Edit.LEAVE_HOST]),
+    _rule(e.GuestStopped,  MIGRATING,                                    _S.STOPPED,        [Edit.LEAVE_TARGET, Edit.KEEP_DISKS, Edit.LEAVE_HOST], [Ask.KILL_TARGET]),
+    _rule(e.GuestRestart,  ENDABLE - {_S.SHUTTING_DOWN},                 _S.PENDING,        [Edit.KEEP_DISKS, Edit.LEAVE_HOST, Edit.COUNT_TRY]),
+    _rule(e.GuestRestart,  MIGRATING,                                    _S.PENDING,        [Edit.LEAVE_TARGET, Edit.KEEP_DISKS, Edit.LEAVE_HOST, Edit.COUNT_TRY], [Ask.KILL_TARGET]),
+    _rule(e.SeenRunning,   {_S.PAUSED},                                  _S.RUNNING),
+    _rule(e.SeenPaused,    {_S.RUNNING},                                 _S.PAUSED),
+    _rule(e.Cleared,       {_S.EXITED},                                  _SAME,             [Edit.CLEARED],                        [], ""),
+
+    _rule(e.HostLost,      ON_HOST,                                      _S.ORPHANED,       [Edit.NOTE_WAS]),
+    _rule(e.HostBack,      {_S.ORPHANED},                                _WAS,              [],                                    [Ask.REPEAT]),
+    _rule(e.OneGone,       {_S.DESTROYING},                              _SAME,             [Edit.LEAVE_THAT_HOST],                [], ""),
+    _rule(e.TargetGone,    {_S.MIGRATE_PREP},                            _S.RUNNING,        [Edit.LEAVE_TARGET],                   [Ask.KILL_TARGET]),
+    _rule(e.TargetGone,    {_S.MIGRATE_TRANS},                           _SAME,             [],                                    [], ""),
+    _rule(e.SourceGone,    {_S.MIGRATE_TRANS},                           _SAME,             [Edit.MOVE_TO_TARGET],                 [Ask.RUN, Ask.FORGET_SOURCE]),
+    _rule(e.StartLost,     {_S.ACTIVATING, _S.RESUMING},                 _S.PENDING,        [Edit.LOSE_DISKS, Edit.LEAVE_HOST]),
+    _rule(e.GoneRestart,   LOSABLE,                                      _S.PENDING,        [Edit.KEEP_DISKS, Edit.LEAVE_HOST, Edit.COUNT_TRY]),
+    _rule(e.GoneRestart,   {_S.MIGRATE_PREP},                            _S.PENDING,        [Edit.LEAVE_TARGET, Edit.KEEP_DISKS, Edit.LEAVE_HOST, Edit.COUNT_TRY], [Ask.KILL_TARGET]),
+    _rule(e.GoneStop,      LOSABLE | {_S.SHUTTING_DOWN},                 _S.STOPPED,        [Edit.KEEP_DISKS, Edit.LEAVE_HOST]),
+    _rule(e.GoneStop,      {_S.MIGRATE_PREP},                            _S.STOPPED,        [Edit.LEAVE_TARGET, Edit.KEEP_DISKS, Edit.LEAVE_HOST], [Ask.KILL_TARGET]),
+    _rule(e.GoneForget,    LOSABLE | {_S.SHUTTING_DOWN, _S.DESTROYING},  _S.EXITED,         [Edit.OWE_CLEARING_IF_DISKS, Edit.LEAVE_HOST], [Ask.FORGET]),
+    _rule(e.GoneForget,    {_S.MIGRATE_PREP},                            _S.EXITED,         [Edit.LEAVE_TARGET, Edit.OWE_CLEARING_IF_DISKS, Edit.LEAVE_HOST], [Ask.KILL_TARGET, Ask.FORGET]),
+    _rule(e.DisksLost,     {_S.PENDING, _S.HELD, _S.STOPPED},            _SAME,             [Edit.LOSE_DISKS]),
+    _rule(e.DisksLost,     {_S.SUSPENDED},                               _S.STOPPED,        [Edit.LOSE_DISKS, Edit.DROP_SAVED],    [Ask.DELETE_SAVED]),
+    _rule(e.DisksLost,     {_S.EXITED},                                  _SAME,             [Edit.CLEARED],                        [], ""),
+    _rule(e.Overdue,       OVERDUE,                                      _SAME,             [],                                    [Ask.REPEAT], ""),
+)
+# fmt: on
+
+RULES: Final = {(state, rule.on): rule for rule in TABLE for state in rule.when}
+
+
+def step(before: Instance, event: e.Event) -> Step:
+    """Say what becomes of an instance when `event` befalls it; the only way its state changes.
+
+    Raises IncorrectState when the event is a command that its state does not allow.
+    """
+    rule = RULES.get((before.state, type(event)))
+    if rule is None:
+        if isinstance(event, e.Command):
+            raise _refusal(before, event)
+        return Step(before, stale=True)
+    edited = reduce(lambda record, edit: EDITS[edit](record, event), rule.books, before)
+    after = replace(
+        edited,
+        state=_state_after(rule, before),
+        was=edited.was if rule.then is _S.ORPHANED else None,
+        operation=event.operation
+        if isinstance(event, e.Command) and event.renews
+        else before.operation,
+        reason=_words(event, before),
+    )
+    if len(after.hosts) not in facts(after.state).hosts:
+        raise Broken(f"{after} would be {after.state.title} on {len(after.hosts)} hosts.")
+    instructions = tuple(one for ask in rule.orders for one in instruct(ask, before, after))
+    return Step(after, instructions, rule.line)
+
+
+def commands_in(state: InstanceState) -> tuple[type[e.Command], ...]:
+    """The commands that an instance in that state takes, in the table's order."""
+    found = (rule.on for rule in TABLE if state in rule.when and issubclass(rule.on, e.Command))
+    return tuple(dict.fromkeys(found))
+
+
+def _state_after(rule: Rule, before: Instance) -> InstanceState:
+    if rule.then is Then.SAME:
+        return before.state
+    if rule.then is Then.WAS:
+        if before.was is None:
+            raise Broken(f"{before} is Orphaned, but its record does not say what it was.")
+        return before.was
+    return rule.then
+
+
+def _words(event: e.Event, before: Instance) -> str:
+    if isinstance(event, e.Report | e.Observation):
+        return event.words or before.reason
+    return ""
+
+
+_PLACING: Final = (e.Place, e.PlaceSaved)
+
+
+def _refusal(before: Instance, event: e.Command) -> IncorrectState:
+    allowed = [kind.__name__ for kind in commands_in(before.state) if kind not in _PLACING]
+    choice = " or ".join(allowed) if allowed else "nothing but wait"
+    return IncorrectState(
+        f"{type(event).__name__} does not fit: {before} is {before.state.title}, "
+        f"where you can {choice}.",
+        instance=before.id,
+    )

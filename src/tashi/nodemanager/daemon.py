@@ -1,0 +1,67 @@
+"""A whole node manager, put together from its rooms and whatever ports it is given."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tashi.domain.host import Machine
+from tashi.nodemanager.node import Inbox, Node
+from tashi.nodemanager.outbox import Outbox, Registrar
+from tashi.nodemanager.service import NodeCalls
+from tashi.ports.clock import Clock
+from tashi.ports.hypervisor import Hypervisor
+from tashi.ports.notebook import Notebook
+from tashi.ports.workers import Workers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """The ports that a node manager needs."""
+
+    hypervisor: Hypervisor
+    notebook: Notebook
+    registrar: Registrar
+    workers: Workers
+    clock: Clock
+
+
+class NodeManager:
+    """Begin once, then `turn` for ever; both belong to one thread."""
+
+    def __init__(
+        self, world: World, machine: Machine, *, register: bool, frequency_seconds: float
+    ) -> None:
+        self._inbox = Inbox()
+        self._outbox = Outbox(
+            world.registrar,
+            world.workers,
+            world.clock,
+            self._inbox.post,
+            (machine, register),
+            frequency_seconds,
+        )
+        self.node = Node(world.hypervisor, world.notebook, self._outbox, world.workers, self._inbox)
+        self._calls = NodeCalls(
+            self.node, self._inbox, world.hypervisor, world.workers, world.clock
+        )
+
+    def handlers(self) -> dict[str, Callable[..., Any]]:
+        """The handler of every call, by method."""
+        return self._calls.handlers()
+
+    def begin(self) -> None:
+        """Take up the guests from before, and say hello."""
+        self.node.begin()
+
+    def turn(self, wait_seconds: float) -> None:
+        """Wait for something to do, at most so long, and do it."""
+        self._inbox.turn(wait_seconds)
+
+    def tick(self) -> None:
+        """Do what time brings."""
+        self.node.tick()
+        self._outbox.tick()
+
+    def wake(self) -> None:
+        """Let a waiting `turn` return. From any thread."""
+        self._inbox.post(lambda: None)

@@ -1,0 +1,311 @@
+"""What an order, its outcome or a happening makes of a guest: pure functions over its note.
+
+Three laws. An order that was answered is answered again and never done again; one that is under
+way stays so; a kill or a clearing that failed has no answer, so its repeat is another try. An order
+of an operation older than the last is of the past and ignored. A guest that ends by itself keeps
+its disks until it is told what becomes of them: FORGET and KILL clear them away, START goes on with
+them or begins anew.
+"""
+
+from enum import Enum, auto
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from tashi.domain.guest import Ending, GuestState
+from tashi.domain.identity import InstanceId
+from tashi.domain.states import Order
+from tashi.wire.forms import GuestForm, NicForm, OrderForm, ReportForm
+
+
+class Note(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What the node remembers of one guest.
+
+    `doing` is the order under way. `answered` holds the outcomes of the last operation's orders;
+    `unheard` are reports that the cluster manager has not acknowledged, oldest first. `cleared`
+    says that nothing else is kept of the guest on this machine.
+    """
+
+    instance_id: int
+    attempt: int
+    operation: int
+    state: GuestState
+    doing: OrderForm | None = None
+    answered: dict[str, ReportForm | None] = {}
+    unheard: tuple[ReportForm, ...] = ()
+    vm_id: int | None = None
+    nics: tuple[NicForm, ...] = ()
+    cleared: bool = False
+
+    @property
+    def id(self) -> InstanceId:
+        """The instance that the guest belongs to."""
+        return InstanceId(self.instance_id)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing left to remember."""
+        return self.cleared and not self.unheard and self.doing is None
+
+
+class Do(Enum):
+    """What is to be done on the hypervisor."""
+
+    START = auto()
+    """On a machine that has nothing of the guest, or with the disks that it kept."""
+    REPLACE = auto()
+    """After ending and clearing away what an earlier attempt left."""
+    RESTORE = auto()
+    PAUSE = auto()
+    UNPAUSE = auto()
+    POWER_DOWN = auto()
+    SAVE = auto()
+    PREPARE = auto()
+    SEND = auto()
+    CANCEL = auto()
+    RUN = auto()
+    KILL = auto()
+    CLEAR = auto()
+
+
+class Step(msgspec.Struct, frozen=True):
+    """The note as it stands after, what is to be done, and what is to be reported."""
+
+    note: Note
+    do: Do | None = None
+    reports: tuple[ReportForm, ...] = ()
+
+
+_DOES: Final[dict[Order, Do]] = {
+    Order.START: Do.START,
+    Order.RESTORE: Do.RESTORE,
+    Order.PAUSE: Do.PAUSE,
+    Order.UNPAUSE: Do.UNPAUSE,
+    Order.POWER_DOWN: Do.POWER_DOWN,
+    Order.SAVE: Do.SAVE,
+    Order.PREPARE_TARGET: Do.PREPARE,
+    Order.SEND: Do.SEND,
+    Order.CANCEL_SEND: Do.CANCEL,
+    Order.RUN: Do.RUN,
+    Order.KILL: Do.KILL,
+    Order.FORGET: Do.CLEAR,
+}
+_FAILURES: Final[dict[Order, str]] = {
+    Order.START: "StartFailed",
+    Order.RESTORE: "StartFailed",
+    Order.PAUSE: "PauseFailed",
+    Order.UNPAUSE: "UnpauseFailed",
+    Order.SAVE: "SaveFailed",
+    Order.PREPARE_TARGET: "TargetFailed",
+    Order.SEND: "MoveFailed",
+    Order.RUN: "GuestEnded",
+}
+_INSISTED: Final = {Order.KILL, Order.FORGET}
+"""Orders that have no way to fail: until they succeed, each repeat is another try."""
+_ALIVE: Final = {
+    GuestState.RUNNING,
+    GuestState.FROZEN,
+    GuestState.SAVING,
+    GuestState.SENDING,
+}
+_FITS: Final = {
+    Order.SEND: {GuestState.RUNNING},
+    Order.RUN: {GuestState.RECEIVING, GuestState.RUNNING},
+}
+_WHILE: Final = {Order.SAVE: GuestState.SAVING, Order.SEND: GuestState.SENDING}
+
+
+def ordered(note: Note | None, order: OrderForm) -> Step | None:
+    """What an order makes of a guest; ``None`` when it is of the past."""
+    if note is None:
+        note = Note(order.instance_id, order.attempt, 0, GuestState.GONE, cleared=True)
+    if order.operation < note.operation:
+        return None
+    key = order.order.value
+    if order.operation == note.operation and key in note.answered:
+        first = note.answered[key]
+        return Step(note, reports=() if first is None else (first,))
+    answered = note.answered if order.operation == note.operation else {}
+    fresh = replace(note, operation=order.operation, answered={**answered, key: None})
+    return _begin(fresh, order)
+
+
+def _begin(note: Note, order: OrderForm) -> Step:
+    if order.order in {Order.START, Order.RESTORE}:
+        started = replace(note, attempt=order.attempt, state=GuestState.STARTING, cleared=False)
+        return Step(replace(started, doing=order), _way_to_start(note, order))
+    if order.order is Order.PREPARE_TARGET:
+        # What was not heard of an earlier stay here would be taken for news of the guest to come.
+        waiting = replace(note, attempt=order.attempt, state=GuestState.RECEIVING, cleared=False)
+        return Step(replace(waiting, doing=order, unheard=()), Do.PREPARE)
+    if order.order is Order.CANCEL_SEND:
+        # What is under way stays the send; it fails, and that is the outcome.
+        return Step(note, Do.CANCEL if note.state is GuestState.SENDING else None)
+    if order.order in {Order.KILL, Order.FORGET}:
+        known = _known_end(note, order)
+        return Step(replace(note, doing=order), _DOES[order.order]) if known is None else known
+    if note.state not in _FITS.get(order.order, _ALIVE):
+        return _unfit(note, order)
+    state = _WHILE.get(order.order, note.state)
+    return Step(replace(note, doing=order, state=state), _DOES[order.order])
+
+
+def _unfit(note: Note, order: OrderForm) -> Step:
+    """What an order makes of a guest that it does not fit."""
+    if note.state not in _ALIVE:
+        # That the order was "not done" would claim that the guest lives.
+        ended = _report(order, "GuestEnded", words="There is no such guest.")
+        return concluded(note, order, replace(ended, disks_remain=not note.cleared))
+    step = concluded(note, order, failure(order, f"The guest is {note.state.value}."))
+    if note.state is not GuestState.FROZEN:
+        return step
+    # Whoever gave the order thought that it runs, and will think so again after the failure.
+    told = _about(note, "SeenPaused", words="It stood still when it was to be moved.")
+    unheard = (*step.note.unheard, told)
+    return Step(replace(step.note, unheard=unheard), reports=(*step.reports, told))
+
+
+def _known_end(note: Note, order: OrderForm) -> Step | None:
+    """The outcome of a KILL or FORGET for a guest that is no longer here.
+
+    What the cluster manager has not heard yet, that it was saved or has left, it must hear under
+    the operation that it now waits for.
+    """
+    for report in note.unheard:
+        if order.order is Order.KILL and report.kind in {"Saved", "SourceLeft"}:
+            return concluded(note, order, replace(report, operation=order.operation))
+    if not note.cleared:
+        return None
+    killed = order.order is Order.KILL
+    outcome = (
+        _report(order, "GuestEnded", how=Ending.KILLED) if killed else _report(order, "Cleared")
+    )
+    return concluded(note, order, outcome)
+
+
+def _way_to_start(note: Note, order: OrderForm) -> Do:
+    if order.order is Order.RESTORE:
+        return Do.RESTORE
+    goes_on = note.state is GuestState.GONE and keeps_disks(order)
+    return Do.START if note.cleared or goes_on else Do.REPLACE
+
+
+def again(order: OrderForm) -> Do:
+    """What is to be done for an order that was taken up, whatever had been done of it before."""
+    if order.order is Order.START and not keeps_disks(order):
+        return Do.REPLACE
+    return _DOES[order.order]
+
+
+def keeps_disks(order: OrderForm) -> bool:
+    """Whether a start goes on with the disks that the guest left on this machine."""
+    return order.instance is not None and order.instance.disks_on is not None
+
+
+def concluded(note: Note, order: OrderForm, outcome: ReportForm | None) -> Step:
+    """What the outcome of an order makes of a guest; ``None`` is one that nobody waits for."""
+    doing = None if note.doing == order else note.doing
+    ended = replace(_after(note, order, outcome), doing=doing)
+    answered = note.answered
+    if outcome is None:
+        if order.order in _INSISTED and order.operation == note.operation:
+            answered = {key: one for key, one in answered.items() if key != order.order.value}
+        return Step(replace(ended, answered=answered))
+    if order.operation == note.operation:
+        answered = {**answered, order.order.value: outcome}
+    unheard = (*note.unheard, outcome)
+    return Step(replace(ended, answered=answered, unheard=unheard), reports=(outcome,))
+
+
+_DONE: Final = {"PauseDone": GuestState.FROZEN, "UnpauseDone": GuestState.RUNNING}
+_NOT_DONE: Final = {
+    "PauseFailed": None,
+    "UnpauseFailed": None,
+    "SaveFailed": GuestState.SAVING,
+    "MoveFailed": GuestState.SENDING,
+}
+"""Failures after which the guest is what it was; where that was on its way to end, it runs on."""
+_NOTHING_LEFT: Final = {"TargetFailed", "Cleared", "SourceLeft"}
+
+
+def _after(note: Note, order: OrderForm, outcome: ReportForm | None) -> Note:
+    if outcome is None:
+        return note
+    if outcome.kind in {"Started", "Arrived"}:
+        return replace(note, state=GuestState.RUNNING, vm_id=outcome.vm_id, nics=outcome.nics)
+    if outcome.kind == "TargetReady":
+        return note
+    if outcome.kind in _DONE:
+        # A guest that has ended meanwhile is not called back to life by what came of an order.
+        return replace(note, state=_DONE[outcome.kind]) if note.state in _ALIVE else note
+    if outcome.kind in _NOT_DONE:
+        runs_on = note.state is _NOT_DONE[outcome.kind]
+        return replace(note, state=GuestState.RUNNING) if runs_on else note
+    return replace(note, state=GuestState.GONE, vm_id=None, cleared=_is_cleared(order, outcome))
+
+
+def _is_cleared(order: OrderForm, outcome: ReportForm) -> bool:
+    """Whether, with that end, nothing is left of the guest here."""
+    if outcome.kind in {"StartFailed", "MemorySpent"}:
+        return not keeps_disks(order)
+    if outcome.kind == "GuestEnded":
+        return outcome.how is Ending.KILLED or not outcome.disks_remain
+    return outcome.kind in _NOTHING_LEFT
+
+
+def ended(note: Note, how: Ending, words: str) -> Step:
+    """What the end of a guest by itself makes of it."""
+    if note.state is GuestState.GONE:
+        return Step(note)
+    # The disks of a guest that was being received are not whole.
+    whole = note.state is not GuestState.RECEIVING
+    report = replace(_about(note, "GuestEnded", words=words, how=how), disks_remain=whole)
+    gone = replace(note, state=GuestState.GONE, vm_id=None, unheard=(*note.unheard, report))
+    return Step(gone, reports=(report,))
+
+
+def seen(note: Note, state: GuestState, words: str) -> Step:
+    """What is made of a guest that froze or thawed by itself."""
+    if note.state is state or note.state not in {GuestState.RUNNING, GuestState.FROZEN}:
+        return Step(note)
+    kind = "SeenPaused" if state is GuestState.FROZEN else "SeenRunning"
+    report = _about(note, kind, words=words)
+    return Step(replace(note, state=state, unheard=(*note.unheard, report)), reports=(report,))
+
+
+def heard(note: Note, report: ReportForm) -> Note:
+    """The note once the cluster manager has acknowledged a report; said twice, it is owed twice."""
+    if report not in note.unheard:
+        return note
+    at = note.unheard.index(report)
+    return replace(note, unheard=note.unheard[:at] + note.unheard[at + 1 :])
+
+
+def failure(order: OrderForm, words: str) -> ReportForm | None:
+    """The outcome of an order that could not be carried out, if that order has one."""
+    kind = _FAILURES.get(order.order)
+    if kind is None:
+        return None
+    # Only a start may go on later with disks that were there before it.
+    return replace(_report(order, kind, words=words), disks_remain=order.order is not Order.RUN)
+
+
+def success(order: OrderForm, kind: str) -> ReportForm:
+    """The outcome of an order that was carried out and says no more than that."""
+    return _report(order, kind)
+
+
+def listed(note: Note) -> GuestForm:
+    """The guest's line in an inventory."""
+    return GuestForm(note.instance_id, note.attempt, note.operation, note.state, note.vm_id)
+
+
+def _report(
+    order: OrderForm, kind: str, words: str = "", how: Ending = Ending.CRASHED
+) -> ReportForm:
+    return ReportForm(kind, order.instance_id, order.attempt, order.operation, words=words, how=how)
+
+
+def _about(note: Note, kind: str, words: str = "", how: Ending = Ending.CRASHED) -> ReportForm:
+    return ReportForm(kind, note.instance_id, note.attempt, note.operation, words=words, how=how)

@@ -1,0 +1,351 @@
+"""The one writer of a node's notes.
+
+Orders, outcomes and happenings are posted here and taken one after the other. A note is on disk
+before its order is acknowledged, and before anything is done; so whenever this program dies, the
+next one finds in the notes what was under way and finishes it, once. Likewise nothing is reported
+before it is on disk: while the disk is full, orders are refused and what befalls guests waits.
+
+`post` may be called from any thread; everything else belongs to the thread that calls `turn`.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from logging import getLogger
+from queue import Empty, SimpleQueue
+
+import msgspec
+from msgspec.structs import replace
+
+from tashi.domain.errors import Misconfigured, StaleSession, StoreFailed, TashiError
+from tashi.domain.guest import Ending, GuestState
+from tashi.domain.identity import Epoch, InstanceId
+from tashi.domain.states import Order
+from tashi.nodemanager import guests
+from tashi.nodemanager.guests import Do, Note, Step
+from tashi.nodemanager.orders import carry_out, left, started
+from tashi.nodemanager.outbox import Outbox
+from tashi.ports.hypervisor import Found, FoundGuest, Happening, Hypervisor, News
+from tashi.ports.notebook import Notebook
+from tashi.ports.workers import Job, Workers
+from tashi.wire.forms import GuestForm, OrderForm, ReportForm, SessionForm
+
+_log = getLogger(__name__)
+
+_SEEN = {Happening.FROZE: GuestState.FROZEN, Happening.THAWED: GuestState.RUNNING}
+_MAKES = {Order.START, Order.RESTORE, Order.PREPARE_TARGET, Order.RUN}
+"""The orders after which a guest may be there that was not there before."""
+
+
+class Inbox:
+    """Jobs for the writer; `post` from any thread, `turn` from the writer's."""
+
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[Job] = SimpleQueue()
+
+    def post(self, job: Job) -> None:
+        """Queue a job."""
+        self._jobs.put(job)
+
+    def turn(self, wait_seconds: float) -> None:
+        """Wait for jobs, at most so long, and do all that are queued."""
+        try:
+            self._jobs.get(
+                timeout=wait_seconds
+            )() if wait_seconds > 0 else self._jobs.get_nowait()()
+            while True:
+                self._jobs.get_nowait()()
+        except Empty:
+            pass
+
+
+class Node:
+    """Every guest of this machine, and what the cluster manager has asked of each."""
+
+    def __init__(
+        self,
+        hypervisor: Hypervisor,
+        notebook: Notebook,
+        outbox: Outbox,
+        workers: Workers,
+        inbox: Inbox,
+    ) -> None:
+        self._hypervisor = hypervisor
+        self._notebook = notebook
+        self._outbox = outbox
+        self._workers = workers
+        self._inbox = inbox
+        self._notes: dict[InstanceId, Note] = {}
+        self._epoch = notebook.epoch()
+        self._taken = 0
+        self._early: list[Job] = []
+        self._befallen: deque[tuple[InstanceId, Callable[[Note], Step]]] = deque()
+
+    # ---- beginning ----------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Take up the notes and the guests from before, then say hello."""
+        self._notes = {key: _read(key, page) for key, page in self._notebook.pages().items()}
+        self._hypervisor.listen(lambda news: self._inbox.post(partial(self._happened, news)))
+        found = {one.instance_id: one for one in self._hypervisor.adopt()}
+        for key in sorted({*self._notes, *found}):
+            self._take_up_again(key, self._notes.get(key), found.get(key))
+        self._outbox.serve(self)
+
+    def tick(self) -> None:
+        """Keep what found the disk full before."""
+        with suppress(StoreFailed):
+            self._catch_up()
+
+    def _take_up_again(self, key: InstanceId, note: Note | None, found: FoundGuest | None) -> None:
+        if note is None and found is not None:
+            self._notes[key] = _stranger(found)
+        elif note is not None and note.doing is not None:
+            self._finish(note, note.doing, found)
+            if note.doing.order not in _MAKES and (found is None or found.running is None):
+                # What was under way may have been what ended it, so it is finished first.
+                self._after_its_orders(key, partial(self._compare, key, found))
+        elif note is not None:
+            self._compare(key, found)
+
+    def _finish(self, note: Note, order: OrderForm, found: FoundGuest | None) -> None:
+        """Go on with what was under way when the program before this one ended."""
+        do = guests.again(order)
+        if do is Do.SEND:
+            self._finish_send(note, order, found)
+            return
+        if do in {Do.START, Do.REPLACE, Do.RESTORE} and found and found.attempt == note.attempt:
+            if found.running is not None:
+                self._conclude(note.id, order, started(order, found.running))
+                self._compare(note.id, found)
+                return
+            if found.found is Found.NOT_BEGUN and do is Do.REPLACE:
+                do = Do.START
+        _log.info("Instance %d: going on with its %s.", note.id, order.order.value)
+        self._do(do, order)
+
+    def _finish_send(self, note: Note, order: OrderForm, found: FoundGuest | None) -> None:
+        """A send is cut short with the program, or it was complete and the guest has left."""
+        if found is None or found.found is Found.LEFT:
+            self._conclude(note.id, order, left(self._hypervisor, order))
+        elif found.running is not None:
+            self._conclude(note.id, order, guests.failure(order, "Its node was restarted."))
+            self._compare(note.id, found)
+        else:
+            self._befall(
+                note.id,
+                lambda kept: guests.ended(replace(kept, doing=None), found.how, found.words),
+            )
+
+    def _compare(self, key: InstanceId, found: FoundGuest | None) -> None:
+        if found is not None and found.found in {Found.RECEIVING, Found.LEFT}:
+            return
+        if found is None or found.running is None:
+            how = Ending.CRASHED if found is None else found.how
+            words = found.words if found and found.words else "It ended while its node was away."
+            self._befall(key, lambda note: guests.ended(note, how, words))
+            return
+        frozen = found.found is Found.FROZEN
+        state = GuestState.FROZEN if frozen else GuestState.RUNNING
+        self._befall(key, lambda note: guests.seen(note, state, found.words))
+
+    # ---- the outbox's desk --------------------------------------------------------------------
+
+    def admit(self, session: SessionForm) -> None:
+        """Keep the session's epoch; raises StaleSession when it is of an earlier reign."""
+        if session.epoch < self._epoch:
+            raise StaleSession(
+                f"The cluster manager that answered is of epoch {session.epoch}, but one of epoch "
+                f"{self._epoch} has been here: if its books were put back from a copy, remove the "
+                "file 'epoch' from the node's notes."
+            )
+        if session.epoch > self._epoch:
+            self._notebook.keep_epoch(Epoch(session.epoch))
+            self._epoch = Epoch(session.epoch)
+
+    def opened(self) -> None:
+        """A session is open; orders that came before its answer are taken now."""
+        self._taken = 0
+        early, self._early = self._early, []
+        for job in early:
+            job()
+
+    def unheard(self) -> Iterable[ReportForm]:
+        """Reports that no session has acknowledged."""
+        return [report for key in sorted(self._notes) for report in self._notes[key].unheard]
+
+    def inventory(self) -> tuple[GuestForm, ...]:
+        """Every guest as it is now."""
+        return tuple(
+            guests.listed(note) for _, note in sorted(self._notes.items()) if not note.cleared
+        )
+
+    def acknowledged(self, reports: Sequence[ReportForm]) -> None:
+        """The cluster manager has these for good."""
+        for report in reports:
+            self._befall(InstanceId(report.instance_id), partial(_acknowledge, report))
+
+    # ---- orders -------------------------------------------------------------------------------
+
+    def live_check(self, epoch: Epoch) -> SessionForm:
+        """Which session is open; a newer epoch makes the node open another."""
+        session = self._outbox.session
+        if session is None or session.epoch < epoch:
+            self._outbox.open()
+            return session or SessionForm(0, self._epoch, 0)
+        return session
+
+    def take_orders(
+        self, epoch: Epoch, session: int, number: int, orders: Sequence[OrderForm]
+    ) -> Future[bool]:
+        """Take orders up; the future ends once their notes are on disk."""
+        answer: Future[bool] = Future()
+        take = partial(self._take_or_refuse, answer, epoch, session, number, orders)
+        if self._outbox.is_opening and epoch >= self._epoch:
+            # The order may have overtaken the answer to our hello; it belongs to the new session.
+            self._early.append(take)
+        else:
+            take()
+        return answer
+
+    def _take_or_refuse(
+        self,
+        answer: Future[bool],
+        epoch: Epoch,
+        session: int,
+        number: int,
+        orders: Sequence[OrderForm],
+    ) -> None:
+        try:
+            self._take(epoch, session, number, orders)
+        except TashiError as error:
+            answer.set_exception(error)
+        else:
+            answer.set_result(True)
+
+    def _take(self, epoch: Epoch, session: int, number: int, orders: Sequence[OrderForm]) -> None:
+        current = self._outbox.session
+        if epoch < self._epoch or current is None or current.session != session:
+            raise StaleSession(f"Session {session} of epoch {epoch} is not open here.")
+        if number <= self._taken:
+            return
+        self._catch_up()
+        for order in orders:
+            note = self._notes.get(InstanceId(order.instance_id))
+            result = guests.ordered(note, order)
+            if result is None:
+                _log.info("Instance %d: %s is of the past.", order.instance_id, order.order.value)
+                continue
+            self._settle(result)
+            if result.do is not None:
+                self._do(result.do, order)
+        self._taken = number
+
+    def _do(self, do: Do, order: OrderForm) -> None:
+        def job() -> None:
+            try:
+                outcome = carry_out(self._hypervisor, do, order)
+            except Exception:  # noqa: BLE001  # see the comment
+                # Without an end, the order would be under way for ever, and its repeats in vain.
+                _log.exception("%s failed in a way that it should not.", order)
+                outcome = guests.failure(order, "The node made a mistake; its log says more.")
+            key = InstanceId(order.instance_id)
+            self._inbox.post(partial(self._conclude, key, order, outcome))
+
+        if do in {Do.CANCEL, Do.KILL}:
+            # A send may be under way in the guest's lane; it would keep others waiting.
+            self._workers.run(f"cancel {order.instance_id}", lambda: self._cancel_send(order))
+        if do is not Do.CANCEL:
+            self._workers.run(_lane(order.instance_id), job)
+
+    def _after_its_orders(self, key: InstanceId, job: Job) -> None:
+        """Post a job once the outcome of every order that the guest has now is posted."""
+        self._workers.run(_lane(key), partial(self._inbox.post, job))
+
+    def _cancel_send(self, order: OrderForm) -> None:
+        try:
+            self._hypervisor.cancel_send(InstanceId(order.instance_id))
+        except TashiError as error:
+            _log.info("Instance %d: its send was not cancelled: %s", order.instance_id, error)
+
+    def _conclude(self, key: InstanceId, order: OrderForm, outcome: ReportForm | None) -> None:
+        self._befall(key, lambda note: guests.concluded(note, order, outcome))
+
+    def _happened(self, news: News) -> None:
+        note = self._notes.get(news.instance_id)
+        if note is not None and note.doing is not None and note.doing.order in _MAKES:
+            # A guest can end before its start is told: the start is then heard of first.
+            self._after_its_orders(note.id, partial(self._befell, news))
+        else:
+            self._befell(news)
+
+    def _befell(self, news: News) -> None:
+        if news.what is Happening.ENDED:
+            self._befall(news.instance_id, lambda note: guests.ended(note, news.how, news.words))
+        else:
+            state = _SEEN[news.what]
+            self._befall(news.instance_id, lambda note: guests.seen(note, state, news.words))
+
+    # ---- notes --------------------------------------------------------------------------------
+
+    def _befall(self, key: InstanceId, act: Callable[[Note], Step]) -> None:
+        """Let something befall a guest, behind everything that could not be kept yet."""
+        self._befallen.append((key, act))
+        try:
+            self._catch_up()
+        except StoreFailed as error:
+            _log.error("Instance %d: what befell it waits to be noted: %s", key, error)
+
+    def _catch_up(self) -> None:
+        while self._befallen:
+            key, act = self._befallen[0]
+            note = self._notes.get(key)
+            if note is not None:
+                self._settle(act(note))
+            self._befallen.popleft()
+
+    def _settle(self, result: Step) -> None:
+        """Keep a note, then report; raises StoreFailed, and then nothing has changed."""
+        self._keep(result.note)
+        self._outbox.push(result.reports)
+
+    def _keep(self, note: Note) -> None:
+        if note.is_over:
+            self._notebook.tear_out(note.id)
+            self._notes.pop(note.id, None)
+        elif self._notes.get(note.id) != note:
+            self._notebook.write(note.id, msgspec.json.encode(note))
+            self._notes[note.id] = note
+
+
+def _lane(guest: int) -> str:
+    return f"guest {guest}"
+
+
+def _acknowledge(report: ReportForm, note: Note) -> Step:
+    return Step(guests.heard(note, report))
+
+
+def _read(key: InstanceId, page: bytes) -> Note:
+    try:
+        return msgspec.json.decode(page, type=Note)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise Misconfigured(
+            f"The note about the guest of instance {key} cannot be read ({error}): move {key}.json "
+            "out of notes/ in infoDir once you know what became of the guest."
+        ) from error
+
+
+def _stranger(found: FoundGuest) -> Note:
+    """A note for a guest that has none; the cluster manager will say what becomes of it."""
+    state = {
+        Found.RUNNING: GuestState.RUNNING,
+        Found.FROZEN: GuestState.FROZEN,
+        Found.NOT_BEGUN: GuestState.STARTING,
+        Found.RECEIVING: GuestState.RECEIVING,
+        Found.LEFT: GuestState.LEFT,
+        Found.GONE: GuestState.GONE,
+    }[found.found]
+    return Note(found.instance_id, found.attempt, 0, state)

@@ -1,0 +1,152 @@
+"""Carrying one order out on the hypervisor: what is done, and which outcome that has.
+
+These functions wait for QEMU, so they run in the guest's own lane. Whatever goes wrong in a way
+that has a name becomes the order's outcome; nothing is decided here.
+"""
+
+from logging import getLogger
+from typing import Final
+
+from msgspec.structs import replace
+
+from tashi.domain.errors import NoSuchImage, TashiError
+from tashi.domain.guest import Ending
+from tashi.domain.identity import Attempt, InstanceId, Mib
+from tashi.domain.instance import Disk, Nic
+from tashi.nodemanager.guests import Do, failure, keeps_disks, success
+from tashi.ports.hypervisor import GuestSpec, Hypervisor, Running
+from tashi.wire.forms import InstanceForm, NicForm, OrderForm, ReportForm, to_form, to_record
+
+_log = getLogger(__name__)
+
+
+def carry_out(hypervisor: Hypervisor, do: Do, order: OrderForm) -> ReportForm | None:
+    """Do it and return the order's outcome; ``None`` when nobody waits for one."""
+    guest = InstanceId(order.instance_id)
+    try:
+        return _ACTS[do](hypervisor, guest, order)
+    except NoSuchImage as error:
+        if do is Do.RESTORE:
+            return replace(success(order, "MemorySpent"), words=error.message)
+        return failure(order, error.message)
+    except TashiError as error:
+        _log.warning("Instance %d: %s failed: %s", guest, order.order.value, error)
+        return failure(order, error.message)
+
+
+def started(order: OrderForm, running: Running) -> ReportForm:
+    """The outcome of a start that succeeded."""
+    nics = tuple(to_form(nic, NicForm) for nic in running.nics)
+    return replace(success(order, "Started"), vm_id=running.vm_id, nics=nics)
+
+
+def _start(hypervisor: Hypervisor, _: InstanceId, order: OrderForm) -> ReportForm:
+    return started(order, hypervisor.start(_spec(order)))
+
+
+def _replace(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> ReportForm:
+    hypervisor.kill(guest)
+    hypervisor.clear(guest)
+    return started(order, hypervisor.start(_spec(order)))
+
+
+def _restore(hypervisor: Hypervisor, _: InstanceId, order: OrderForm) -> ReportForm:
+    saved = "" if order.instance is None else order.instance.saved or ""
+    return started(order, hypervisor.restore(_spec(order), saved))
+
+
+def _pause(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> ReportForm:
+    hypervisor.pause(guest)
+    return success(order, "PauseDone")
+
+
+def _unpause(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> ReportForm:
+    hypervisor.unpause(guest)
+    return success(order, "UnpauseDone")
+
+
+def _power_down(hypervisor: Hypervisor, guest: InstanceId, _: OrderForm) -> None:
+    hypervisor.power_down(guest)
+
+
+def _save(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> ReportForm:
+    # The operation makes the name unique, so that no two saves ever share a file.
+    saved = f"{order.instance_id}-{order.operation}"
+    hypervisor.save(guest, saved)
+    return replace(success(order, "Saved"), saved=saved)
+
+
+def _prepare(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> ReportForm:
+    hypervisor.kill(guest)
+    hypervisor.clear(guest)
+    incoming = hypervisor.prepare_target(_spec(order))
+    return replace(success(order, "TargetReady"), incoming=incoming)
+
+
+def _send(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> ReportForm:
+    assert order.instance is not None
+    hypervisor.send(guest, order.instance.incoming)
+    return left(hypervisor, order)
+
+
+def left(hypervisor: Hypervisor, order: OrderForm) -> ReportForm:
+    """The outcome of a send that is complete; what is still here of the guest is cleared away."""
+    guest = InstanceId(order.instance_id)
+    hypervisor.kill(guest)
+    hypervisor.clear(guest)
+    return success(order, "SourceLeft")
+
+
+def _run(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> ReportForm:
+    try:
+        running = hypervisor.run(guest)
+    except TashiError:
+        # What has arrived in part is of no use to anybody.
+        hypervisor.kill(guest)
+        hypervisor.clear(guest)
+        raise
+    return replace(started(order, running), kind="Arrived")
+
+
+def _kill(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> ReportForm:
+    hypervisor.kill(guest)
+    hypervisor.clear(guest)
+    return replace(success(order, "GuestEnded"), how=Ending.KILLED)
+
+
+def _clear(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> ReportForm:
+    hypervisor.kill(guest)
+    hypervisor.clear(guest)
+    return success(order, "Cleared")
+
+
+_ACTS: Final = {
+    Do.START: _start,
+    Do.REPLACE: _replace,
+    Do.RESTORE: _restore,
+    Do.PAUSE: _pause,
+    Do.UNPAUSE: _unpause,
+    Do.POWER_DOWN: _power_down,
+    Do.SAVE: _save,
+    Do.PREPARE: _prepare,
+    Do.SEND: _send,
+    Do.RUN: _run,
+    Do.KILL: _kill,
+    Do.CLEAR: _clear,
+}
+
+
+def _spec(order: OrderForm) -> GuestSpec:
+    instance = order.instance
+    assert isinstance(instance, InstanceForm), "A start carries the record it starts."
+    return GuestSpec(
+        instance_id=InstanceId(order.instance_id),
+        attempt=Attempt(order.attempt),
+        name=instance.name,
+        cores=instance.cores,
+        memory=Mib(instance.memory),
+        disks=tuple(to_record(disk, Disk) for disk in instance.disks),
+        nics=tuple(to_record(nic, Nic) for nic in instance.nics),
+        hints=instance.hints,
+        keep_disks=keeps_disks(order),
+    )

@@ -1,0 +1,54 @@
+"""The cluster manager, as the daemons see it that follow it and propose to it.
+
+Everything here is said in records; the forms and calls that carry them are the adapter's business.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tashi.domain.identity import EventNumber
+from tashi.domain.journal import Entry, Record
+from tashi.domain.placement.plan import Proposal, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Every record, and the number of the first event that they do not contain."""
+
+    records: tuple[Record, ...]
+    next: EventNumber
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Events in order, and the number to ask for next."""
+
+    entries: tuple[Entry, ...]
+    next: EventNumber
+
+
+class ClusterManager(Protocol):
+    """Tells what is in the books and what happens to them, and takes proposals.
+
+    Every method raises PeerSilent when no answer came in time, and whatever else the cluster
+    manager refuses with.
+    """
+
+    def snapshot(self) -> Snapshot:
+        """Everything as it stands now."""
+        ...
+
+    def watch(self, since: EventNumber, timeout_seconds: float) -> News:
+        """The events from that number on; waits up to so many seconds for the first.
+
+        Raises TooOld when some of them are no longer kept.
+        """
+        ...
+
+    def place(self, proposals: Sequence[Proposal]) -> Sequence[Verdict]:
+        """Propose hosts for waiting instances, and hear of each whether it is accepted.
+
+        Harmless when repeated: what has been placed before is refused.
+        """
+        ...

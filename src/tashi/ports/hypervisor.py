@@ -1,0 +1,196 @@
+"""What runs guests on one machine.
+
+The node manager decides; the hypervisor does. Its methods block until the thing is done or has
+failed, and are called from several threads, but never twice at once for the same guest. What
+happens by itself (a guest powers off, QEMU dies, a disk is full) reaches the listener at once.
+
+A guest is known by its instance id. Everything about it lives in one folder; a guest outlives the
+process that started it and is found again by `adopt`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Protocol
+
+from tashi.domain.guest import Ending
+from tashi.domain.identity import Attempt, InstanceId, Mib, VmId
+from tashi.domain.instance import Disk, Nic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestSpec:
+    """What a guest is to be made of. `keep_disks`: go on with the disks it left on this machine."""
+
+    instance_id: InstanceId
+    attempt: Attempt
+    name: str
+    cores: int
+    memory: Mib
+    disks: tuple[Disk, ...]
+    nics: tuple[Nic, ...]
+    hints: Mapping[str, str] = field(default_factory=dict)
+    keep_disks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A guest whose vCPUs run: its process, and its network cards with the ports forwarded."""
+
+    vm_id: VmId
+    nics: tuple[Nic, ...]
+
+
+class Found(Enum):
+    """What a guest from before was found doing."""
+
+    RUNNING = auto()
+    FROZEN = auto()
+    NOT_BEGUN = auto()
+    """Its QEMU is there, but no vCPU has run yet."""
+    RECEIVING = auto()
+    """Its QEMU waits for the guest to be sent from another machine, or has just got it."""
+    LEFT = auto()
+    """It was sent to another machine and never runs here again."""
+    GONE = auto()
+    """Only its folder is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundGuest:
+    """A guest from before; `running` is ``None`` unless its vCPUs have run and it is there."""
+
+    instance_id: InstanceId
+    attempt: Attempt
+    found: Found
+    running: Running | None = None
+    how: Ending = Ending.CRASHED
+    words: str = ""
+
+
+class Happening(Enum):
+    """What can happen to a guest by itself."""
+
+    ENDED = auto()
+    FROZE = auto()
+    THAWED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """One happening; `how` is said of an end, `words` are for people."""
+
+    instance_id: InstanceId
+    what: Happening
+    how: Ending = Ending.CRASHED
+    words: str = ""
+
+
+Listener = Callable[[News], None]
+
+
+class Hypervisor(Protocol):
+    """Starts, adopts, commands and ends guests on this machine."""
+
+    def listen(self, listener: Listener) -> None:
+        """Tell `listener` whatever happens to guests from now on, from any thread.
+
+        Ends and freezes that were caused by a method below are not news.
+        """
+        ...
+
+    def adopt(self) -> Sequence[FoundGuest]:
+        """Every guest that an earlier process started here, and watch those that live."""
+        ...
+
+    def start(self, spec: GuestSpec) -> Running:
+        """Make the disks, start the guest, return once its vCPUs run.
+
+        A guest found NOT_BEGUN is carried on from there. Raises HypervisorFailed; then nothing is
+        left that was not there before.
+        """
+        ...
+
+    def pause(self, guest: InstanceId) -> None:
+        """Stop the vCPUs; no harm when they stand already. Raises NoSuchVm or HypervisorFailed."""
+        ...
+
+    def unpause(self, guest: InstanceId) -> None:
+        """Let the vCPUs run; no harm when they do. Raises NoSuchVm or HypervisorFailed."""
+        ...
+
+    def power_down(self, guest: InstanceId) -> None:
+        """Press the power button; the guest may not notice. Raises NoSuchVm or HypervisorFailed."""
+        ...
+
+    def reset(self, guest: InstanceId) -> None:
+        """Press the reset button. Raises NoSuchVm or HypervisorFailed."""
+        ...
+
+    def kill(self, guest: InstanceId) -> None:
+        """End the guest at once and return when its process is no more; harmless if there is none.
+
+        Its folder and disks stay. Raises HypervisorFailed when the process will not die.
+        """
+        ...
+
+    def clear(self, guest: InstanceId) -> None:
+        """Remove whatever this machine keeps of a guest that has ended: folder, disks, devices.
+
+        Harmless when there is nothing. Raises HypervisorFailed.
+        """
+        ...
+
+    def save(self, guest: InstanceId, to: str) -> None:
+        """Write the memory to that name under ``suspend/`` and end the guest; its disks stay.
+
+        The name appears only when the file is complete and durable; from then on the guest never
+        runs again. When the name is there and the guest is not, this was done before and is done.
+        Raises NoSuchVm or UnableToSuspend; the guest then runs on.
+        """
+        ...
+
+    def restore(self, spec: GuestSpec, saved: str) -> Running:
+        """Start the guest from saved memory, which is marked as used before its vCPUs run.
+
+        Raises UnableToResume, or NoSuchImage when the memory was used before or is not there.
+        """
+        ...
+
+    def prepare_target(self, spec: GuestSpec) -> str:
+        """Make ready to receive a guest; where `send` can reach it.
+
+        Disks that are not shared are made here and filled while the guest is sent. Raises
+        HypervisorFailed; then nothing is left that was not there before.
+        """
+        ...
+
+    def send(self, guest: InstanceId, incoming: str) -> None:
+        """Move a running guest to another machine, which `prepare_target` made ready.
+
+        Returns once it has left: from then on it never runs here again, whatever happens. Raises
+        NoSuchVm or HypervisorFailed; the guest then runs on here.
+        """
+        ...
+
+    def cancel_send(self, guest: InstanceId) -> None:
+        """Let a `send` that is under way fail, unless the guest has left; may run beside it."""
+        ...
+
+    def run(self, guest: InstanceId) -> Running:
+        """Let a guest that has arrived run; no harm when it does.
+
+        Raises HypervisorFailed when not all of it has arrived, NoSuchVm when nothing has.
+        """
+        ...
+
+    def console(self, guest: InstanceId, offset: int, most: int) -> tuple[bytes, int]:
+        """What the serial console said from `offset` on, at most `most` bytes, and where that ends.
+
+        A negative offset counts from the end. Raises NoSuchVm when nothing is kept of the guest.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of every guest without harming it; nothing is told to the listener any more."""
+        ...

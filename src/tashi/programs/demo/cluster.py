@@ -1,0 +1,159 @@
+"""What the demo asks of its cluster: a host, an instance that runs, its boot, its web page.
+
+Nothing is polled: whatever is waited for is looked at once, and again at every event.
+"""
+
+import os
+import socket
+import time
+import urllib.request
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from tashi.adapters.rpyc.peers import Link
+from tashi.domain.errors import Failed, Misconfigured, TimedOut
+from tashi.domain.permissions import Caller, Role
+from tashi.domain.states import InstanceState, Phase, facts
+from tashi.programs.demo.place import HTTP, IMAGE
+from tashi.wire.calls import to_cluster_manager
+from tashi.wire.forms import (
+    ConsoleForm,
+    DiskForm,
+    EventsForm,
+    HostForm,
+    InstanceForm,
+    NewInstanceForm,
+    SnapshotForm,
+)
+
+T = TypeVar("T")
+
+NAME: Final = "demo"
+_PATIENCE_SECONDS: Final = 120.0
+_END_SECONDS: Final = 20.0
+_LOOK_AGAIN_SECONDS: Final = 5.0
+_CONNECT_SECONDS: Final = 2.0
+_LAST_WORDS: Final = 500
+
+
+class Cluster:
+    """The demo's cluster manager, spoken to as an administrator. To be closed."""
+
+    def __init__(self, port: int) -> None:
+        self._link = Link(("127.0.0.1", port))
+        self._calls = to_cluster_manager(self._link, Caller(Role.ADMIN, name="demo"))
+
+    def close(self) -> None:
+        """Let go of the cluster manager."""
+        self._link.close()
+
+    def wait_for_host(self) -> None:
+        """Return when a host is up; raises TimedOut."""
+        self._wait_for("the host to register", self._is_a_host_up)
+
+    def start_instance(self) -> InstanceForm:
+        """The demo's instance, running; it is created if there is none. Raises Failed."""
+        if self._find() is None:
+            wanted = NewInstanceForm(
+                name=NAME, disks=(DiskForm(IMAGE),), user_id=os.getuid(), memory=128
+            )
+            self._calls.call("createVm", InstanceForm, instance=wanted)
+        return self._wait_for("the instance to run", self._running)
+
+    def boot_lines(self, instance: InstanceForm) -> list[str]:
+        """What the guest's console said of its boot, up to the line that it is ready."""
+        until = time.monotonic() + _PATIENCE_SECONDS
+        said, offset = "", 0
+        while time.monotonic() < until:
+            piece = self._calls.call(
+                "getConsole",
+                ConsoleForm,
+                instance_id=instance.id,
+                offset=offset,
+                timeout=_LOOK_AGAIN_SECONDS,
+            )
+            said, offset = said + piece.text, piece.offset
+            lines = _boot(said)
+            if lines[-1:] and lines[-1].startswith("GUEST-READY"):
+                return lines
+        raise TimedOut(f"The guest has not booted; its last words: {said[-_LAST_WORDS:]!r}.")
+
+    def web_page(self) -> tuple[str, str]:
+        """The address that leads to the guest's web server, and what that answers."""
+        instance = self._find()
+        for nic in instance.nics if instance else ():
+            for forward in nic.forwards:
+                if forward.guest_port == HTTP:
+                    address = f"http://127.0.0.1:{forward.host_port}/"
+                    return address, _read(address)
+        raise Misconfigured(f"No port is forwarded to the guest: does [UserNetwork] name {HTTP}?")
+
+    def destroy_all(self) -> None:
+        """End every instance; raises Failed when nobody answers or a guest does not go."""
+        for instance in self._instances():
+            self._calls.call("destroyVm", InstanceForm, instance_id=instance.id)
+        self._wait_for("the guests to end", lambda: not self._instances() or None, _END_SECONDS)
+
+    def _wait_for(
+        self, what: str, look: Callable[[], T | None], seconds: float = _PATIENCE_SECONDS
+    ) -> T:
+        until = time.monotonic() + seconds
+        following = self._calls.call("getSnapshot", SnapshotForm).next
+        while (left := until - time.monotonic()) > 0:
+            found = look()
+            if found is not None:
+                return found
+            wait = min(left, _LOOK_AGAIN_SECONDS)
+            events = self._calls.call("watch", EventsForm, since=following, timeout=wait)
+            following = events.next
+        raise TimedOut(f"Waited {seconds:.0f} s in vain for {what}: see .demo/log.")
+
+    def _is_a_host_up(self) -> bool | None:
+        return any(host.up for host in self._calls.call("getHosts", tuple[HostForm, ...])) or None
+
+    def _instances(self) -> Sequence[InstanceForm]:
+        return self._calls.call("getInstances", tuple[InstanceForm, ...])
+
+    def _find(self) -> InstanceForm | None:
+        return next((one for one in self._instances() if one.name == NAME), None)
+
+    def _running(self) -> InstanceForm | None:
+        instance = self._find()
+        if instance is None or instance.state is InstanceState.RUNNING:
+            return instance
+        if instance.state is InstanceState.HELD:
+            raise Failed(f"The guest could not be started: {instance.reason}")
+        if facts(instance.state).phase is Phase.SETTLED:
+            raise Failed(
+                f"The instance '{NAME}' is {instance.state.title}, as somebody asked: let it run "
+                "again, or destroy it, with bin/tashi-client."
+            )
+        return None
+
+
+def is_listening(port: int) -> bool:
+    """Whether anybody accepts connections on a port of this machine."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), _CONNECT_SECONDS):
+            return True
+    except OSError:
+        return False
+
+
+def _boot(said: str) -> list[str]:
+    """The guest's lines up to the one that it is ready; a line that is not complete is none."""
+    lines = []
+    for line in said.splitlines(keepends=True):
+        if line.startswith("GUEST-") and line.endswith("\n"):
+            lines.append(line.strip())
+            if line.startswith("GUEST-READY"):
+                break
+    return lines
+
+
+def _read(address: str) -> str:
+    try:
+        with urllib.request.urlopen(address, timeout=30) as answer:  # noqa: S310  # our own port
+            return str(answer.read().decode("utf-8", "replace")).strip()
+    except OSError as error:
+        raise Failed(f"{address} does not answer: {error}.") from error

@@ -1,0 +1,115 @@
+"""Which adapter a dotted name in the configuration stands for.
+
+The names are Apache Tashi's; what stands behind them is ours. Nothing is imported by a name that a
+file gives: the names are keys of this room.
+"""
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from tashi.adapters.hypervisor.qemu.hypervisor import Qemu
+from tashi.adapters.hypervisor.qemu.networks import Networks, ScriptNetworks, UserNetworks
+from tashi.adapters.hypervisor.simulated import SimulatedHypervisor
+from tashi.adapters.store.flatfile import FlatFile
+from tashi.adapters.system.commands import SystemCommands
+from tashi.adapters.users.getent import GetentDirectory, NoDirectory
+from tashi.domain.errors import Misconfigured
+from tashi.ports.commands import Commands
+from tashi.ports.hypervisor import Hypervisor
+from tashi.ports.store import Store
+from tashi.ports.users import Directory
+from tashi.settings.load import Settings
+from tashi.settings.sections.clustermanager import ClusterManagerParts
+from tashi.settings.sections.images import VfsSettings
+from tashi.settings.sections.nodemanager import NodeManagerParts, NodeManagerSettings
+from tashi.settings.sections.parts import DATABASE, FLAT_FILE
+from tashi.settings.sections.qemu import QemuSettings, UserNetworkSettings
+from tashi.settings.sections.security import SecuritySettings
+from tashi.settings.sections.stores import PickledSettings
+from tashi.settings.sections.users import GetentSettings, LdapSettings
+
+_FROM_CONFIG = "tashi.clustermanager.data.FromConfig"
+_GETENT = "tashi.clustermanager.data.GetentOverride"
+_LDAP = "tashi.clustermanager.data.LdapOverride"
+_SIMULATED = "tashi.nodemanager.vmcontrol.Simulated"
+_USER = "user"
+_ANY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104  # compared with, never bound to
+
+
+def trusted_networks(settings: Settings) -> list[str]:
+    """The networks that a daemon believes; raises Misconfigured where proof is asked for."""
+    security = settings.of(SecuritySettings)
+    if security.auth_and_encrypt:
+        raise Misconfigured(
+            "authAndEncrypt is not available in this version: set it to False in [Security], and "
+            "listen on loopback or for the trustedNetworks only."
+        )
+    return [str(network) for network in security.trusted_networks]
+
+
+def keeps_config_records(settings: Settings) -> bool:
+    """Whether hosts, networks and users of [FromConfig] belong into the books."""
+    return settings.of(ClusterManagerParts).data == _FROM_CONFIG
+
+
+def chosen_store(settings: Settings, on_step: Callable[[str], None]) -> Store:
+    """The store that the settings choose; raises Misconfigured."""
+    data = settings.of(ClusterManagerParts).data
+    base = {
+        _FROM_CONFIG: FLAT_FILE,
+        _GETENT: settings.of(GetentSettings).base_data,
+        _LDAP: settings.of(LdapSettings).base_data,
+    }.get(data, data)
+    if base == DATABASE:
+        raise Misconfigured(
+            f"{DATABASE} is not available in this version: keep the books in {FLAT_FILE}."
+        )
+    return FlatFile(settings.of(PickledSettings).file, on_step=on_step)
+
+
+def chosen_directory(settings: Settings, commands: Commands) -> tuple[Directory, float]:
+    """The directory of users, and for how many seconds its list is good; raises Misconfigured."""
+    data = settings.of(ClusterManagerParts).data
+    if data == _GETENT:
+        ours = settings.of(GetentSettings)
+        return GetentDirectory(commands, _local_file(ours)), ours.fetch_threshold
+    if data == _LDAP:
+        raise Misconfigured(
+            f"{_LDAP} is not available in this version: use {_GETENT}, which asks the system."
+        )
+    return NoDirectory(), 0.0
+
+
+def _local_file(ours: GetentSettings) -> Path | None:
+    if not ours.getent_from_local_file:
+        return None
+    if ours.getent_local_file is None:
+        raise Misconfigured("[GetentOverride] getentFromLocalFile needs getentLocalFile as well.")
+    return ours.getent_local_file
+
+
+def chosen_hypervisor(settings: Settings) -> Hypervisor:
+    """What runs the guests of this machine, as the settings choose; raises Misconfigured."""
+    parts = settings.of(NodeManagerParts)
+    if parts.vmm == _SIMULATED:
+        return SimulatedHypervisor()
+    commands = SystemCommands()
+    networks: Networks = ScriptNetworks(commands)
+    if parts.network == _USER:
+        networks = UserNetworks(settings.of(UserNetworkSettings).forward)
+    return Qemu(
+        settings.of(QemuSettings),
+        settings.of(VfsSettings).prefix,
+        networks,
+        commands,
+        migration_address=own_address(settings.of(NodeManagerSettings)),
+    )
+
+
+def own_address(ours: NodeManagerSettings) -> str:
+    """Where others reach this machine.
+
+    Who listens on every address is reached by name; else by the address that was configured.
+    """
+    return socket.getfqdn() if ours.host in _ANY_ADDRESS else ours.host

@@ -1,0 +1,120 @@
+"""The node manager as a program: adapters chosen, put together, and run."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+from tashi import __version__
+from tashi.adapters.journal.notebook import FolderNotebook
+from tashi.adapters.rpyc.listening import listen
+from tashi.adapters.rpyc.peers import Link
+from tashi.adapters.system.clock import SystemClock
+from tashi.adapters.system.machine import describe_machine
+from tashi.adapters.system.workers import ThreadWorkers
+from tashi.domain.host import Machine
+from tashi.domain.permissions import Caller, Role
+from tashi.nodemanager.daemon import NodeManager, World
+from tashi.nodemanager.remote import RemoteRegistrar
+from tashi.ports.peers import Peer
+from tashi.programs.daemon import run
+from tashi.programs.implementations import chosen_hypervisor, own_address, trusted_networks
+from tashi.settings.load import Settings
+from tashi.settings.search import Program
+from tashi.settings.sections.nodemanager import NodeManagerSettings
+from tashi.settings.sections.qemu import QemuSettings
+from tashi.wire import versions
+from tashi.wire.calls import to_cluster_manager
+from tashi.wire.methods import NODE_MANAGER
+from tashi.wire.serving import Desk
+
+_log = logging.getLogger(__name__)
+
+_WORDS = "Run the guests of this machine on the cluster manager's orders."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the node manager; returns its exit code."""
+    return run("nodemanager", _WORDS, Program.NODE_MANAGER, NodeManagerDaemon, argv)
+
+
+class NodeManagerDaemon:
+    """The node manager with its socket, its notes and its threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        ours = settings.of(NodeManagerSettings)
+        self._workers = ThreadWorkers()
+        self._notebook = FolderNotebook(settings.of(QemuSettings).info_dir / "notes")
+        self._server = listen(
+            self._answer,
+            (ours.host, ours.port),
+            section="NodeManagerService",
+            trusted_networks=trusted_networks(settings),
+        )
+        machine = _machine(ours, settings.of(QemuSettings), self._server.address[1])
+        self._link = Link((ours.cluster_manager_host, ours.cluster_manager_port))
+        calls = to_cluster_manager(self._link, Caller(Role.NODE, name=machine.name))
+        self._hypervisor = chosen_hypervisor(settings)
+        world = World(
+            hypervisor=self._hypervisor,
+            notebook=self._notebook,
+            registrar=RemoteRegistrar(calls),
+            workers=self._workers,
+            clock=SystemClock(),
+        )
+        self._manager = NodeManager(
+            world,
+            machine,
+            register=ours.register_host,
+            frequency_seconds=ours.register_frequency,
+        )
+        self._desk = Desk(NODE_MANAGER, self._manager.handlers(), versions.NODE_MANAGER)
+        self._manager.begin()
+        self._server.serve()
+        _log.info("%s listens on %s:%d.", machine.name, *self._server.address)
+
+    def turn(self, wait_seconds: float) -> None:
+        """Let the node take what is posted."""
+        self._manager.turn(wait_seconds)
+
+    def tick(self) -> None:
+        """Let time do its part."""
+        self._manager.tick()
+
+    def wake(self) -> None:
+        """Let a waiting turn return."""
+        self._manager.wake()
+
+    def stop(self) -> None:
+        """Take no more orders and let go of everything but the guests."""
+        self._server.stop()
+        self._link.close()
+        self._workers.stop()
+        self._hypervisor.close()
+        self._notebook.close()
+
+    def _answer(self, request: bytes, peer: Peer) -> bytes | Future[bytes]:
+        return self._desk.answer(request, peer)
+
+
+def _machine(ours: NodeManagerSettings, qemu: QemuSettings, port: int) -> Machine:
+    facts = describe_machine(
+        host_name=ours.host_name,
+        memory=ours.memory,
+        cores=ours.cores,
+        boot_id_file=ours.boot_id_file,
+        reserved=qemu.reserved_mem,
+    )
+    return Machine(
+        name=facts.host_name,
+        memory=facts.memory,
+        cores=facts.cores,
+        version=__version__,
+        address=own_address(ours),
+        port=port,
+        boot_id=facts.boot_id,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""What the scheduler knows and decides; it waits for nothing and asks nobody.
+
+The agent is told what happened and what time it is, and says which proposals to make and how long
+it has nothing to do. Its books follow the cluster manager's events. A placement that was accepted
+is entered at once, ahead of the event that will say the same, so that the next plan does not give
+away the room again.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from tashi.domain.books import Books
+from tashi.domain.identity import HostId, InstanceId, UserId
+from tashi.domain.journal import Change, Entry, Kind
+from tashi.domain.placement.draft import booked
+from tashi.domain.placement.filters import Policy
+from tashi.domain.placement.plan import Proposal, Round, Unplaced, Verdict, plan
+from tashi.domain.placement.ranking import Ranking
+from tashi.scheduler.queue import Pauses, Queue
+
+_USUAL_PAUSES: Final = Pauses()
+
+
+class Agent:
+    """The scheduler's mind. Times are seconds on a monotonic clock.
+
+    `unplaced` are those for which the last tick found no host.
+    """
+
+    def __init__(self, policy: Policy, pauses: Pauses = _USUAL_PAUSES) -> None:
+        self._policy = policy
+        self._pauses = pauses
+        self._served_last: UserId | None = None
+        self.unplaced: tuple[Unplaced, ...] = ()
+        self.begin(Books(), 0.0)
+
+    # ---- what it is told ----------------------------------------------------------------------
+
+    def begin(self, books: Books, now: float) -> None:
+        """Forget everything and go on from those books."""
+        self._books = books
+        self._ranking = Ranking(books, self._policy)
+        self._queue = Queue(self._pauses)
+        self._proposed: dict[InstanceId, HostId] = {}
+        for key in books.waiting:
+            self._queue.take(books.instances[key], now)
+
+    def heard(self, entries: Sequence[Entry], now: float) -> None:
+        """Enter what happened in the cluster."""
+        for entry in entries:
+            self._enter(entry.change, now)
+        if entries:
+            self._queue.hear_news()
+
+    def answered(self, verdicts: Iterable[Verdict], now: float) -> None:
+        """Enter what became of the proposals of the last tick."""
+        for verdict in verdicts:
+            key = verdict.instance_id
+            host = self._proposed.pop(key, None)
+            if host is None or key not in self._books.waiting:
+                continue
+            if verdict.accepted:
+                self._accept(key, host)
+            else:
+                self._queue.refuse(key, host, now)
+
+    # ---- what it says -------------------------------------------------------------------------
+
+    def tick(self, now: float) -> tuple[Proposal, ...]:
+        """The proposals to make now; the same again until they are answered or there is news."""
+        ready = self._queue.ready(now)
+        refused_by = {key: hosts for key in ready if (hosts := self._queue.refused_by(key))}
+        asked = Round(ready, self._served_last, refused_by=refused_by)
+        made = plan(self._books, self._ranking, asked, self._policy)
+        for unplaced in made.unplaced:
+            one = unplaced.instance
+            self._queue.set_aside(one.id, curious="near" in one.hints)
+        self._proposed = {one.instance_id: one.host_id for one in made.proposals}
+        self.unplaced = made.unplaced
+        return made.proposals
+
+    def wait_seconds(self, now: float) -> float | None:
+        """How long there is nothing to do unless there is news; ``None``: until there is."""
+        return self._queue.due_in(now)
+
+    # ---- how it keeps its books ---------------------------------------------------------------
+
+    def _enter(self, change: Change, now: float) -> None:
+        before = self._books
+        self._books = before.apply(change)
+        if change.kind is Kind.HOST:
+            self._ranking.refresh(self._books, HostId(change.key))
+            self._queue.make_room()
+        elif change.kind is Kind.INSTANCE:
+            self._enter_instance(InstanceId(change.key), before, now)
+
+    def _enter_instance(self, key: InstanceId, before: Books, now: float) -> None:
+        left, taken = _hosts(before, key), _hosts(self._books, key)
+        for host in left | taken:
+            self._ranking.refresh(self._books, host)
+        if key in self._books.waiting:
+            self._queue.take(self._books.instances[key], now)
+        else:
+            self._queue.leave(key)
+        if left - taken or len(self._books.attached) < len(before.attached):
+            self._queue.make_room()
+
+    def _accept(self, key: InstanceId, host: HostId) -> None:
+        one = self._books.instances[key]
+        self._books = self._books.put(booked(one, host))
+        self._ranking.refresh(self._books, host)
+        self._queue.leave(key)
+        self._served_last = one.user_id
+
+
+def _hosts(books: Books, key: InstanceId) -> frozenset[HostId]:
+    one = books.instances.get(key)
+    return frozenset() if one is None else frozenset(one.hosts)

@@ -1,0 +1,90 @@
+"""The scheduler's one thread: listen, plan, propose, and again.
+
+The loop does not poll. It asks the cluster manager for news and lets it wait with the answer until
+there is some, at most until a paused instance is due. A silent cluster manager is asked again with
+growing pauses; meanwhile the books stay, since numbers of events outlive its restarts.
+
+Nothing here sleeps: `turn` says how long to rest, and the program that calls it does.
+"""
+
+import logging
+from typing import Final
+
+from tashi.domain.books import books_of
+from tashi.domain.errors import Failed, TooOld
+from tashi.domain.following import Following
+from tashi.ports.clock import Clock
+from tashi.ports.cluster import ClusterManager
+from tashi.scheduler.agent import Agent
+
+_log = logging.getLogger(__name__)
+
+LONGEST_LISTEN_SECONDS: Final = 30.0
+
+
+class Loop:
+    """Carries news to the agent and its proposals back."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        cluster: ClusterManager,
+        clock: Clock,
+        longest_listen_seconds: float = LONGEST_LISTEN_SECONDS,
+    ) -> None:
+        self._agent = agent
+        self._cluster = cluster
+        self._clock = clock
+        self._longest = longest_listen_seconds
+        self._following = Following()
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the cluster manager is silent, so that what the agent knows may be old."""
+        return self._following.is_stale
+
+    def turn(self) -> float:
+        """Listen once and propose what can be placed; how many seconds to rest before the next.
+
+        A refusal of the whole call (not permitted, another version) is raised.
+        """
+        try:
+            self._listen()
+            self._propose()
+            self._following = self._following.answered()
+        except TooOld:
+            _log.info("The cluster manager no longer keeps the next event: reading everything.")
+            self._following = self._following.outdated()
+        except Failed as failure:
+            self._following = self._following.unanswered()
+            pause = self._following.pause_seconds
+            _log.warning("%s Trying again in %.1f s.", failure.message, pause)
+        return self._following.pause_seconds
+
+    def _listen(self) -> None:
+        since = self._following.next
+        if since is None:
+            snapshot = self._cluster.snapshot()
+            self._agent.begin(books_of(snapshot.records), self._clock.monotonic())
+            self._following = self._following.read(snapshot.next)
+        else:
+            news = self._cluster.watch(since, self._patience())
+            self._agent.heard(news.entries, self._clock.monotonic())
+            self._following = self._following.read(news.next)
+
+    def _patience(self) -> float:
+        """How long to listen: until somebody is due."""
+        due = self._agent.wait_seconds(self._clock.monotonic())
+        return self._longest if due is None else min(due, self._longest)
+
+    def _propose(self) -> None:
+        proposals = self._agent.tick(self._clock.monotonic())
+        for unplaced in self._agent.unplaced:
+            _log.debug("%s", unplaced)
+        if not proposals:
+            return
+        verdicts = self._cluster.place(proposals)
+        self._agent.answered(verdicts, self._clock.monotonic())
+        for verdict in verdicts:
+            if not verdict.accepted:
+                _log.info("Instance %d was not placed: %s", verdict.instance_id, verdict.words)

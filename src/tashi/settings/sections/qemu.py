@@ -1,0 +1,112 @@
+"""QEMU on a host: where it keeps things, how long it may take, and its own networks."""
+
+from pathlib import Path
+
+from tashi.settings import kinds
+from tashi.settings.declare import section, setting
+
+
+@section(
+    "Qemu",
+    obsolete={
+        "pollDelay": "guests are not polled; their ends are seen at once",
+        "migrationRetries": "a migration that fails leaves the guest running where it was",
+    },
+)
+class QemuSettings:
+    """How guests run under QEMU."""
+
+    qemu_bin: str = setting(
+        "qemuBin",
+        kinds.program,
+        default="qemu-system-x86_64",
+        words="The QEMU to run, found on PATH unless it is a path.",
+    )
+    accel: str = setting(
+        "accel",
+        kinds.choice("auto", "kvm", "tcg"),
+        default="auto",
+        words="""Whether guests run on the processor itself (kvm) or are emulated (tcg); auto
+        tries whether KVM really runs a guest.""",
+    )
+    info_dir: Path = setting(
+        "infoDir",
+        kinds.path,
+        default=Path("/var/tmp/VmControlQemu"),  # noqa: S108  Tashi's own; made private to root
+        words="A folder for each guest: its record, sockets and console log.",
+    )
+    scratch_dir: Path = setting(
+        "scratchDir",
+        kinds.path,
+        default=Path("/var/lib/tashi/scratch"),
+        words="""Where the overlays of disks that are not persistent are kept. Not a folder that
+        is emptied at boot: stopped instances keep their disks here.""",
+    )
+    scratch_vg: str | None = setting(
+        "scratchVg",
+        kinds.word,
+        default=None,
+        words="The LVM volume group that the hint scratchSpace takes from.",
+    )
+    reserved_mem: int = setting(
+        "reservedMem",
+        kinds.mebibytes_or_none,
+        default=512,
+        words="MiB of the machine's memory that are not for guests.",
+    )
+    monitor_timeout: float = setting(
+        "monitorTimeout",
+        kinds.seconds,
+        default=60.0,
+        words="Seconds QEMU has to answer before a guest counts as hanging.",
+    )
+    migrate_timeout: float = setting(
+        "migrateTimeout",
+        kinds.seconds,
+        default=300.0,
+        words="Seconds a migration or a suspension may take.",
+    )
+    use_migrate_argument: bool = setting(
+        "useMigrateArgument",
+        kinds.flag,
+        default=False,
+        words="""Whether disks that are not shared move with the guest, as in QEMUs of old that
+        took migrate= with a disk; kept for old files, as such disks always move today.""",
+    )
+    max_parallel_migrations: int = setting(
+        "maxParallelMigrations",
+        kinds.count,
+        default=10,
+        words="The most migrations that leave a host at the same time.",
+    )
+    suspend_handler: tuple[str, ...] = setting(
+        "suspendHandler",
+        kinds.command,
+        default=("zstd", "-1"),
+        words="The program that a suspended guest's memory is piped through.",
+    )
+    resume_handler: tuple[str, ...] = setting(
+        "resumeHandler",
+        kinds.command,
+        default=("zstd", "-d"),
+        words="The program that undoes suspendHandler.",
+    )
+    stats_interval: float = setting(
+        "statsInterval",
+        kinds.seconds_or_never,
+        default=0.0,
+        words="Seconds between two looks at a guest's counters.",
+    )
+
+
+@section("UserNetwork")
+class UserNetworkSettings:
+    """QEMU's own network, for hosts whose network is user in [NodeManager]."""
+
+    forward: tuple[int, ...] = setting(
+        "forward",
+        kinds.several(kinds.port),
+        default=(),
+        words="""Ports of every guest that are reached through free ports on the host's loopback;
+        --show-nics shows which.""",
+    )

@@ -1,0 +1,54 @@
+"""The scheduler: how it chooses hosts, how it tries again, and whom it tells."""
+
+from collections.abc import Mapping
+
+from tashi.settings import kinds
+from tashi.settings.declare import family, section, setting
+from tashi.settings.sections.parts import DHCP_DNS, PUBLISHER
+
+
+@section("Agent")
+class AgentParts:
+    """What every agent of the cluster has."""
+
+    publisher: str | None = setting(
+        "publisher", kinds.implementation(PUBLISHER), default=None, words="Where metrics are sent."
+    )
+
+
+@section("Primitive")
+class PrimitiveSettings:
+    """How the scheduler places instances."""
+
+    dense_pack: bool = setting(
+        "densePack",
+        kinds.flag,
+        default=False,
+        words="Whether hosts are filled one after the other; else instances are spread.",
+    )
+    schedule_delay: float = setting(
+        "scheduleDelay",
+        kinds.seconds,
+        default=2.0,
+        words="""The most seconds between two looks at what waits; a new instance is seen at
+        once.""",
+    )
+    held_first_pause: float = setting(
+        "heldFirstPause",
+        kinds.seconds,
+        default=5.0,
+        words="""Seconds before an instance whose start failed is tried again; doubled each time
+        it fails.""",
+    )
+    held_longest_pause: float = setting(
+        "heldLongestPause",
+        kinds.seconds,
+        default=300.0,
+        words="Seconds that this pause never exceeds.",
+    )
+    hooks: Mapping[int, str] = family(
+        "hook",
+        kinds.implementation(DHCP_DNS),
+        default={},
+        words=f"What is told before an instance starts and after it is gone, such as {DHCP_DNS}.",
+    )

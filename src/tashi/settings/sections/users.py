@@ -1,0 +1,182 @@
+"""Where users come from, and hosts, networks and users that stand in the configuration itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from tashi.settings import kinds
+from tashi.settings.declare import family, section, setting
+from tashi.settings.kinds import Kind, Unsuitable
+from tashi.settings.literals import Form, Part, record
+from tashi.settings.sections.parts import DATABASE, FLAT_FILE
+
+_ID: Final = Part((int, type(None)), default=None)
+_TEXT: Final = Part((str,))
+_OPTIONAL_TEXT: Final = Part((str, type(None)), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredHost:
+    """A host as [FromConfig] writes it; without an `id` the line's number is its id."""
+
+    id: int | None
+    name: str
+    memory: int
+    cores: int
+    notes: str | None
+    reserved: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredNetwork:
+    """A network as [FromConfig] writes it; without an `id` the line's number is its id."""
+
+    id: int | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredUser:
+    """A user as [FromConfig] writes it; without an `id` the line's number is its id."""
+
+    id: int | None
+    name: str
+    passwd: str | None
+
+
+def _host(
+    *,
+    id: int | None,  # noqa: A002  the files call it so
+    name: str,
+    memory: int,
+    cores: int,
+    notes: str | None,
+    reserved: list[object],
+) -> ConfiguredHost:
+    users = tuple(user for user in reserved if type(user) is int)
+    if memory < 1 or cores < 1:
+        raise Unsuitable("has less than 1 MiB of memory or less than 1 core")
+    if len(users) != len(reserved):
+        raise Unsuitable("is reserved for something else than users' ids")
+    return ConfiguredHost(id, kinds.word.read(name), memory, cores, notes, users)
+
+
+_HOST: Final[Kind[ConfiguredHost]] = record(
+    Form(
+        "Host",
+        {
+            "id": _ID,
+            "name": _TEXT,
+            "memory": Part((int,)),
+            "cores": Part((int,)),
+            "notes": _OPTIONAL_TEXT,
+            "reserved": Part((list,), default=[]),
+        },
+        ignored=("up", "decayed", "state", "version"),  # Tashi saved them; they are seen, not said
+    ),
+    _host,
+    "Host(name='node1', memory=8192, cores=4)",
+)
+_NETWORK: Final[Kind[ConfiguredNetwork]] = record(
+    Form("Network", {"id": _ID, "name": _TEXT}),
+    ConfiguredNetwork,
+    "Network(id=999, name='cluster')",
+)
+_USER: Final[Kind[ConfiguredUser]] = replace(
+    record(
+        Form("User", {"id": _ID, "name": _TEXT, "passwd": _OPTIONAL_TEXT}),
+        ConfiguredUser,
+        "User(id=1000, name='alice')",
+    ),
+    hidden=True,  # it may hold a password
+)
+
+
+@section(
+    "FromConfig",
+    obsolete={
+        "machineType<N>": "an instance says its own cores and memory",
+        "hostlist": "each host has a line of its own, host1, host2 …",
+    },
+)
+class FromConfigSettings:
+    """Hosts, networks and users that are written down here, for data = …FromConfig."""
+
+    hosts: Mapping[int, ConfiguredHost] = family(
+        "host",
+        _HOST,
+        default={},
+        words="A host, such as host1 = Host(name='node1', memory=8192, cores=4), memory in MiB.",
+    )
+    networks: Mapping[int, ConfiguredNetwork] = family(
+        "network",
+        _NETWORK,
+        default={},
+        words="""A network, such as network999 = Network(name='cluster'). Its number is the one in
+        /etc/qemu-ifup.999.""",
+    )
+    users: Mapping[int, ConfiguredUser] = family(
+        "user", _USER, default={}, words="A user, such as user1000 = User(name='alice')."
+    )
+
+
+_BASE_WORDS: Final = "Where everything but the users is kept."
+
+
+@section("GetentOverride")
+class GetentSettings:
+    """Users as this machine knows them (passwd, or whatever nsswitch.conf names)."""
+
+    base_data: str = setting(
+        "baseData", kinds.implementation(FLAT_FILE, DATABASE), default=FLAT_FILE, words=_BASE_WORDS
+    )
+    fetch_threshold: float = setting(
+        "fetchThreshold",
+        kinds.seconds_or_never,
+        default=60.0,
+        words="Seconds for which users are remembered before they are asked for again.",
+    )
+    getent_from_local_file: bool = setting(
+        "getentFromLocalFile",
+        kinds.flag,
+        default=False,
+        words="Whether users are read from getentLocalFile and not from the system.",
+    )
+    getent_local_file: Path | None = setting(
+        "getentLocalFile", kinds.path, default=None, words="A file in the form of /etc/passwd."
+    )
+
+
+@section("LdapOverride")
+class LdapSettings:
+    """Users from an LDAP directory."""
+
+    base_data: str = setting(
+        "baseData", kinds.implementation(FLAT_FILE, DATABASE), default=FLAT_FILE, words=_BASE_WORDS
+    )
+    fetch_threshold: float = setting(
+        "fetchThreshold",
+        kinds.seconds_or_never,
+        default=3600.0,
+        words="Seconds for which users are remembered before they are asked for again.",
+    )
+    name_key: str = setting(
+        "nameKey",
+        kinds.word,
+        default="sAMAccountName",
+        words="The attribute that holds a user's name.",
+    )
+    id_key: str = setting(
+        "idKey",
+        kinds.word,
+        default="msSFU30UidNumber",
+        words="The attribute that holds a user's number.",
+    )
+    ldap_command: str | None = setting(
+        "ldapCommand",
+        kinds.secret,
+        default=None,
+        words="""An ldapsearch line with its options and filter; shown masked, because -w is a
+        password.""",
+    )

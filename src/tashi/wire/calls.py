@@ -1,0 +1,101 @@
+"""Calling a service: from a call's name and arguments to its answer, or to the error it ended with.
+
+One class serves every pair of programs, because it reads the rows that the service itself reads
+(`methods`). How the bytes travel is the business of whoever gives it a link. Its laws:
+
+* every request has an id of its own; whatever repeats the request, here or on its way, keeps the
+  id, so that a repeat gets the first answer and never does the thing twice;
+* only a row that may be repeated is ever sent twice;
+* what is raised is a TashiError, always.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
+from uuid import uuid4
+
+import msgspec
+
+from tashi.domain.errors import Broken, OutcomeUnknown
+from tashi.domain.permissions import Caller
+from tashi.wire import codec, envelope, methods, versions
+
+T = TypeVar("T")
+
+LONG_SECONDS: Final = 300.0
+"""How long the longest calls may take where nobody says otherwise: migrateTimeout's default."""
+
+
+class Link(Protocol):
+    """Carries one request to the service, and its answer back."""
+
+    def call(self, request: bytes, timeout_seconds: float, *, repeatable: bool = False) -> bytes:
+        """Send a request and return its answer; raises PeerSilent when none comes in time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calls:
+    """The calls of one service, made by `who` over `link`; as shareable as the link is."""
+
+    rows: methods.Row
+    version: versions.Version
+    link: Link
+    who: Caller
+    long_seconds: float = LONG_SECONDS
+
+    def call(
+        self, name: str, gives: type[T], /, *, request_id: str | None = None, **arguments: object
+    ) -> T:
+        """Make a call and return its answer, whose form the caller names as the row does.
+
+        Give the `request_id` of an earlier request to learn how that one ended. Raises the error
+        that the service answered with, or PeerSilent. A call that waits on purpose (`timeout`) is
+        given that time on top of its own.
+        """
+        row = self.rows[name]
+        if row.gives != gives:
+            raise Broken(f"{name} gives {row.gives}, but {gives} was expected of it.")
+        request_id = request_id or uuid4().hex
+        args = codec.encode(row.takes(**arguments))
+        request = envelope.write_request(str(self.version), request_id, name, args, self.who)
+        limit = (row.within.value or self.long_seconds) + _wait_seconds(arguments)
+
+        def send() -> msgspec.Raw:
+            content = self.link.call(request, limit, repeatable=row.repeatable)
+            return envelope.read_answer(content, request_id)
+
+        try:
+            answer = send()
+        except OutcomeUnknown:
+            if not row.repeatable:
+                raise
+            answer = send()
+        return codec.decode(gives, answer, f"The answer to {name}")
+
+
+def _wait_seconds(arguments: Mapping[str, object]) -> float:
+    asked = arguments.get("timeout")
+    return float(asked) if isinstance(asked, int | float) else 0.0
+
+
+def to_cluster_manager(link: Link, who: Caller, long_seconds: float = LONG_SECONDS) -> Calls:
+    """The calls that a cluster manager answers."""
+    return Calls(
+        rows=methods.CLUSTER_MANAGER,
+        version=versions.CLUSTER_MANAGER.version,
+        link=link,
+        who=who,
+        long_seconds=long_seconds,
+    )
+
+
+def to_node_manager(link: Link, who: Caller, long_seconds: float = LONG_SECONDS) -> Calls:
+    """The calls that a node manager answers."""
+    return Calls(
+        rows=methods.NODE_MANAGER,
+        version=versions.NODE_MANAGER.version,
+        link=link,
+        who=who,
+        long_seconds=long_seconds,
+    )

@@ -1,0 +1,138 @@
+"""Every call that a daemon answers, one row each.
+
+A row says what the call takes and gives, who may make it, how long it may take, since which version
+it exists and whether it may be repeated blindly. Server, clients, permission checks, `doc/rpc.md`
+and tests are loops over these rows; nobody else lists calls.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+import msgspec
+
+from tashi.domain.permissions import Who
+from tashi.domain.states import HostState
+from tashi.wire import forms as f
+
+
+class Within(Enum):
+    """How long a call may take; LONG is the migration time limit from the settings."""
+
+    QUICK = 10.0
+    SLOW = 60.0
+    LONG = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """One call. `repeatable`: a second one changes nothing that the first did not."""
+
+    name: str
+    takes: type[msgspec.Struct]
+    gives: object
+    who: Who
+    within: Within
+    since: tuple[int, int]
+    repeatable: bool
+    doc: str
+
+
+Row = Mapping[str, Method]
+
+_Default = tuple[object, object]
+
+
+def takes(**fields: object) -> type[msgspec.Struct]:
+    """The form of a call's arguments: names in snake_case, types, or (type, default) pairs."""
+    rows = [
+        (name, *kind) if isinstance(kind, tuple) else (name, kind) for name, kind in fields.items()
+    ]
+    return msgspec.defstruct(
+        "Arguments", rows, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True
+    )
+
+
+def _methods(rows: Iterable[Method]) -> Row:
+    return {row.name: row for row in rows}
+
+
+def _ask(name: str, arguments: type[msgspec.Struct], gives: object, doc: str) -> Method:
+    """A question: anyone may ask it, as often as they like."""
+    return Method(
+        name=name, takes=arguments, gives=gives, who=Who.ANYONE, within=Within.QUICK,
+        since=(1, 0), repeatable=True, doc=doc,
+    )  # fmt: skip
+
+
+def _do(name: str, arguments: type[msgspec.Struct], gives: object, who: Who, doc: str) -> Method:
+    """A change; its repeat under the same request id gets the first answer."""
+    return Method(
+        name=name, takes=arguments, gives=gives, who=who, within=Within.QUICK,
+        since=(1, 0), repeatable=True, doc=doc,
+    )  # fmt: skip
+
+
+def _once(name: str, arguments: type[msgspec.Struct], gives: object, who: Who, doc: str) -> Method:
+    """A push at a guest that is not booked; it must not be repeated blindly."""
+    return Method(
+        name=name, takes=arguments, gives=gives, who=who, within=Within.SLOW,
+        since=(1, 0), repeatable=False, doc=doc,
+    )  # fmt: skip
+
+
+_AN_INSTANCE: Final = takes(instance_id=int)
+_A_HOST: Final = takes(host_id=int)
+
+CLUSTER_MANAGER: Final = _methods((
+    _do("createVm", takes(instance=f.NewInstanceForm), f.InstanceForm, Who.ANYONE, "Accept an instance and queue it for a host."),
+    _do("destroyVm", _AN_INSTANCE, f.InstanceForm, Who.OWNER, "Kill an instance's guest and forget the instance with its disks."),
+    _do("shutdownVm", _AN_INSTANCE, f.InstanceForm, Who.OWNER, "Ask a guest to power off; what follows is the instance's onExit."),
+    _do("stopVm", _AN_INSTANCE, f.InstanceForm, Who.OWNER, "Ask a guest to power off, and keep its record and disks."),
+    _do("startVm", _AN_INSTANCE, f.InstanceForm, Who.OWNER, "Queue a stopped instance for a host again."),
+    _do("pauseVm", _AN_INSTANCE, f.InstanceForm, Who.OWNER, "Freeze a running instance in its host's memory."),
+    _do("unpauseVm", _AN_INSTANCE, f.InstanceForm, Who.OWNER, "Let a paused instance run again."),
+    _do("suspendVm", _AN_INSTANCE, f.InstanceForm, Who.OWNER, "Write an instance's memory to the image store and free its host."),
+    _do("resumeVm", _AN_INSTANCE, f.InstanceForm, Who.OWNER, "Queue a suspended instance for a host again."),
+    _do("migrateVm", takes(instance_id=int, host_id=int), f.InstanceForm, Who.OWNER, "Move a running instance to another host without stopping it."),
+    _do("cancelMigration", _AN_INSTANCE, f.InstanceForm, Who.OWNER, "Leave a migrating instance where it is, if it has not left yet."),
+    _once("resetVm", _AN_INSTANCE, f.InstanceForm, Who.OWNER, "Press a running guest's reset button."),
+    _ask("getConsole", takes(instance_id=int, offset=(int, -4096), timeout=(float, 0.0)), f.ConsoleForm, "Read a guest's serial console from an offset; wait up to `timeout` seconds for more."),
+
+    _ask("getInstances", takes(), tuple[f.InstanceForm, ...], "Every instance that is not over."),
+    _ask("getHosts", takes(), tuple[f.HostForm, ...], "Every host."),
+    _ask("getNetworks", takes(), tuple[f.NetworkForm, ...], "Every network, and which is the default."),
+    _ask("getUsers", takes(), tuple[f.UserForm, ...], "Every user."),
+    _ask("getImages", takes(), tuple[f.ImageForm, ...], "Every image, and who uses it."),
+    _ask("getSlots", takes(cores=(int, 1), memory=(int, 128)), f.SlotsForm, "How many instances of that size would fit now."),
+    _ask("why", _AN_INSTANCE, f.WhyForm, "Why an instance is where it is: for every host, each rule that keeps it away."),
+    _ask("getSnapshot", takes(), f.SnapshotForm, "Every record, and the number of the event to follow from."),
+    _ask("watch", takes(since=int, timeout=(float, 30.0), instance_id=(int | None, None)), f.EventsForm, "Events from a number on; wait up to `timeout` seconds for the first."),
+
+    _do("activateVm", takes(instance_id=int, host_id=int), f.VerdictForm, Who.SCHEDULER, "Propose a host for a waiting instance; may be refused with the reason."),
+    _do("placeVms", takes(proposals=tuple[f.ProposalForm, ...]), tuple[f.VerdictForm, ...], Who.SCHEDULER, "Propose hosts for waiting instances, each accepted or refused by itself."),
+
+    _do("addHost", takes(name=str), f.HostForm, Who.ADMIN, "Add a host; its node manager can then register."),
+    _do("delHost", _A_HOST, f.HostForm, Who.ADMIN, "Remove a host on which nothing is left."),
+    _do("declareHostDead", _A_HOST, f.HostForm, Who.ADMIN, "Take it that a silent host is dead, and free what it held."),
+    _do("setHostState", takes(host_id=int, state=HostState), f.HostForm, Who.ADMIN, "Open a host for new instances (Normal) or close it (Drained)."),
+    _do("setHostNotes", takes(host_id=int, notes=str), f.HostForm, Who.ADMIN, "Write a note about a host."),
+    _do("addReservation", takes(host_id=int, user_id=int), f.ReservationForm, Who.ADMIN, "Keep a host for a user, beside those it is kept for already."),
+    _do("delReservation", takes(host_id=int, user_id=int), f.ReservationForm, Who.ADMIN, "No longer keep a host for a user."),
+    _ask("getReservation", _A_HOST, f.ReservationForm, "The users a host is kept for; none means anyone."),
+    _do("addNetwork", takes(network_id=int, name=str), f.NetworkForm, Who.ADMIN, "Add a network; its id is the VLAN number."),
+    _do("delNetwork", takes(network_id=int), f.NetworkForm, Who.ADMIN, "Remove a network that no instance has."),
+    _do("addUser", takes(user_id=int, name=str), f.UserForm, Who.ADMIN, "Add a user to Tashi's own list."),
+    _do("delUser", takes(user_id=int), f.UserForm, Who.ADMIN, "Remove a user who owns no instance from Tashi's own list."),
+
+    _do("registerNodeManager", takes(machine=f.MachineForm, register=(bool, False)), f.SessionForm, Who.NODE, "Open a session, to which orders and reports belong; `register` adds a host that is unknown."),
+    _do("reportNode", takes(session=f.SessionForm, number=int, reports=tuple[f.ReportForm, ...], inventory=(f.InventoryForm | None, None)), bool, Who.NODE, "Take a node's reports, in order; an empty one is a sign of life."),
+))  # fmt: skip
+
+NODE_MANAGER: Final = _methods((
+    _do("takeOrders", takes(epoch=int, session=int, number=int, orders=tuple[f.OrderForm, ...]), bool, Who.CLUSTER_MANAGER, "Take orders up, in order; outcomes come as reports."),
+    _ask("liveCheck", takes(epoch=int), f.SessionForm, "Say which session is open; a newer epoch makes the node open another."),
+    _once("resetVm", takes(instance_id=int, attempt=int), bool, Who.CLUSTER_MANAGER, "Press a running guest's reset button."),
+    _ask("getConsole", takes(instance_id=int, offset=int, timeout=float), f.ConsoleForm, "Read a guest's serial console from an offset."),
+))  # fmt: skip

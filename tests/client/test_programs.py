@@ -1,0 +1,199 @@
+"""The clients as processes: real arguments, real sockets, real exit codes."""
+
+import os
+import pty
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from fakes.clusters import WEB, FakeClusterManager, entry
+from tashi.adapters.rpyc.listening import listen
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+
+START_UP_SECONDS = 0.25
+BARE_START_SECONDS = 0.015
+"""What Python alone takes on a machine that is not busy; on a busy one everything takes longer."""
+ROUNDS = 7
+
+
+@pytest.fixture
+def manager() -> FakeClusterManager:
+    return FakeClusterManager()
+
+
+@pytest.fixture
+def surroundings(
+    manager: FakeClusterManager, tmp_path: Path, checkout: Path
+) -> Iterator[Mapping[str, str]]:
+    """An environment in which the clients find the fake cluster manager."""
+    server = listen(manager.link().answer, ("127.0.0.1", 0), section="ClusterManagerService")
+    server.serve()
+    yield {
+        "PATH": os.defpath,
+        "PYTHONPATH": str(checkout / "src"),
+        "TASHI_CONFIG_DIRS": str(tmp_path),
+        "TASHI_CM_HOST": "127.0.0.1",
+        "TASHI_CM_PORT": str(server.address[1]),
+    }
+    server.stop()
+
+
+def command(*words: str, program: str = "client") -> list[str]:
+    return [sys.executable, "-m", f"tashi.programs.{program}", *words]
+
+
+def ended(
+    environment: Mapping[str, str], *words: str, program: str = "client"
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*words, program=program),
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_a_client_asks_over_a_real_connection(surroundings: Mapping[str, str]) -> None:
+    client = ended(surroundings, "getInstances", "--hide-all", "--show-name")
+
+    assert (client.returncode, client.stdout, client.stderr) == (0, "name\ndb\nweb\n", "")
+
+
+def test_what_the_cluster_manager_refuses_ends_with_its_code(
+    surroundings: Mapping[str, str],
+) -> None:
+    client = ended(surroundings, "pauseVm", "--instance", "99")
+
+    assert client.returncode == 1
+    assert client.stderr == "tashi-client: There is no instance 99.\n"
+
+
+def test_nobody_listening_is_said_at_once(surroundings: Mapping[str, str]) -> None:
+    nowhere = {**surroundings, "TASHI_CM_PORT": "1"}
+
+    client = ended(nowhere, "getHosts")
+
+    assert client.returncode == 3
+    assert "No cluster manager answers at 127.0.0.1:1: " in client.stderr
+    assert client.stderr.count("\n") == 1
+
+
+def test_a_port_that_is_none_names_where_it_was_said(surroundings: Mapping[str, str]) -> None:
+    client = ended({**surroundings, "TASHI_CM_PORT": "many"}, "getHosts")
+
+    assert client.returncode == 2
+    assert "TASHI_CM_PORT" in client.stderr
+
+
+def test_an_interrupted_client_ends_quietly(
+    manager: FakeClusterManager, surroundings: Mapping[str, str]
+) -> None:
+    manager.coming = [(entry(100, WEB),)]
+    with subprocess.Popen(
+        command("watch", "--since", "100"),
+        env=surroundings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as client:
+        assert client.stdout is not None
+        client.stdout.readline()
+        client.send_signal(signal.SIGINT)
+        _, err = client.communicate(timeout=30)
+
+    assert (client.returncode, err) == (130, b"")
+
+
+def test_a_reader_that_leaves_early_is_no_error(surroundings: Mapping[str, str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        client = subprocess.run(
+            command("--help"),
+            env=surroundings,
+            stdout=write,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=60,
+        )
+    finally:
+        os.close(write)
+
+    assert (client.returncode, client.stderr) == (141, b"")
+
+
+def test_people_get_a_table_that_fits_and_a_bold_header(surroundings: Mapping[str, str]) -> None:
+    ours, theirs = pty.openpty()
+    try:
+        subprocess.run(
+            command("getHosts", "--hide-all", "--show-name"),
+            env=surroundings,
+            stdout=theirs,
+            check=True,
+            timeout=60,
+        )
+        seen = os.read(ours, 4096)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+    assert seen == b"\x1b[1mname\x1b[0m\r\nrack1\r\nrack2\r\n"
+
+
+def test_output_that_the_terminal_cannot_spell_is_written_otherwise(
+    surroundings: Mapping[str, str],
+) -> None:
+    ascii_only = {**surroundings, "PYTHONIOENCODING": "ascii"}
+
+    client = ended(ascii_only, "getInstances", "--show-nics")
+
+    assert client.returncode == 0
+    assert "80\\u2192127.0.0.1:40123" in client.stdout
+
+
+def test_settings_and_their_mistakes_are_shown(surroundings: Mapping[str, str]) -> None:
+    folder = Path(surroundings["TASHI_CONFIG_DIRS"])
+    (folder / "Tashi.cfg").write_text("[Client]\nclusterManagerHots = rack1\n")
+
+    checked = ended(surroundings, "checkConfig", program="admin")
+    shown = ended(surroundings, "--show-settings", program="admin")
+
+    assert checked.returncode == 2
+    assert "Tashi.cfg:2" in checked.stderr
+    assert "clusterManagerHost" in checked.stderr
+    assert shown.returncode == 2
+
+
+def test_completion_is_understood_by_bash(surroundings: Mapping[str, str], tmp_path: Path) -> None:
+    script = tmp_path / "completion"
+    script.write_text(ended(surroundings, "--print-completion", "bash").stdout)
+
+    subprocess.run(["bash", "-n", str(script)], check=True)
+
+
+def test_listing_the_instances_costs_little_processor_time(
+    surroundings: Mapping[str, str],
+) -> None:
+    asking = least_seconds(command("getInstances"), surroundings)
+    nothing = least_seconds([sys.executable, "-c", "pass"], surroundings)
+
+    assert asking < START_UP_SECONDS * max(1.0, nothing / BARE_START_SECONDS)
+
+
+def least_seconds(words: list[str], environment: Mapping[str, str]) -> float:
+    """The processor time that a command takes when it is least disturbed."""
+
+    def once() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(words, env=environment, check=True, capture_output=True, timeout=60)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime)
+
+    return min(once() for _ in range(ROUNDS))

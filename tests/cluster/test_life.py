@@ -1,0 +1,239 @@
+"""The life of an instance in a whole cluster, from the call of a user to the guest and back."""
+
+import pytest
+
+from cluster.cluster import Cluster
+from tashi.domain.errors import IncorrectState, InvalidInstance, NoSuchImage, NotPermitted
+from tashi.domain.identity import UserId
+from tashi.domain.instance import OnExit, OnLoss
+from tashi.domain.states import InstanceState as S
+from tashi.wire.forms import DiskForm, InstanceForm, WhyForm
+
+
+def test_an_instance_that_is_created_runs_on_a_host() -> None:
+    cluster = Cluster()
+    cluster.add_node("h1")
+    cluster.settle()
+
+    web = cluster.create("web")
+    cluster.settle()
+
+    assert cluster.state(web) is S.RUNNING
+    assert cluster.running_guests(web) == ["h1"]
+    assert cluster.record(web).vm_id is not None
+    assert cluster.record(web).nics[0].mac.startswith("52:54:00:")
+
+
+def test_a_destroyed_instance_is_gone_from_the_host_and_from_the_books() -> None:
+    cluster = Cluster()
+    node = cluster.add_node("h1")
+    web = cluster.create("web")
+    cluster.settle()
+
+    cluster.command("destroyVm", web)
+    cluster.settle()
+
+    assert cluster.state(web) is None
+    assert node.hypervisor.kept() == set()
+    assert node.notebook.pages() == {}
+
+
+def test_an_instance_waits_for_a_host_and_why_says_so() -> None:
+    cluster = Cluster()
+    cluster.add_node("h1", memory=256)
+    cluster.settle()
+    full = cluster.create("full", memory=256)
+    cluster.settle()
+    late = cluster.create("late", memory=128)
+    cluster.settle()
+
+    why = cluster.calls().call("why", WhyForm, instance_id=late)
+    cluster.command("destroyVm", full)
+    cluster.settle()
+
+    assert [reason.short_by for host in why.hosts for reason in host.reasons] == [128]
+    assert cluster.state(late) is S.RUNNING
+
+
+def test_pause_and_unpause_reach_the_guest() -> None:
+    cluster = Cluster()
+    cluster.add_node("h1")
+    web = cluster.create("web")
+    cluster.settle()
+
+    cluster.command("pauseVm", web)
+    cluster.settle()
+    paused = cluster.state(web), cluster.running_guests(web)
+    cluster.command("unpauseVm", web)
+    cluster.settle()
+
+    assert paused == (S.PAUSED, [])
+    assert (cluster.state(web), cluster.running_guests(web)) == (S.RUNNING, ["h1"])
+
+
+def test_a_stopped_instance_keeps_its_disks_and_starts_with_them_again() -> None:
+    cluster = Cluster()
+    first = cluster.add_node("h1")
+    cluster.add_node("h2")
+    web = cluster.create("web", hints={"targetHost": "h1"})
+    cluster.settle()
+    first.hypervisor.write(web)
+
+    cluster.command("stopVm", web)
+    cluster.settle()
+    stopped = cluster.state(web)
+    cluster.command("startVm", web)
+    cluster.settle()
+
+    assert stopped is S.STOPPED
+    assert cluster.running_guests(web) == ["h1"]
+    assert first.hypervisor.writes(web) == 1
+    assert cluster.record(web).disks_on is None
+
+
+def test_suspend_frees_the_host_and_resume_goes_on_from_the_saved_memory() -> None:
+    cluster = Cluster()
+    cluster.add_node("h1")
+    web = cluster.create("web")
+    cluster.settle()
+
+    cluster.command("suspendVm", web)
+    cluster.settle()
+    suspended = cluster.record(web)
+    cluster.command("resumeVm", web)
+    cluster.settle()
+
+    assert (suspended.state, suspended.host_id) == (S.SUSPENDED, None)
+    assert suspended.saved is not None
+    assert cluster.state(web) is S.RUNNING
+    assert cluster.record(web).saved is None
+    assert cluster.images.deleted == [suspended.saved]
+
+
+@pytest.mark.parametrize(
+    ("on_exit", "left"), [("forget", None), ("stop", S.STOPPED), ("restart", S.RUNNING)]
+)
+def test_what_becomes_of_a_guest_that_powers_off_is_the_instances_choice(
+    on_exit: str, left: S | None
+) -> None:
+    cluster = Cluster()
+    node = cluster.add_node("h1")
+    web = cluster.create("web", on_exit=OnExit(on_exit))
+    cluster.settle()
+
+    node.hypervisor.power_off(web)
+    cluster.settle()
+    cluster.let_pass(10)
+
+    assert cluster.state(web) is left
+    assert cluster.running_guests(web) == (["h1"] if left is S.RUNNING else [])
+    assert node.hypervisor.kept() == (set() if left is None else {web})
+
+
+@pytest.mark.parametrize(
+    ("on_loss", "left"), [("forget", None), ("stop", S.STOPPED), ("restart", S.RUNNING)]
+)
+def test_what_becomes_of_a_guest_that_crashes_is_the_instances_choice(
+    on_loss: str, left: S | None
+) -> None:
+    cluster = Cluster()
+    node = cluster.add_node("h1")
+    web = cluster.create("web", on_loss=OnLoss(on_loss))
+    cluster.settle()
+
+    node.hypervisor.crash(web)
+    cluster.settle()
+    cluster.let_pass(10)
+
+    assert cluster.state(web) is left
+
+
+def test_a_shut_down_guest_that_ignores_the_button_can_still_be_destroyed() -> None:
+    cluster = Cluster()
+    node = cluster.add_node("h1")
+    node.hypervisor.ignores_power_button = True
+    web = cluster.create("web")
+    cluster.settle()
+
+    cluster.command("shutdownVm", web)
+    cluster.settle()
+    asked = cluster.state(web)
+    cluster.command("destroyVm", web)
+    cluster.settle()
+
+    assert asked is S.SHUTTING_DOWN
+    assert cluster.state(web) is None
+
+
+def test_a_start_that_fails_is_held_with_its_reason_and_tried_again() -> None:
+    cluster = Cluster()
+    node = cluster.add_node("h1")
+    node.hypervisor.start_fails = "The image is on fire."
+    web = cluster.create("web")
+    cluster.settle()
+    held = cluster.record(web)
+
+    node.hypervisor.start_fails = ""
+    cluster.let_pass(120)
+
+    assert (held.state, held.reason, held.host_id) == (S.HELD, "The image is on fire.", None)
+    assert cluster.state(web) is S.RUNNING
+
+
+def test_a_guest_that_stops_on_a_full_disk_is_shown_as_paused_with_the_reason() -> None:
+    cluster = Cluster()
+    node = cluster.add_node("h1")
+    web = cluster.create("web")
+    cluster.settle()
+
+    node.hypervisor.freeze(web, "Its disk is full.")
+    cluster.settle()
+
+    assert cluster.state(web) is S.PAUSED
+    assert cluster.record(web).reason == "Its disk is full."
+
+
+def test_commands_of_others_and_in_the_wrong_state_are_refused_and_change_nothing() -> None:
+    cluster = Cluster()
+    cluster.add_node("h1")
+    web = cluster.create("web")
+    cluster.settle()
+    before = cluster.record(web)
+
+    with pytest.raises(NotPermitted):
+        cluster.calls(UserId(1001)).call("destroyVm", InstanceForm, instance_id=web)
+    with pytest.raises(IncorrectState, match="you can"):
+        cluster.command("resumeVm", web)
+
+    assert cluster.record(web) == before
+
+
+def test_bad_wishes_are_refused_in_one_sentence() -> None:
+    cluster = Cluster()
+    cluster.add_node("h1", memory=1024)
+    cluster.settle()
+    cluster.create("taken")
+
+    with pytest.raises(NoSuchImage):
+        cluster.create("a", disks=(DiskForm("missing.qcow2"),))
+    with pytest.raises(InvalidInstance, match="taken"):
+        cluster.create("taken")
+    with pytest.raises(InvalidInstance, match="more than any host"):
+        cluster.create("b", memory=2048)
+
+
+def test_a_persistent_disk_is_attached_to_one_instance_at_a_time() -> None:
+    cluster = Cluster()
+    cluster.add_node("h1")
+    disk = (DiskForm("data.qcow2", persistent=True),)
+    first = cluster.create("first", disks=disk)
+    cluster.settle()
+    second = cluster.create("second", disks=disk)
+    cluster.settle()
+    states = cluster.state(first), cluster.state(second)
+
+    cluster.command("destroyVm", first)
+    cluster.settle()
+
+    assert states == (S.RUNNING, S.PENDING)
+    assert cluster.state(second) is S.RUNNING

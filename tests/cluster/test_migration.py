@@ -1,0 +1,165 @@
+"""Moving a running guest to another host, and what may go wrong on the way."""
+
+import pytest
+
+from cluster.cluster import Cluster
+from tashi.domain.errors import HostStateError, IncorrectState, NoRoom
+from tashi.domain.host import Host
+from tashi.domain.identity import InstanceId
+from tashi.domain.states import InstanceState as S
+from tashi.wire.forms import InstanceForm
+
+
+def two_hosts() -> tuple[Cluster, InstanceId]:
+    cluster = Cluster()
+    cluster.add_node("h1")
+    web = cluster.create("web")
+    cluster.settle()
+    cluster.add_node("h2")
+    cluster.settle()
+    return cluster, web
+
+
+def host(cluster: Cluster, name: str) -> Host:
+    return cluster.manager.ledger.books.host_named(name)
+
+
+def migrate(cluster: Cluster, web: InstanceId, name: str) -> InstanceForm:
+    return cluster.calls().call(
+        "migrateVm", InstanceForm, instance_id=web, host_id=host(cluster, name).id
+    )
+
+
+def test_a_guest_moves_with_its_disks_and_runs_on_the_target_only() -> None:
+    cluster, web = two_hosts()
+    cluster.nodes["h1"].hypervisor.write(web)
+
+    migrate(cluster, web, "h2")
+    cluster.settle()
+
+    record = cluster.record(web)
+    assert (record.state, record.host_id) == (S.RUNNING, host(cluster, "h2").id)
+    assert cluster.running_guests(web) == ["h2"]
+    assert cluster.nodes["h1"].hypervisor.kept() == set()
+    assert cluster.nodes["h2"].hypervisor.writes(web) == 1
+    assert cluster.nodes["h1"].notebook.pages() == {}
+
+
+def test_a_target_that_cannot_take_the_guest_leaves_it_where_it_is() -> None:
+    cluster, web = two_hosts()
+    cluster.nodes["h2"].hypervisor.start_fails = "No memory."
+
+    migrate(cluster, web, "h2")
+    cluster.settle()
+
+    assert cluster.state(web) is S.RUNNING
+    assert cluster.record(web).reason == "No memory."
+    assert cluster.running_guests(web) == ["h1"]
+    assert cluster.nodes["h2"].notebook.pages() == {}
+
+
+def test_a_send_that_fails_leaves_the_guest_running_and_clears_the_target() -> None:
+    cluster, web = two_hosts()
+    cluster.nodes["h1"].hypervisor.send_fails = "The network is down."
+
+    migrate(cluster, web, "h2")
+    cluster.settle()
+
+    assert cluster.state(web) is S.RUNNING
+    assert cluster.running_guests(web) == ["h1"]
+    assert cluster.nodes["h2"].hypervisor.kept() == set()
+
+
+def test_a_target_without_room_is_refused_beforehand_with_the_numbers() -> None:
+    cluster, web = two_hosts()
+    cluster.add_node("small", memory=64)
+    cluster.settle()
+
+    with pytest.raises(NoRoom, match="64 short"):
+        migrate(cluster, web, "small")
+    with pytest.raises(HostStateError, match="already"):
+        migrate(cluster, web, "h1")
+
+    assert cluster.state(web) is S.RUNNING
+
+
+def test_a_source_whose_node_restarts_while_sending_keeps_the_guest() -> None:
+    cluster, web = two_hosts()
+    source = cluster.nodes["h1"]
+    source.uplink.cut = True
+    migrate(cluster, web, "h2")
+    cluster.settle()
+    crossing = cluster.state(web)
+
+    source.kill()
+    source.uplink.cut = False
+    source.start()
+    cluster.let_pass(5)
+
+    assert crossing is S.MIGRATE_TRANS
+    assert cluster.state(web) is S.RUNNING
+    assert len(cluster.running_guests(web)) == 1
+
+
+def test_a_cluster_manager_that_dies_while_a_guest_crosses_finds_exactly_one() -> None:
+    cluster, web = two_hosts()
+    cluster.nodes["h1"].uplink.cut = True
+    migrate(cluster, web, "h2")
+    cluster.settle()
+
+    cluster.kill_manager()
+    cluster.nodes["h1"].uplink.cut = False
+    cluster.start_manager()
+    cluster.let_pass(15)
+
+    assert cluster.state(web) is S.RUNNING
+    assert cluster.running_guests(web) == ["h2"]
+
+
+def test_a_target_that_dies_before_it_is_told_to_run_restarts_the_instance_once() -> None:
+    cluster, web = two_hosts()
+    target = cluster.nodes["h2"]
+    cluster.nodes["h1"].uplink.cut = True
+    migrate(cluster, web, "h2")
+    cluster.settle()
+
+    target.reboot(2)
+    target.start()
+    cluster.nodes["h1"].uplink.cut = False
+    cluster.let_pass(30)
+
+    assert cluster.state(web) is S.RUNNING
+    assert len(cluster.running_guests(web)) == 1
+
+
+def test_a_migration_is_cancelled_before_the_guest_has_left() -> None:
+    cluster, web = two_hosts()
+    cluster.nodes["h2"].wire.cut = True
+    migrate(cluster, web, "h2")
+    cluster.settle()
+    preparing = cluster.state(web)
+
+    cluster.command("cancelMigration", web)
+    cluster.nodes["h2"].wire.cut = False
+    cluster.let_pass(15)
+
+    assert preparing is S.MIGRATE_PREP
+    assert cluster.state(web) is S.RUNNING
+    assert cluster.running_guests(web) == ["h1"]
+    assert cluster.nodes["h2"].hypervisor.kept() == set()
+    with pytest.raises(IncorrectState):
+        cluster.command("cancelMigration", web)
+
+
+def test_an_instance_destroyed_while_it_crosses_is_gone_from_both_hosts() -> None:
+    cluster, web = two_hosts()
+    cluster.nodes["h1"].uplink.cut = True
+    migrate(cluster, web, "h2")
+    cluster.settle()
+
+    cluster.command("destroyVm", web)
+    cluster.nodes["h1"].uplink.cut = False
+    cluster.let_pass(15)
+
+    assert cluster.state(web) is None
+    assert [site.hypervisor.kept() for site in cluster.nodes.values()] == [set(), set()]

@@ -1,0 +1,77 @@
+"""What holds for every test: nothing left behind, the same examples in CI, no skips there."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from leaks import Belongings, left_since
+
+IN_CI = bool(os.environ.get("CI"))
+
+settings.register_profile("quick", max_examples=30, deadline=None)
+settings.register_profile(
+    "ci",
+    max_examples=150,
+    deadline=None,
+    derandomize=True,  # the same examples in every run
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "quick"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a thread, a child process or an open descriptor."""
+    before = Belongings.now()
+
+    yield
+
+    left = left_since(before)
+    if left:
+        pytest.fail(
+            f"{request.node.nodeid} left behind: {'; '.join(left)}. Close, join or wait for it "
+            "in the test or in the fixture that made it.",
+            pytrace=False,
+        )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let golden files be written anew on purpose."""
+    parser.addoption("--update-golden", action="store_true", help="write golden files anew")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compare a text with the file of that name in golden/ beside the test."""
+    folder = request.path.parent / "golden"
+
+    def compare(name: str, text: str) -> None:
+        file = folder / name
+        if request.config.getoption("--update-golden"):
+            folder.mkdir(exist_ok=True)
+            file.write_text(text)
+        kept = file.read_text() if file.exists() else "(there is no such file yet)"
+        assert text == kept, f"{file} says otherwise: is it right? Then pytest --update-golden."
+
+    return compare
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """The top folder of this checkout."""
+    return Path(__file__).resolve().parent.parent
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI nothing is skipped: what a test needs is installed, or the run fails and says so."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if reporter and IN_CI and skipped:
+        reporter.write_line(
+            f"{len(skipped)} tests were skipped; in CI that is a failure.", red=True
+        )
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,0 +1,377 @@
+"""What every hypervisor promises (`tashi.ports.hypervisor`), held against each of them.
+
+Hardly anything of it needs an operating system: most guests here stay in their firmware.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from contracts.machines import (
+    A_NIC,
+    IDLE,
+    POWERS_OFF,
+    SPEAKS,
+    Heard,
+    Machine,
+    QemuMachine,
+    SimulatedMachine,
+    a_spec,
+    found_verdict,
+)
+from tashi.domain.errors import HypervisorFailed, NoSuchImage, NoSuchVm, UnableToSuspend
+from tashi.domain.guest import Ending
+from tashi.domain.identity import Attempt, InstanceId
+from tashi.ports.hypervisor import Found, Happening, Hypervisor
+
+REAL = [pytest.mark.system, pytest.mark.qemu, pytest.mark.timeout(300)]
+SEVEN = InstanceId(7)
+EIGHT = InstanceId(8)
+
+
+@pytest.fixture(scope="module")
+def verdict(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return found_verdict(tmp_path_factory.mktemp("verdict"))
+
+
+@pytest.fixture(params=["simulated", pytest.param("qemu", marks=REAL)])
+def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    simulated = request.param == "simulated"
+    made: Machine = (
+        SimulatedMachine() if simulated else QemuMachine.made(request.getfixturevalue("verdict"))
+    )
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def hypervisor(machine: Machine, heard: Heard) -> Iterator[Hypervisor]:
+    opened = machine.open()
+    opened.listen(heard)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def restart(machine: Machine, hypervisor: Hypervisor, request: pytest.FixtureRequest) -> "Restart":
+    return Restart(machine, hypervisor, request)
+
+
+class Restart:
+    """Ends the node manager's hypervisor and begins the next one's."""
+
+    def __init__(
+        self, machine: Machine, hypervisor: Hypervisor, request: pytest.FixtureRequest
+    ) -> None:
+        self._machine = machine
+        self._hypervisor = hypervisor
+        self._request = request
+
+    def end(self) -> None:
+        self._hypervisor.close()
+
+    def begin(self, heard: Heard) -> Hypervisor:
+        opened = self._machine.open()
+        self._request.addfinalizer(opened.close)
+        opened.listen(heard)
+        return opened
+
+
+def test_a_machine_begins_without_guests(hypervisor: Hypervisor) -> None:
+    assert list(hypervisor.adopt()) == []
+
+
+def test_a_started_guest_has_a_process_and_its_cards(hypervisor: Hypervisor) -> None:
+    running = hypervisor.start(a_spec())
+
+    assert running.vm_id > 1
+    assert [(nic.network, nic.mac) for nic in running.nics] == [(A_NIC.network, A_NIC.mac)]
+
+
+def test_guests_have_processes_of_their_own(hypervisor: Hypervisor) -> None:
+    one = hypervisor.start(a_spec(7))
+    other = hypervisor.start(a_spec(8))
+
+    assert one.vm_id != other.vm_id
+
+
+def test_a_guest_that_lives_is_not_started_a_second_time(hypervisor: Hypervisor) -> None:
+    hypervisor.start(a_spec())
+
+    with pytest.raises(HypervisorFailed):
+        hypervisor.start(a_spec())
+    with pytest.raises(HypervisorFailed):
+        hypervisor.start(a_spec(attempt=Attempt(2)))
+
+
+def test_pausing_and_unpausing_twice_does_no_harm_and_is_no_news(
+    hypervisor: Hypervisor, heard: Heard
+) -> None:
+    hypervisor.start(a_spec())
+
+    hypervisor.pause(SEVEN)
+    hypervisor.pause(SEVEN)
+    hypervisor.unpause(SEVEN)
+    hypervisor.unpause(SEVEN)
+
+    assert heard.nothing
+
+
+@pytest.mark.parametrize("command", ["pause", "unpause", "power_down", "reset"])
+def test_commands_for_a_guest_that_is_not_here_are_refused(
+    hypervisor: Hypervisor, command: str
+) -> None:
+    with pytest.raises(NoSuchVm):
+        getattr(hypervisor, command)(SEVEN)
+
+
+def test_killing_and_clearing_what_is_not_here_is_harmless(hypervisor: Hypervisor) -> None:
+    hypervisor.kill(SEVEN)
+    hypervisor.clear(SEVEN)
+
+    assert list(hypervisor.adopt()) == []
+
+
+def test_a_killed_guest_is_gone_without_news_and_its_folder_stays(
+    hypervisor: Hypervisor, heard: Heard
+) -> None:
+    hypervisor.start(a_spec())
+
+    hypervisor.kill(SEVEN)
+    [found] = hypervisor.adopt()
+
+    assert (found.found, found.how, found.running) == (Found.GONE, Ending.KILLED, None)
+    assert found.attempt == Attempt(1)
+    assert heard.nothing
+    with pytest.raises(NoSuchVm):
+        hypervisor.pause(SEVEN)
+
+
+def test_nothing_is_kept_of_a_guest_that_was_cleared_away(hypervisor: Hypervisor) -> None:
+    hypervisor.start(a_spec())
+    hypervisor.kill(SEVEN)
+
+    hypervisor.clear(SEVEN)
+
+    assert list(hypervisor.adopt()) == []
+    with pytest.raises(NoSuchVm):
+        hypervisor.console(SEVEN, 0, 100)
+
+
+def test_a_guest_that_lives_is_not_cleared_away(hypervisor: Hypervisor) -> None:
+    hypervisor.start(a_spec())
+
+    with pytest.raises(HypervisorFailed):
+        hypervisor.clear(SEVEN)
+
+    hypervisor.pause(SEVEN)
+
+
+def test_a_crash_is_told_with_words(machine: Machine, hypervisor: Hypervisor, heard: Heard) -> None:
+    machine.crash(hypervisor.start(a_spec()))
+
+    news = heard.next()
+
+    assert (news.instance_id, news.what, news.how) == (SEVEN, Happening.ENDED, Ending.CRASHED)
+    assert news.words
+
+
+def test_a_guest_that_powers_itself_off_is_told_as_that(
+    machine: Machine, hypervisor: Hypervisor, heard: Heard
+) -> None:
+    hypervisor.start(a_spec(image=POWERS_OFF))
+    machine.power_off(SEVEN)
+
+    news = heard.next()
+
+    assert (news.what, news.how) == (Happening.ENDED, Ending.POWERED_OFF)
+
+
+def test_a_freeze_and_a_thaw_that_nobody_asked_for_are_told(
+    machine: Machine, hypervisor: Hypervisor, heard: Heard
+) -> None:
+    hypervisor.start(a_spec())
+
+    machine.freeze(SEVEN)
+    froze = heard.next()
+    machine.thaw(SEVEN)
+    thawed = heard.next()
+
+    assert (froze.what, thawed.what) == (Happening.FROZE, Happening.THAWED)
+    assert froze.words
+
+
+def test_a_frozen_guest_can_be_thawed_by_unpausing_it(
+    machine: Machine, hypervisor: Hypervisor, heard: Heard
+) -> None:
+    hypervisor.start(a_spec())
+    machine.freeze(SEVEN)
+    heard.next()
+
+    hypervisor.unpause(SEVEN)
+
+    assert heard.nothing
+    assert [found.found for found in hypervisor.adopt()] == [Found.RUNNING]
+
+
+def test_guests_outlive_the_node_manager(hypervisor: Hypervisor, restart: Restart) -> None:
+    first = hypervisor.start(a_spec(7))
+    second = hypervisor.start(a_spec(8))
+    hypervisor.pause(EIGHT)
+
+    restart.end()
+    found = restart.begin(Heard()).adopt()
+
+    assert [(one.instance_id, one.found) for one in found] == [
+        (SEVEN, Found.RUNNING),
+        (EIGHT, Found.FROZEN),
+    ]
+    assert [one.running for one in found] == [first, second]
+
+
+def test_an_adopted_guest_obeys_and_is_watched(
+    machine: Machine, hypervisor: Hypervisor, restart: Restart
+) -> None:
+    running = hypervisor.start(a_spec())
+    restart.end()
+    heard = Heard()
+    next_one = restart.begin(heard)
+    next_one.adopt()
+
+    next_one.pause(SEVEN)
+    next_one.unpause(SEVEN)
+    machine.crash(running)
+
+    assert heard.next().how is Ending.CRASHED
+
+
+def test_a_crash_while_nobody_watched_is_found(
+    machine: Machine, hypervisor: Hypervisor, restart: Restart
+) -> None:
+    running = hypervisor.start(a_spec())
+
+    restart.end()
+    machine.crash(running)
+    [found] = restart.begin(Heard()).adopt()
+
+    assert (found.found, found.how) == (Found.GONE, Ending.CRASHED)
+
+
+def test_killed_guests_are_found_as_killed(hypervisor: Hypervisor, restart: Restart) -> None:
+    hypervisor.start(a_spec())
+    hypervisor.kill(SEVEN)
+
+    restart.end()
+    [found] = restart.begin(Heard()).adopt()
+
+    assert (found.found, found.how) == (Found.GONE, Ending.KILLED)
+
+
+def test_a_guest_that_was_killed_starts_again(hypervisor: Hypervisor) -> None:
+    hypervisor.start(a_spec())
+    hypervisor.kill(SEVEN)
+
+    again = hypervisor.start(a_spec(attempt=Attempt(2)))
+    [found] = hypervisor.adopt()
+
+    assert (found.found, found.attempt, found.running) == (Found.RUNNING, Attempt(2), again)
+
+
+def test_disks_that_are_not_there_cannot_be_kept(hypervisor: Hypervisor) -> None:
+    with pytest.raises(HypervisorFailed, match="gone"):
+        hypervisor.start(a_spec(keep_disks=True))
+
+    assert list(hypervisor.adopt()) == []
+
+
+def test_a_saved_guest_is_gone_and_runs_again_when_restored(
+    hypervisor: Hypervisor, heard: Heard
+) -> None:
+    hypervisor.start(a_spec())
+
+    hypervisor.save(SEVEN, "7-1")
+    [gone] = hypervisor.adopt()
+    back = hypervisor.restore(a_spec(attempt=Attempt(2), keep_disks=True), "7-1")
+    [found] = hypervisor.adopt()
+
+    assert gone.found is Found.GONE
+    assert (found.found, found.running) == (Found.RUNNING, back)
+    assert heard.nothing
+
+
+def test_saved_memory_is_used_once(hypervisor: Hypervisor) -> None:
+    hypervisor.start(a_spec())
+    hypervisor.save(SEVEN, "7-1")
+    hypervisor.restore(a_spec(keep_disks=True), "7-1")
+    hypervisor.kill(SEVEN)
+
+    with pytest.raises(NoSuchImage):
+        hypervisor.restore(a_spec(keep_disks=True), "7-1")
+
+
+def test_memory_that_was_never_saved_is_not_restored(hypervisor: Hypervisor) -> None:
+    with pytest.raises(NoSuchImage):
+        hypervisor.restore(a_spec(), "7-1")
+
+    assert list(hypervisor.adopt()) == []
+
+
+def test_a_name_that_is_taken_is_not_saved_to(hypervisor: Hypervisor) -> None:
+    hypervisor.start(a_spec(7))
+    hypervisor.start(a_spec(8))
+    hypervisor.save(SEVEN, "7-1")
+
+    with pytest.raises(UnableToSuspend):
+        hypervisor.save(EIGHT, "7-1")
+
+    assert [one.found for one in hypervisor.adopt()] == [Found.GONE, Found.RUNNING]
+
+
+def test_a_guest_that_was_saved_before_is_saved(hypervisor: Hypervisor) -> None:
+    hypervisor.start(a_spec())
+    hypervisor.save(SEVEN, "7-1")
+
+    hypervisor.save(SEVEN, "7-1")
+
+    assert [one.found for one in hypervisor.adopt()] == [Found.GONE]
+
+
+def test_saving_what_is_not_here_is_refused(hypervisor: Hypervisor) -> None:
+    with pytest.raises(NoSuchVm):
+        hypervisor.save(SEVEN, "7-1")
+
+
+def test_the_console_is_read_from_any_place(hypervisor: Hypervisor) -> None:
+    hypervisor.start(a_spec(image=SPEAKS))
+    said, end = b"", 0
+    while len(said) < 4:
+        said, end = hypervisor.console(SEVEN, 0, 4)
+
+    assert end == 4
+    assert hypervisor.console(SEVEN, 1, 2) == (said[1:3], 3)
+    assert hypervisor.console(SEVEN, 10_000, 10)[0] == b""
+    assert hypervisor.console(SEVEN, -1_000_000, 4) == (said, 4)
+
+
+def test_the_console_can_be_read_after_the_guest_ended(hypervisor: Hypervisor) -> None:
+    hypervisor.start(a_spec(image=IDLE))
+    hypervisor.kill(SEVEN)
+
+    hypervisor.console(SEVEN, 0, 100)
+
+
+def test_nothing_is_told_after_the_end(
+    machine: Machine, hypervisor: Hypervisor, heard: Heard
+) -> None:
+    running = hypervisor.start(a_spec())
+
+    hypervisor.close()
+    machine.crash(running)
+
+    assert heard.nothing

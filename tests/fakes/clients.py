@@ -1,0 +1,58 @@
+"""A client of a fake cluster manager: words in, output and exit code out, as a shell has them."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fakes.clusters import FakeClusterManager
+from tashi.client import admin, commands
+from tashi.client.parser import Front
+from tashi.client.run import World, run
+from tashi.client.terminal import Terminal
+from tashi.wire.calls import Link
+
+CLIENT = Front("tashi-client", "What users do.", commands.COMMANDS)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def admin_front(mistakes: tuple[str, ...] = (), warnings: tuple[str, ...] = ()) -> Front:
+    """tashi-admin on a machine whose configuration has these mistakes and warnings."""
+    return Front(
+        "tashi-admin", "What administrators do.", admin.commands(lambda: (mistakes, warnings))
+    )
+
+
+@dataclass
+class Shell:
+    """Where clients are started: by which user, on how wide a terminal (None: into a file)."""
+
+    manager: FakeClusterManager
+    front: Front = CLIENT
+    uid: int = 1000
+    width: int | None = None
+    link: Callable[[], Link] | None = None
+    debug: bool = True
+
+    def type(self, *words: str) -> Ended:
+        """Run a client with these words."""
+        out, err = io.StringIO(), io.StringIO()
+        world = World(
+            terminal=Terminal(out=out, err=err, out_width=self.width, err_width=self.width),
+            link=self.link or self.manager.link,
+            uid=self.uid,
+            clock=self.manager.clock,
+            local_time=lambda at: f"at {at:.0f}",
+            environment={"DEBUG": "1"} if self.debug else {},
+            version="0.1.0",
+            show_settings=lambda as_json: '{"json": true}' if as_json else "[Client]",
+        )
+        code = run(self.front, words, world)
+        return Ended(code, out.getvalue(), err.getvalue())

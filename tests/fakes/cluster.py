@@ -1,0 +1,104 @@
+"""A cluster manager that keeps its books in memory and never lets anybody wait."""
+
+from collections.abc import Sequence
+
+from tashi.domain.books import Books
+from tashi.domain.errors import PeerSilent, TooOld
+from tashi.domain.identity import EventNumber
+from tashi.domain.journal import Change, Drop, Entry, Kind, Put, Record
+from tashi.domain.placement.draft import booked
+from tashi.domain.placement.filters import Policy, first_refusal
+from tashi.domain.placement.plan import Proposal, Verdict
+from tashi.ports.cluster import News, Snapshot
+
+
+class FakeClusterManager:
+    """Keeps the port `ClusterManager`, checks proposals by the real rules, and can fall silent."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.books = Books()
+        self.entries: list[Entry] = []
+        self.kept_from = EventNumber(1)
+        self.timeouts: list[float] = []
+        self.batches: list[tuple[Proposal, ...]] = []
+        self.snapshots = 0
+        self.silent = 0
+        self.silent_after_placing = 0
+        self.deaf_to_places = 0
+        self.before_placing: list[Record] = []
+
+    # ---- what a test does to it ----------------------------------------------------------------
+
+    def put(self, *records: Record) -> None:
+        """Enter records, each as one event."""
+        for record in records:
+            self._publish(Put(record))
+
+    def drop(self, kind: Kind, key: int) -> None:
+        """Remove a record."""
+        self._publish(Drop(kind, key))
+
+    def forget(self) -> None:
+        """Keep none of the past events."""
+        self.kept_from = self._next
+
+    # ---- the port ------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        self._speak()
+        self.snapshots += 1
+        records = (
+            *self.books.instances.values(),
+            *self.books.hosts.values(),
+            *self.books.networks.values(),
+            *self.books.users.values(),
+        )
+        return Snapshot(records, self._next)
+
+    def watch(self, since: EventNumber, timeout_seconds: float) -> News:
+        self.timeouts.append(timeout_seconds)
+        self._speak()
+        if since < self.kept_from or since > self._next:
+            raise TooOld(f"Event {since} is not kept.")
+        return News(tuple(self.entries[since - 1 :]), self._next)
+
+    def place(self, proposals: Sequence[Proposal]) -> Sequence[Verdict]:
+        if self.deaf_to_places:
+            self.deaf_to_places -= 1
+            raise PeerSilent("The cluster manager did not answer.")
+        self._speak()
+        self.put(*self.before_placing)
+        self.before_placing = []
+        self.batches.append(tuple(proposals))
+        verdicts = [self._place(one) for one in proposals]
+        if self.silent_after_placing:
+            self.silent_after_placing -= 1
+            raise PeerSilent("The cluster manager did not answer.")
+        return verdicts
+
+    # ---- inside --------------------------------------------------------------------------------
+
+    @property
+    def _next(self) -> EventNumber:
+        return EventNumber(len(self.entries) + 1)
+
+    def _publish(self, change: Change) -> None:
+        self.entries.append(Entry(self._next, 0.0, "", "test", change))
+        self.books = self.books.apply(change)
+
+    def _speak(self) -> None:
+        if self.silent:
+            self.silent -= 1
+            raise PeerSilent("The cluster manager did not answer.")
+
+    def _place(self, one: Proposal) -> Verdict:
+        if one.instance_id not in self.books.waiting:
+            return Verdict(one.instance_id, accepted=False, words="It does not wait.")
+        instance = self.books.instances[one.instance_id]
+        host = self.books.host(one.host_id)
+        refusal = first_refusal(self.books, host, instance, self.policy)
+        if refusal is not None:
+            return Verdict(one.instance_id, accepted=False, words=f"{host} {refusal.words}.")
+        self._publish(Put(booked(instance, one.host_id)))
+        return Verdict(one.instance_id, accepted=True)

@@ -1,0 +1,253 @@
+"""A cluster manager for tests of its clients: a few records, the real rows, forms and desk."""
+
+from dataclasses import dataclass, field
+from functools import partial
+
+import msgspec
+
+from fakes.links import DirectLink
+from tashi.domain.errors import (
+    IncorrectState,
+    InvalidInstance,
+    NoSuchInstance,
+    NotPermitted,
+    Refused,
+    TashiError,
+)
+from tashi.domain.journal import Kind
+from tashi.domain.permissions import Caller
+from tashi.domain.states import HostState, InstanceState
+from tashi.wire import forms as f
+from tashi.wire import versions
+from tashi.wire.methods import CLUSTER_MANAGER
+from tashi.wire.serving import Desk, Handler
+
+AFTER = {
+    "destroyVm": InstanceState.DESTROYING,
+    "shutdownVm": InstanceState.SHUTTING_DOWN,
+    "stopVm": InstanceState.SHUTTING_DOWN,
+    "startVm": InstanceState.PENDING,
+    "pauseVm": InstanceState.PAUSING,
+    "unpauseVm": InstanceState.UNPAUSING,
+    "suspendVm": InstanceState.SUSPENDING,
+    "resumeVm": InstanceState.PENDING,
+    "resetVm": InstanceState.RUNNING,
+}
+ADA = f.UserForm(1000, "ada")
+OFFICE = f.NetworkForm(1, "office", default=True)
+PUBLIC = f.NetworkForm(999, "public")
+WEB = f.InstanceForm(
+    id=3,
+    name="web",
+    user_id=1000,
+    cores=1,
+    memory=128,
+    disks=(f.DiskForm("web.qcow2"),),
+    nics=(
+        f.NicForm(1, "52:54:00:00:00:03", "10.0.2.15", forwards=(f.ForwardForm(80, 40123),)),
+        f.NicForm(999, "52:54:00:00:00:04"),
+    ),
+    hints={"targetHost": "rack1"},
+    state=InstanceState.RUNNING,
+    host_id=1,
+    vm_id=4711,
+    attempt=1,
+    operation=12,
+)
+DB = f.InstanceForm(
+    id=12,
+    name="db",
+    user_id=0,
+    cores=4,
+    memory=2048,
+    disks=(f.DiskForm("system.qcow2"), f.DiskForm("data.qcow2", persistent=True)),
+    state=InstanceState.HELD,
+    tries=2,
+    reason="The disk is not there.",
+    decayed=True,
+)
+RACK1 = f.HostForm(
+    id=1,
+    name="rack1",
+    up=True,
+    memory=3900,
+    cores=8,
+    version="0.1.0",
+    notes="new fans\x1b[2J",
+    reserved=(1000,),
+    address="127.0.0.1",
+    port=9883,
+)
+RACK2 = f.HostForm(id=2, name="rack2", state=HostState.DRAINED, memory=16000, cores=32)
+
+
+def entry(number: int, instance: f.InstanceForm | None, key: int = 3) -> f.EntryForm:
+    """An event about an instance; without the instance, that it was removed."""
+    key = key if instance is None else instance.id
+    return f.EntryForm(
+        number=number,
+        at=1_700_000_000.0,
+        line="CM VM UPDATE",
+        by="rack1",
+        kind=Kind.INSTANCE,
+        key=key,
+        instance=instance,
+    )
+
+
+@dataclass
+class FakeClusterManager:
+    """Answers the clients from what it holds, and remembers what it was asked to do.
+
+    `coming` are the answers to `watch`, one a call, an error among them is raised; when none is
+    left, time passes: `now` moves on by what the watcher was willing to wait.
+    """
+
+    instances: list[f.InstanceForm] = field(default_factory=lambda: [DB, WEB])
+    hosts: list[f.HostForm] = field(default_factory=lambda: [RACK2, RACK1])
+    users: list[f.UserForm] = field(default_factory=lambda: [f.UserForm(0, "root"), ADA])
+    networks: list[f.NetworkForm] = field(default_factory=lambda: [OFFICE, PUBLIC])
+    coming: list[tuple[f.EntryForm, ...] | TashiError] = field(default_factory=list)
+    console: list[str] = field(default_factory=list)
+    refusals: dict[str, TashiError] = field(default_factory=dict)
+    asked: list[tuple[str, dict[str, object]]] = field(default_factory=list)
+    now: float = 0.0
+    event: int = 100
+
+    def link(self) -> DirectLink:
+        """A link to it."""
+        handlers: dict[str, Handler] = {
+            name: partial(self._answer, name) for name in CLUSTER_MANAGER
+        }
+        return DirectLink(Desk(CLUSTER_MANAGER, handlers, versions.CLUSTER_MANAGER).answer)
+
+    def clock(self) -> float:
+        """The time, which only passes while somebody watches in vain."""
+        return self.now
+
+    def done(self) -> list[tuple[str, dict[str, object]]]:
+        """What it was asked beyond mere questions."""
+        return [one for one in self.asked if not one[0].startswith("get")]
+
+    def _answer(self, name: str, caller: Caller, request_id: str, /, **arguments: object) -> object:
+        assert request_id
+        self.asked.append((name, arguments))
+        if name in self.refusals:
+            raise self.refusals[name]
+        if name in AFTER:
+            return self._change(name, caller, arguments["instance_id"])
+        return getattr(self, f"_{name}")(**arguments)
+
+    def _change(self, name: str, caller: Caller, instance_id: object) -> f.InstanceForm:
+        found = next((one for one in self.instances if one.id == instance_id), None)
+        if found is None:
+            raise NoSuchInstance(f"There is no instance {instance_id}.")
+        if caller.user_id not in {0, found.user_id}:
+            raise NotPermitted(f"Instance {found.id} ({found.name}) belongs to {found.user_id}.")
+        if name == "pauseVm" and found.state is not InstanceState.RUNNING:
+            raise IncorrectState(f"Instance {found.name} is {found.state.title}.")
+        return msgspec.structs.replace(found, state=AFTER[name], operation=found.operation + 1)
+
+    def _createVm(self, instance: f.NewInstanceForm) -> f.InstanceForm:  # noqa: N802
+        if instance.cores < 1:
+            raise InvalidInstance("0 cores is too little: an instance has at least 1 core.")
+        if any(one.name == instance.name for one in self.instances):
+            raise InvalidInstance(f"The name {instance.name!r} is taken: choose another.")
+        made = f.InstanceForm(
+            id=20 + len(self.instances),
+            name=instance.name,
+            user_id=1000 if instance.user_id is None else instance.user_id,
+            cores=instance.cores,
+            memory=instance.memory,
+            disks=instance.disks,
+            operation=50,
+        )
+        self.instances.append(made)
+        return made
+
+    def _getInstances(self) -> object:  # noqa: N802
+        return self.instances
+
+    def _getHosts(self) -> object:  # noqa: N802
+        return self.hosts
+
+    def _getUsers(self) -> object:  # noqa: N802
+        return self.users
+
+    def _getNetworks(self) -> object:  # noqa: N802
+        return self.networks
+
+    def _getImages(self) -> object:  # noqa: N802
+        return [
+            f.ImageForm("web.qcow2", 52_428_800, 2_147_483_648, "qcow2", used_by=(3,)),
+            f.ImageForm("empty.raw", 512, 512, "raw"),
+        ]
+
+    def _getSlots(self, cores: int, memory: int) -> object:  # noqa: N802
+        return f.SlotsForm(7, cores, memory)
+
+    def _getSnapshot(self) -> object:  # noqa: N802
+        every = (tuple(self.instances), tuple(self.hosts), tuple(self.networks), tuple(self.users))
+        return f.SnapshotForm(*every, next=self.event)
+
+    def _watch(self, since: int, timeout: float, instance_id: int | None) -> object:
+        assert instance_id is None or isinstance(instance_id, int)
+        if not self.coming:
+            self.now += timeout
+            return f.EventsForm((), since)
+        events = self.coming.pop(0)
+        if isinstance(events, TashiError):
+            raise events
+        return f.EventsForm(events, since + len(events))
+
+    def _why(self, instance_id: int) -> object:
+        reasons = (
+            f.ReasonForm("memory", "2048 MiB are asked for, 1024 MiB are free.", 1024),
+            f.ReasonForm("reserved", "It is kept for ada."),
+        )
+        hosts = (f.HostWhyForm(2, "rack2", ()), f.HostWhyForm(1, "rack1", reasons))
+        words = "Instance db is held: The disk is not there."
+        return f.WhyForm(instance_id, "db", InstanceState.HELD, words, hosts)
+
+    def _getConsole(self, instance_id: int, offset: int, timeout: float) -> object:  # noqa: N802
+        assert instance_id
+        if not self.console and timeout:
+            raise Refused("Instance web is over.")
+        text = self.console.pop(0) if self.console else ""
+        return f.ConsoleForm(text, max(offset, 0) + len(text))
+
+    def _addHost(self, name: str) -> object:  # noqa: N802
+        return f.HostForm(id=9, name=name)
+
+    def _delHost(self, host_id: int) -> object:  # noqa: N802
+        return self._host(host_id)
+
+    def _setHostState(self, host_id: int, state: HostState) -> object:  # noqa: N802
+        return msgspec.structs.replace(self._host(host_id), state=state)
+
+    def _setHostNotes(self, host_id: int, notes: str) -> object:  # noqa: N802
+        return msgspec.structs.replace(self._host(host_id), notes=notes)
+
+    def _addReservation(self, host_id: int, user_id: int) -> object:  # noqa: N802
+        return f.ReservationForm(host_id, (1000, user_id))
+
+    def _delReservation(self, host_id: int, user_id: int) -> object:  # noqa: N802
+        return f.ReservationForm(host_id, () if user_id == 1000 else (1000,))
+
+    def _getReservation(self, host_id: int) -> object:  # noqa: N802
+        return f.ReservationForm(host_id, self._host(host_id).reserved)
+
+    def _addNetwork(self, network_id: int, name: str) -> object:  # noqa: N802
+        return f.NetworkForm(network_id, name)
+
+    def _delNetwork(self, network_id: int) -> object:  # noqa: N802
+        return next(one for one in self.networks if one.id == network_id)
+
+    def _addUser(self, user_id: int, name: str) -> object:  # noqa: N802
+        return f.UserForm(user_id, name)
+
+    def _delUser(self, user_id: int) -> object:  # noqa: N802
+        return next(one for one in self.users if one.id == user_id)
+
+    def _host(self, host_id: int) -> f.HostForm:
+        return next(one for one in self.hosts if one.id == host_id)

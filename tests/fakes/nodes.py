@@ -1,0 +1,76 @@
+"""The nodes of a cluster as its manager sees them: each takes orders in its session."""
+
+from collections.abc import Callable, Sequence
+
+from tashi.domain.errors import NoSuchVm, PeerSilent, StaleSession, TashiError
+from tashi.domain.host import Host
+from tashi.domain.identity import Attempt, Epoch, InstanceId, Session
+from tashi.domain.instructions import NodeOrder
+
+CONSOLE = "BOOT\n"
+
+
+class FakeNodes:
+    """Keeps the port `Nodes`; a node takes the orders of the session in `sessions`, else of any.
+
+    `while_asked` is called in the middle of each call, then one of the `mishaps` is raised, if any
+    is left. `taken` holds every batch that counted, once, and `epochs` those in which orders came.
+    `guests` are the guests that can be reset, and `resets` those that were.
+    """
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, Session] = {}
+        self.guests: set[tuple[InstanceId, Attempt]] = set()
+        self.resets: list[InstanceId] = []
+        self.taken: list[tuple[str, int, tuple[NodeOrder, ...]]] = []
+        self.checked: list[tuple[str, Epoch]] = []
+        self.calls = 0
+        self.epochs: list[Epoch] = []
+        self.while_asked: Callable[[], None] = lambda: None
+        self.mishaps: list[TashiError] = []
+        self._last: dict[tuple[str, Session], int] = {}
+
+    @property
+    def orders(self) -> list[NodeOrder]:
+        """Every order that counted, in the order they came."""
+        return [order for _, _, orders in self.taken for order in orders]
+
+    def take_orders(
+        self, host: Host, epoch: Epoch, number: int, orders: Sequence[NodeOrder]
+    ) -> None:
+        self._speak()
+        self.epochs.append(epoch)
+        if self.sessions.get(host.name, host.session) != host.session:
+            raise StaleSession(f"Session {host.session} of epoch {epoch} is not open here.")
+        conversation = (host.name, host.session)
+        if number > self._last.get(conversation, 0):
+            self._last[conversation] = number
+            self.taken.append((host.name, number, tuple(orders)))
+
+    def live_check(self, host: Host, epoch: Epoch) -> None:
+        self._speak()
+        self.checked.append((host.name, epoch))
+
+    def reset(self, host: Host, instance: InstanceId, attempt: Attempt) -> None:
+        self._speak()
+        if (instance, attempt) not in self.guests:
+            raise NoSuchVm(f"There is no guest of instance {instance} here.")
+        self.resets.append(instance)
+
+    def console(
+        self, host: Host, instance: InstanceId, offset: int, timeout_seconds: float
+    ) -> tuple[str, int]:
+        self._speak()
+        begin = max(0, len(CONSOLE) + offset) if offset < 0 else min(offset, len(CONSOLE))
+        return CONSOLE[begin:], len(CONSOLE)
+
+    def _speak(self) -> None:
+        self.calls += 1
+        self.while_asked()
+        if self.mishaps:
+            raise self.mishaps.pop(0)
+
+
+def silence() -> TashiError:
+    """The mishap of a call that nobody answers."""
+    return PeerSilent("The node did not answer.")

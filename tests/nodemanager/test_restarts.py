@@ -1,0 +1,223 @@
+"""What the next program finds: whatever was under way is finished once, whatever ended is told."""
+
+import pytest
+
+from nodemanager.machine import Machine
+from tashi.adapters.hypervisor.simulated import Ether, SimulatedHypervisor
+from tashi.domain.errors import Misconfigured
+from tashi.domain.guest import Ending, GuestState
+from tashi.domain.identity import InstanceId
+from tashi.domain.states import Order
+
+SEVEN = InstanceId(7)
+
+
+def test_a_start_that_was_done_but_not_noted_is_found_and_not_done_again() -> None:
+    machine = Machine()
+    machine.begin()
+    machine.tell(machine.order(Order.START), settle=False)
+    machine.workers.run_all()
+
+    machine.restart()
+
+    assert machine.reported() == ["Started"]
+    assert machine.hypervisor.running() == {SEVEN}
+
+
+def test_a_start_that_was_not_done_yet_is_done_by_the_next_program() -> None:
+    machine = Machine()
+    machine.begin()
+    machine.tell(machine.order(Order.START), settle=False)
+
+    machine.restart()
+
+    assert machine.reported() == ["Started"]
+    assert machine.hypervisor.running() == {SEVEN}
+
+
+def test_a_guest_that_froze_before_its_start_was_noted_is_reported_started_and_frozen() -> None:
+    machine = Machine()
+    machine.begin()
+    machine.tell(machine.order(Order.START), settle=False)
+    machine.workers.run_all()
+    machine.hypervisor.freeze(SEVEN, "Its disk is full.")
+
+    machine.restart()
+
+    assert machine.reported() == ["Started", "SeenPaused"]
+
+
+def test_disks_that_are_to_be_kept_survive_a_start_cut_short() -> None:
+    machine = Machine()
+    machine.begin()
+    machine.tell(machine.order(Order.START))
+    machine.hypervisor.write(SEVEN)
+    machine.hypervisor.power_off(SEVEN)
+    machine.settle()
+
+    machine.tell(machine.order(Order.START, attempt=2, disks_on=1), settle=False)
+    machine.restart()
+
+    assert machine.hypervisor.writes(SEVEN) == 1
+    assert machine.reported() == ["Started", "GuestEnded", "Started"]
+
+
+def test_memory_that_was_saved_but_not_noted_is_reported_as_saved() -> None:
+    machine = Machine()
+    machine.begin()
+    machine.tell(machine.order(Order.START))
+    machine.tell(machine.order(Order.SAVE), settle=False)
+    machine.workers.run_all()
+
+    machine.restart()
+
+    assert machine.reported() == ["Started", "Saved"]
+    assert machine.registrar.reports[-1].saved == "7-2"
+
+
+@pytest.mark.parametrize(
+    ("order", "outcome"),
+    [(Order.PAUSE, "PauseFailed"), (Order.SAVE, "SaveFailed"), (Order.POWER_DOWN, None)],
+)
+def test_a_guest_that_died_with_its_program_under_an_order_is_reported_as_ended(
+    order: Order, outcome: str | None
+) -> None:
+    machine = Machine()
+    machine.begin()
+    machine.tell(machine.order(Order.START))
+    machine.tell(machine.order(order), settle=False)
+
+    machine.kill()
+    machine.hypervisor.crash(SEVEN)
+    machine.begin()
+
+    expected = ["Started", *([outcome] if outcome else []), "GuestEnded"]
+    assert machine.reported() == expected
+    assert machine.registrar.reports[-1].how is Ending.CRASHED
+
+
+def test_what_happened_while_the_program_was_away_is_reported() -> None:
+    machine = Machine()
+    machine.begin()
+    for guest in (1, 2, 3):
+        machine.tell(machine.order(Order.START, guest=guest))
+    told = len(machine.reported())
+
+    machine.kill()
+    machine.hypervisor.power_off(InstanceId(1))
+    machine.hypervisor.freeze(InstanceId(2), "")
+    machine.begin()
+
+    assert machine.reported()[told:] == ["GuestEnded", "SeenPaused"]
+    assert machine.registrar.reports[told].how is Ending.POWERED_OFF
+
+
+def test_a_machine_that_lost_its_guests_says_so() -> None:
+    machine = Machine()
+    machine.begin()
+    machine.tell(machine.order(Order.START))
+
+    machine.kill()
+    machine.hypervisor.kill(SEVEN)
+    machine.hypervisor.clear(SEVEN)
+    machine.begin()
+
+    assert machine.reported() == ["Started", "GuestEnded"]
+    assert machine.registrar.reports[-1].words == "It ended while its node was away."
+
+
+def sending(*, done: bool) -> Machine:
+    """A machine that was told to send its guest, and has done so or not."""
+    ether: Ether = {}
+    machine = Machine(hypervisor=SimulatedHypervisor("here", ether))
+    machine.begin()
+    machine.tell(machine.order(Order.START))
+    incoming = SimulatedHypervisor("there", ether).prepare_target(machine.spec())
+    machine.tell(machine.order(Order.SEND, incoming=incoming), settle=False)
+    if done:
+        machine.workers.run_all()
+    return machine
+
+
+def test_a_send_that_was_done_but_not_noted_is_reported() -> None:
+    machine = sending(done=True)
+
+    machine.restart()
+
+    assert machine.reported() == ["Started", "SourceLeft"]
+    assert machine.hypervisor.kept() == set()
+
+
+def test_a_send_that_was_cut_short_leaves_the_guest_where_it_is() -> None:
+    machine = sending(done=False)
+
+    machine.restart()
+
+    assert machine.reported() == ["Started", "MoveFailed"]
+    assert machine.hypervisor.running() == {SEVEN}
+
+
+def test_a_guest_that_froze_while_its_send_was_cut_short_is_reported_as_frozen() -> None:
+    machine = sending(done=False)
+
+    machine.kill()
+    machine.hypervisor.freeze(SEVEN, "Its disk is full.")
+    machine.begin()
+
+    assert machine.reported() == ["Started", "MoveFailed", "SeenPaused"]
+
+
+def test_a_guest_that_died_while_its_send_was_cut_short_is_reported_as_ended() -> None:
+    machine = sending(done=False)
+
+    machine.kill()
+    machine.hypervisor.crash(SEVEN)
+    machine.begin()
+
+    assert machine.reported() == ["Started", "GuestEnded"]
+
+
+def test_a_guest_of_which_not_all_has_arrived_is_not_run_and_cleared_away() -> None:
+    machine = Machine()
+    machine.begin()
+    machine.tell(machine.order(Order.PREPARE_TARGET))
+
+    machine.tell(machine.order(Order.RUN))
+
+    assert machine.reported() == ["TargetReady", "GuestEnded"]
+    assert not machine.registrar.reports[-1].disks_remain
+    assert machine.hypervisor.kept() == set()
+    assert machine.notebook.pages() == {}
+
+
+def test_memory_that_is_not_there_is_reported_as_spent() -> None:
+    machine = Machine()
+    machine.begin()
+
+    machine.tell(machine.order(Order.RESTORE, saved="7-1"))
+
+    assert machine.reported() == ["MemorySpent"]
+    assert machine.notebook.pages() == {}
+
+
+def test_a_guest_without_a_note_is_listed_and_can_be_ended() -> None:
+    machine = Machine()
+    machine.hypervisor.start(machine.spec())
+    machine.begin()
+    [inventory] = machine.registrar.inventories
+
+    machine.tell(machine.order(Order.KILL))
+
+    assert [(one.instance_id, one.state) for one in inventory.guests] == [
+        (SEVEN, GuestState.RUNNING)
+    ]
+    assert machine.hypervisor.kept() == set()
+
+
+@pytest.mark.parametrize("page", [b"", b"{}", b"\xff", b'{"instanceId":7}'])
+def test_a_note_that_cannot_be_read_stops_the_program_with_a_remedy(page: bytes) -> None:
+    machine = Machine()
+    machine.notebook.write(SEVEN, page)
+
+    with pytest.raises(Misconfigured, match=r"move 7\.json out of"):
+        machine.manager.begin()

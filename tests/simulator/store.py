@@ -1,0 +1,32 @@
+"""The part of the image store that matters here: saved memory, which may be used once."""
+
+from dataclasses import dataclass, field
+
+
+class Violation(AssertionError):
+    """A law of the cluster does not hold in this run."""
+
+
+@dataclass(slots=True)
+class SavedMemory:
+    """The files under ``suspend/``; a file is used from the moment it is renamed."""
+
+    complete: set[str] = field(default_factory=set)
+    used: set[str] = field(default_factory=set)
+    woken: set[str] = field(default_factory=set)
+
+    def use(self, name: str) -> None:
+        """Rename the file, so that nobody uses it again."""
+        self.complete.remove(name)
+        self.used.add(name)
+
+    def wake(self, name: str) -> None:
+        """Let vCPUs run from this memory."""
+        if name in self.woken:
+            raise Violation(f"Memory {name} was woken twice.")
+        self.woken.add(name)
+
+    def delete(self, name: str) -> None:
+        """Remove the file, used or not."""
+        self.complete.discard(name)
+        self.used.discard(name)

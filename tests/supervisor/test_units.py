@@ -1,0 +1,52 @@
+"""The systemd units are sound, and keep what nmd would have kept."""
+
+import configparser
+import subprocess
+from pathlib import Path
+
+import pytest
+
+UNITS = sorted((Path(__file__).parents[2] / "etc" / "systemd").glob("*.service"))
+
+
+def service(path: Path) -> configparser.SectionProxy:
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read(path)
+    return unit["Service"]
+
+
+def test_every_daemon_has_a_unit() -> None:
+    assert [path.stem for path in UNITS] == [
+        "tashi-clustermanager",
+        "tashi-nodemanager",
+        "tashi-scheduler",
+    ]
+
+
+@pytest.mark.system
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
+def test_systemd_accepts_the_unit_without_a_word(path: Path) -> None:
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", path], capture_output=True, check=False, text=True
+    )
+
+    assert (verified.returncode, verified.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
+def test_a_unit_starts_its_daemon_and_gives_up_only_on_a_configuration_error(path: Path) -> None:
+    unit = service(path)
+
+    assert unit["ExecStart"] == f"/usr/bin/env {path.stem.removeprefix('tashi-')}"
+    assert unit["Restart"] == "on-failure"
+    assert unit["RestartPreventExitStatus"] == "2"
+
+
+def test_guests_outlive_the_node_managers_unit() -> None:
+    (path,) = (path for path in UNITS if path.stem == "tashi-nodemanager")
+
+    unit = service(path)
+
+    assert (unit["KillMode"], unit["OOMPolicy"]) == ("process", "continue")

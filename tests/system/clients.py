@@ -1,0 +1,102 @@
+"""Clients that create and destroy instances without pause, and remember what they were told.
+
+A client insists: when no answer comes, or one that says nothing about the outcome, it repeats the
+request under the same id until it knows. So in the end nothing is open: what was acknowledged must
+be there, what was not asked for must not.
+"""
+
+import random
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import uuid4
+
+from system.sites import Site
+from tashi.domain.errors import Failed, OutcomeUnknown, TashiError
+from tashi.wire.calls import Calls
+from tashi.wire.forms import DiskForm, InstanceForm, NewInstanceForm
+
+MOST_AT_ONCE: Final = 5
+MEMORY_MIB: Final = 16
+
+
+@dataclass(slots=True)
+class Told:
+    """What one client was told: by id, what exists and what is destroyed; and what went wrong."""
+
+    created: dict[int, str] = field(default_factory=dict)
+    destroyed: set[int] = field(default_factory=set)
+    repeats: int = 0
+    wrongs: list[str] = field(default_factory=list)
+
+
+class Client(threading.Thread):
+    """One such client; `stop` lets it end with its present request answered."""
+
+    def __init__(self, site: Site, name: str, image: str, draws: random.Random) -> None:
+        super().__init__(name=name)
+        self.told = Told()
+        self._site = site
+        self._image = image
+        self._draws = draws
+        self._stopping = threading.Event()
+        self._mine: list[int] = []
+        self._number = 0
+
+    def stop(self) -> None:
+        """Ask for nothing more, and wait for the last answer."""
+        self._stopping.set()
+        self.join()
+
+    def run(self) -> None:
+        """Create and destroy until stopped."""
+        with self._site.another_link() as link:
+            calls = self._site.calls_of(link)
+            while not self._stopping.wait(self._draws.expovariate(20)):
+                if len(self._mine) < self._draws.randint(1, MOST_AT_ONCE):
+                    self._create(calls)
+                else:
+                    self._destroy(calls)
+
+    def _create(self, calls: Calls) -> None:
+        self._number += 1
+        wanted = NewInstanceForm(
+            name=f"{self.name}-{self._number}",
+            disks=(DiskForm(self._image),),
+            memory=MEMORY_MIB,
+        )
+        made = self._insist(calls, "createVm", instance=wanted)
+        if made is not None:
+            if made.id in self.told.created:
+                self.told.wrongs.append(f"Two creations were both answered with {made.id}.")
+            self.told.created[made.id] = made.name
+            self._mine.append(made.id)
+
+    def _destroy(self, calls: Calls) -> None:
+        doomed = self._mine.pop(self._draws.randrange(len(self._mine)))
+        if self._insist(calls, "destroyVm", instance_id=doomed) is not None:
+            self.told.destroyed.add(doomed)
+
+    def _insist(self, calls: Calls, name: str, **arguments: object) -> InstanceForm | None:
+        request = uuid4().hex
+        while True:
+            try:
+                return calls.call(name, InstanceForm, request_id=request, **arguments)
+            except (Failed, OutcomeUnknown):
+                self.told.repeats += 1
+            except TashiError as error:
+                self.told.wrongs.append(f"{self.name}: {name} {arguments}: {error}")
+                return None
+
+
+def together(clients: Iterable[Client]) -> Told:
+    """What all of them were told."""
+    whole = Told()
+    for client in clients:
+        told = client.told
+        whole.created.update(told.created)
+        whole.destroyed.update(told.destroyed)
+        whole.repeats += told.repeats
+        whole.wrongs.extend(told.wrongs)
+    return whole

@@ -1,0 +1,351 @@
+"""Kill daemons under load, again and again, and look whether anything was lost or doubled.
+
+    PYTHONPATH=src:tests .venv/bin/python -m system.crashes --rounds 50 [--real IMAGE] [--seed N]
+
+Clients create and destroy instances all the while (`clients`), a watcher looks at /proc for two
+guests of one instance (`guests`). A round kills one program: the cluster manager at a named step or
+at any moment, a node manager, the scheduler, or a guest. In the end everything acknowledged must be
+there and run, everything else must be gone, and when all is destroyed nothing may be left: no
+process, overlay, socket, note or record.
+"""
+
+import argparse
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Final
+
+from system import deadly
+from system.clients import MEMORY_MIB, Client, Told, together
+from system.guests import Guest, Watcher, guests_in, processes_naming
+from system.sites import QEMU, SIMULATED, Daemon, Shape, Site
+from tashi.adapters.store.flatfile import FlatFile
+from tashi.domain.instance import Instance
+from tashi.domain.states import InstanceState
+from tashi.wire.forms import DiskForm, InstanceForm, NewInstanceForm, SnapshotForm
+
+AT_ANY_MOMENT: Final = (
+    "clustermanager",
+    "nodemanager",
+    "scheduler",
+    "guest",
+    "every daemon",
+    "a silent host",
+)
+BLOWS: Final = (*deadly.STEPS, *AT_ANY_MOMENT)
+SWAP_STEPS: Final = {step for step in deadly.STORE_STEPS if "swap" in step or "snap" in step}
+EMPTY: Final = "empty.qcow2"
+REAL: Final = "real.qcow2"
+CLIENTS: Final = 3
+_NONCE: Final = re.compile(r"nonce=([0-9a-f]{16})\r?\n")
+_TICK: Final = re.compile(r"GUEST-TICK (\d+) nonce=[0-9a-f]{16}\r?\n")
+WORK_SECONDS: Final = 5.0
+STEP_SECONDS: Final = 20.0
+SETTLE_SECONDS: Final = 120.0
+EXPIRE_SECONDS: Final = 6
+REAL_MIB: Final = 128
+SHAPE: Final = {
+    "ClusterManagerService": {
+        "activateTimeout": 15,
+        "monitorTimeout": 15,
+        "expireHostTime": EXPIRE_SECONDS,
+        "eventRetention": 200,  # else the journal grows too slowly to be begun anew
+    },
+}
+
+
+@dataclass(slots=True)
+class Report:
+    """What happened, and every promise that was broken."""
+
+    blows: Counter[str] = field(default_factory=Counter)
+    missed: Counter[str] = field(default_factory=Counter)
+    told: Told = field(default_factory=Told)
+    looks: int = 0
+    most_guests: int = 0
+    broken: list[str] = field(default_factory=list)
+    story: str = ""
+
+    def __str__(self) -> str:
+        blows = ", ".join(f"{name} {times}" for name, times in sorted(self.blows.items()))
+        missed = ", ".join(f"{name} {times}" for name, times in sorted(self.missed.items()))
+        told = self.told
+        lines = [
+            f"killed: {blows}",
+            f"steps that were not come to in time: {missed or 'none'}",
+            f"acknowledged: {len(told.created)} created, {len(told.destroyed)} destroyed",
+            f"requests repeated after an answer that left the outcome open: {told.repeats}",
+            f"the watcher looked {self.looks} times and saw up to {self.most_guests} guests",
+        ]
+        end = ["BROKEN:", *self.broken] if self.broken else ["Nothing was lost or doubled."]
+        return "\n".join([*lines, *end])
+
+
+class Ordeal:
+    """A site under load, the blows that it takes, and the reckoning at the end."""
+
+    def __init__(self, site: Site, draws: random.Random) -> None:
+        self.site = site
+        self.report = Report()
+        self._draws = draws
+        self._real: set[int] = set()
+
+    def go_through(self, blows: Sequence[str], real: int = 0) -> Report:
+        """Let these blows fall under load; then hold what is there against what was promised."""
+        self._create_real(real)
+        with self._load() as clients:
+            for blow in blows:
+                self._strike(blow)
+                self._let_them_work(clients)
+        self._reckon()
+        return self.report
+
+    # ---- the load -------------------------------------------------------------------------------
+
+    @contextmanager
+    def _load(self) -> Iterator[list[Client]]:
+        clients = [
+            Client(self.site, f"c{number}", EMPTY, random.Random(self._draws.random()))
+            for number in range(CLIENTS)
+        ]
+        with Watcher(self.site.folder) as watcher:
+            for client in clients:
+                client.start()
+            try:
+                yield clients
+            finally:
+                self._mend()
+                for client in clients:
+                    client.stop()
+        self.report.told = together(clients)
+        self.report.broken += self.report.told.wrongs
+        self.report.broken += [f"Two guests ran: {words}" for words in watcher.seen_twice]
+        self.report.looks, self.report.most_guests = watcher.looks, watcher.most
+
+    def _create_real(self, count: int) -> None:
+        for number in range(count):
+            wanted = NewInstanceForm(f"real-{number}", (DiskForm(REAL),), memory=REAL_MIB)
+            self._real.add(self.site.calls.call("createVm", InstanceForm, instance=wanted).id)
+        self.site.until(lambda now: _running(now) >= self._real)
+        deadline = monotonic() + SETTLE_SECONDS
+        while count and monotonic() < deadline:
+            guests = guests_in(self.site.folder)
+            if all(_TICK.search(guest.console()) for guest in guests):
+                return
+            sleep(0.2)
+
+    def _let_them_work(self, clients: Sequence[Client]) -> None:
+        """Give the clients time for a few more answers."""
+        before = sum(len(client.told.created) for client in clients)
+        deadline = monotonic() + WORK_SECONDS
+        while monotonic() < deadline:
+            if sum(len(client.told.created) for client in clients) > before + CLIENTS:
+                return
+            sleep(0.02)
+
+    # ---- the blows ------------------------------------------------------------------------------
+
+    def _strike(self, blow: str) -> None:
+        self.report.blows[blow] += 1
+        match blow:
+            case "clustermanager":
+                self._restart(self.site.manager)
+            case "scheduler":
+                self._restart(self.site.scheduler)
+            case "nodemanager":
+                self._restart(self._draws.choice(self.site.nodes))
+            case "guest":
+                self._kill_a_guest()
+            case "every daemon":
+                self._restart(*self.site.daemons)
+            case "a silent host":
+                self._silence(self._draws.choice(self.site.nodes))
+            case _:
+                self._die_at(blow)
+
+    def _restart(self, *daemons: Daemon) -> None:
+        sleep(self._draws.uniform(0.0, 0.3))
+        for daemon in daemons:
+            daemon.kill()
+        for daemon in self._draws.sample(daemons, len(daemons)):
+            sleep(self._draws.uniform(0.0, 0.3))
+            daemon.start()
+
+    def _silence(self, node: Daemon) -> None:
+        """Let a node hang until it is given up, and come back with all it was about to say."""
+        node.freeze()
+        sleep(EXPIRE_SECONDS * 1.5)
+        node.thaw()
+
+    def _die_at(self, step: str) -> None:
+        """Let a cluster manager run that dies at that step, and start a sound one after it."""
+        manager = self.site.manager
+        manager.kill()
+        times = self._draws.randint(*((2, 3) if step in SWAP_STEPS else (1, 25)))
+        manager.start((deadly.__file__, step, str(times)))
+        try:
+            manager.ended(STEP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.report.missed[step] += 1
+            manager.kill()
+        manager.start()
+
+    def _kill_a_guest(self) -> None:
+        guests = [one for one in guests_in(self.site.folder) if one.instance not in self._real]
+        if guests:
+            self._draws.choice(guests).process.kill()
+
+    def _mend(self) -> None:
+        for daemon in self.site.daemons:
+            if not daemon.is_alive():
+                daemon.kill()
+                daemon.start()
+
+    # ---- the reckoning --------------------------------------------------------------------------
+
+    def _reckon(self) -> None:
+        told = self.report.told
+        wanted = (told.created.keys() - told.destroyed) | self._real
+        self._expect_exactly(wanted)
+        self._expect_guests(wanted)
+        for instance in wanted:
+            self.site.calls.call("destroyVm", InstanceForm, instance_id=instance)
+        self._expect_exactly(set())
+        self._expect_nothing_left()
+        self._expect_good_ends()
+        if self.report.broken:
+            self.report.story = self.site.story()
+
+    def _expect_exactly(self, wanted: set[int]) -> None:
+        try:
+            self.site.until(lambda now: _settled(now, wanted), SETTLE_SECONDS)
+        except AssertionError:
+            there = {one.id: one for one in self.site.now().instances}
+            self.report.broken += [f"Instance {lost} is lost." for lost in wanted - there.keys()]
+            self.report.broken += [
+                f"Instance {one.id} ({one.name}) is {one.state.title} on host {one.host_id}, "
+                f"{'wanted' if one.id in wanted else 'not wanted'}; it owes {one.leftovers}."
+                for one in there.values()
+                if one.id not in wanted or one.state is not InstanceState.RUNNING
+            ]
+
+    def _expect_guests(self, wanted: set[int]) -> None:
+        if self.site.shape.vmm == SIMULATED:
+            return
+        guests = guests_in(self.site.folder)
+        found = Counter(guest.instance for guest in guests)
+        self.report.broken += [f"Instance {key} has no guest." for key in wanted - found.keys()]
+        self.report.broken += [f"Guest of {key} is too many." for key in found.keys() - wanted]
+        self.report.broken += [f"{n} guests of {key}." for key, n in found.items() if n > 1]
+        self.report.broken += [
+            f"The guest of instance {guest.instance} is {guest.status()}."
+            for guest in guests
+            if guest.status() != "running"
+        ]
+        self.report.broken += [
+            words for guest in guests if guest.instance in self._real for words in _upset(guest)
+        ]
+
+    def _expect_nothing_left(self) -> None:
+        # A node forgets its last notes when it has heard that its last reports are durable.
+        deadline = monotonic() + STEP_SECONDS
+        while (left := self._left()) and monotonic() < deadline:
+            sleep(0.05)
+        self.report.broken += left
+
+    def _left(self) -> list[str]:
+        daemons = {daemon.pid for daemon in self.site.daemons}
+        processes = processes_naming(self.site.folder)
+        return [
+            *(f"Process left: {one}" for one in processes if one.pid not in daemons),
+            *(f"File left: {path}" for path in _leftovers(self.site.folder)),
+        ]
+
+    def _expect_good_ends(self) -> None:
+        for daemon in reversed(self.site.daemons):
+            code = daemon.stop()
+            if code != 0:
+                self.report.broken.append(f"{daemon.name} ended with {code} when told to end.")
+        store = FlatFile(self.site.journal)
+        left = [one for one in store.load().records if isinstance(one, Instance)]
+        store.close()
+        self.report.broken += [f"Record left: {record}" for record in left]
+
+
+def blows_for(rounds: int, draws: random.Random, kinds: Sequence[str] = BLOWS) -> list[str]:
+    """So many blows, every kind as often as every other, in random order."""
+    blows = [kinds[number % len(kinds)] for number in range(rounds)]
+    draws.shuffle(blows)
+    return blows
+
+
+def _settled(now: SnapshotForm, wanted: set[int]) -> bool:
+    return {one.id for one in now.instances} == wanted and _running(now) == wanted
+
+
+def _running(now: SnapshotForm) -> set[int]:
+    return {one.id for one in now.instances if one.state is InstanceState.RUNNING}
+
+
+def _leftovers(folder: Path) -> Iterator[Path]:
+    """What the nodes keep that speaks of a guest."""
+    for node in folder.glob("n*"):
+        yield from (path for path in (node / "info").glob("*") if path.name.isdigit())
+        yield from (node / "info/notes").glob("[0-9]*")
+        yield from (path for path in (node / "scratch").rglob("*") if path.is_file())
+    yield from folder.glob("store/suspend/*")
+
+
+def _upset(guest: Guest) -> Iterator[str]:
+    """What shows that a real guest, which nobody touched, did not simply go on."""
+    console = guest.console()
+    nonces = set(_NONCE.findall(console))
+    ticks = [int(tick) for tick in _TICK.findall(console)]
+    if len(nonces) != 1 or ticks != sorted(ticks):
+        yield f"The real guest of instance {guest.instance} began anew: {nonces}, {ticks}."
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the ordeal by hand and print its report; the exit code says whether all held."""
+    parser = argparse.ArgumentParser(description="Kill daemons under load and look what is lost.")
+    parser.add_argument("--rounds", type=int, default=50, help="how many blows (50)")
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of the dice")
+    parser.add_argument("--hosts", type=int, default=2, help="how many node managers (2)")
+    parser.add_argument("--real", type=Path, help="the demo guest's image, for two of them")
+    parser.add_argument("--simulated", action="store_true", help="without QEMU")
+    parser.add_argument("--only", nargs="+", choices=BLOWS, default=BLOWS, help="these blows only")
+    asked = parser.parse_args(words)
+    draws = random.Random(asked.seed)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tashi-")))
+        site = a_site(folder, simulated=asked.simulated, hosts=asked.hosts, real=asked.real)
+        stack.callback(site.end)
+        site.start()
+        blows = blows_for(asked.rounds, draws, asked.only)
+        report = Ordeal(site, draws).go_through(blows, real=2 if asked.real else 0)
+    sys.stdout.write(f"{report.story}\nseed {asked.seed}\n{report}\n")
+    return bool(report.broken)
+
+
+def a_site(folder: Path, *, simulated: bool, hosts: int, real: Path | None = None) -> Site:
+    """A site with the images that an ordeal needs; not started."""
+    vmm = SIMULATED if simulated else QEMU
+    memory = 2 * REAL_MIB + 40 * MEMORY_MIB
+    site = Site(folder, Shape(vmm=vmm, hosts=hosts, memory=memory, extra=SHAPE))
+    site.add_image(EMPTY)
+    if real is not None:
+        shutil.copyfile(real, site.images / REAL)
+    return site
+
+
+if __name__ == "__main__":
+    sys.exit(main())

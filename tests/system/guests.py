@@ -1,0 +1,179 @@
+"""Guests as the kernel and their own QEMUs show them: seen from outside, without asking Tashi.
+
+A guest is a QEMU whose command line names a pid file `<infoDir>/<instance>/pid`. Whether its vCPUs
+run is asked over its second monitor, which Tashi leaves to people.
+"""
+
+import json
+import os
+import re
+import select
+import signal
+import socket
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import sleep
+from types import TracebackType
+from typing import Final, Self
+
+_MONITOR_SECONDS: Final = 2.0
+_PID_FILE: Final = re.compile(r"\0-pidfile\0(/[^\0]*/(\d+))/pid\0")
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process; `started` tells it from a later one with the same number."""
+
+    pid: int
+    started: int
+    command: str
+
+    def __str__(self) -> str:
+        return f"{self.pid}: {self.command.replace(chr(0), ' ')[:300]}"
+
+    def is_alive(self) -> bool:
+        """Whether it still runs; a dead one that nobody waited for does not."""
+        seen = _stat(self.pid)
+        return seen is not None and seen[1] == self.started and seen[0] not in "ZX"
+
+    def kill(self) -> None:
+        """End it, and wait until it is gone."""
+        with suppress(ProcessLookupError):
+            handle = os.pidfd_open(self.pid)
+            try:
+                if self.is_alive():
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+                    _wait(handle)
+            finally:
+                os.close(handle)
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A QEMU with the instance that it belongs to and its folder on its host."""
+
+    process: Process
+    instance: int
+    folder: Path
+
+    def status(self) -> str:
+        """What its monitor says its vCPUs do, such as ``running``; empty without an answer."""
+        try:
+            with socket.socket(socket.AF_UNIX) as monitor:
+                monitor.settimeout(_MONITOR_SECONDS)
+                monitor.connect(str(self.folder / "human.sock"))
+                return _ask_status(monitor)
+        except (OSError, ValueError):
+            return ""
+
+    def console(self) -> str:
+        """All that its serial console ever said."""
+        return (self.folder / "console.log").read_text(errors="replace")
+
+
+def processes_naming(folder: Path) -> Iterator[Process]:
+    """Every other process whose command line has that folder in it."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        pid = int(entry.name)
+        seen = _stat(pid) if f"{folder}/" in command and pid != os.getpid() else None
+        if seen is not None and seen[0] not in "ZX":
+            yield Process(pid, seen[1], command)
+
+
+def guests_in(folder: Path) -> list[Guest]:
+    """Every guest of the site in that folder, whichever host it is on."""
+    return [
+        Guest(process, int(named[2]), Path(named[1]))
+        for process in processes_naming(folder)
+        if (named := _PID_FILE.search(process.command)) is not None
+    ]
+
+
+class Watcher:
+    """A thread that looks for two guests of one instance until it is left; see `seen_twice`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watcher")
+        self.looks = 0
+        self.most = 0
+        self.seen_twice: list[str] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.02):
+            self._look()
+
+    def _look(self) -> None:
+        found = defaultdict(list)
+        for guest in guests_in(self._folder):
+            found[guest.instance].append(guest)
+        self.looks += 1
+        self.most = max(self.most, len(found))
+        for instance, guests in found.items():
+            if len(guests) > 1 and _run_at_once(guests):
+                self.seen_twice.append(f"instance {instance}: {', '.join(map(_named, guests))}")
+
+
+def _run_at_once(guests: list[Guest]) -> bool:
+    """Whether several run; a process that forks is two for a moment."""
+    running = [guest for guest in guests if guest.status() == "running"]
+    one_folder = len({guest.folder for guest in guests}) < len(guests)
+    if one_folder:  # only one of them can be asked, so look whether both go on living
+        sleep(0.3)
+        return sum(guest.process.is_alive() for guest in guests) > 1
+    again = [guest for guest in running if guest.status() == "running"]
+    return len(again) > 1
+
+
+def _named(guest: Guest) -> str:
+    return f"{guest.process.pid} in {guest.folder}"
+
+
+def _ask_status(monitor: socket.socket) -> str:
+    with monitor.makefile("rw") as stream:
+        json.loads(stream.readline())
+        answer: dict[str, dict[str, str]] = {}
+        for command in ("qmp_capabilities", "query-status"):
+            stream.write(json.dumps({"execute": command}) + "\n")
+            stream.flush()
+            answer = {}
+            while "return" not in answer:
+                answer = json.loads(stream.readline())
+        return answer["return"]["status"]
+
+
+def _stat(pid: int) -> tuple[str, int] | None:
+    """The state and the start time of a process."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return fields[0], int(fields[19])
+
+
+def _wait(handle: int) -> None:
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    poll.poll(10_000)

@@ -1,0 +1,59 @@
+"""Daemons are killed under load, and nothing that was acknowledged is lost or done twice.
+
+A few rounds of what `crashes.py` does by hand for as long as one likes.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from system import crashes, deadly
+from system.sites import Site
+
+SEED = 20_261
+
+
+@pytest.fixture
+def site(short_path: Path) -> Iterator[Site]:
+    site = crashes.a_site(short_path, simulated=True, hosts=2)
+    site.start()
+    yield site
+    assert not site.end()
+
+
+@pytest.fixture
+def real_site(short_path: Path, guest_image: Path) -> Iterator[Site]:
+    site = crashes.a_site(short_path, simulated=False, hosts=2, real=guest_image)
+    site.start()
+    yield site
+    assert not site.end()
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        pytest.param(deadly.STORE_STEPS, id="store"),
+        pytest.param(deadly.LEDGER_STEPS * 2, id="ledger"),
+    ],
+)
+def test_a_cluster_manager_that_dies_at_any_step_loses_and_doubles_nothing(
+    site: Site, steps: Sequence[str]
+) -> None:
+    report = crashes.Ordeal(site, random.Random(SEED)).go_through(steps)
+
+    assert not report.broken, f"{report.story}\n{report}"
+    assert report.told.destroyed
+    assert not report.missed
+
+
+@pytest.mark.qemu
+def test_daemons_and_guests_that_die_at_any_moment_lose_and_double_nothing(real_site: Site) -> None:
+    blows = (*crashes.AT_ANY_MOMENT, *crashes.AT_ANY_MOMENT[:5])
+
+    report = crashes.Ordeal(real_site, random.Random(SEED)).go_through(blows, real=1)
+
+    assert not report.broken, f"{report.story}\n{report}"
+    assert report.told.destroyed
+    assert report.most_guests > 1
