@@ -93,6 +93,15 @@ def test_a_port_that_is_none_names_where_it_was_said(surroundings: Mapping[str, 
     assert "TASHI_CM_PORT" in client.stderr
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Programs started now can be interrupted, also where the tests themselves cannot."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_client_ends_quietly(
     manager: FakeClusterManager, surroundings: Mapping[str, str]
 ) -> None:
@@ -106,7 +115,10 @@ def test_an_interrupted_client_ends_quietly(
         assert client.stdout is not None
         client.stdout.readline()
         client.send_signal(signal.SIGINT)
-        _, err = client.communicate(timeout=30)
+        try:
+            _, err = client.communicate(timeout=30)
+        finally:
+            client.kill()
 
     assert (client.returncode, err) == (130, b"")
 
