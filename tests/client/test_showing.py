@@ -15,6 +15,7 @@ Golden = Callable[[str, str], None]
 CASES = {
     "getInstances": "getInstances",
     "getInstances-nics": "getInstances --hide-all --show-name --show-nics --show-disks",
+    "getInstances-stats": "getInstances --hide-all --show-name --show-stats --show-progress",
     "getMyInstances": "getMyInstances",
     "getVmLayout": "getVmLayout",
     "getHosts": "getHosts",

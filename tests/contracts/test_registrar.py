@@ -14,9 +14,9 @@ from fakes.links import DirectLink
 from fakes.registrar import FakeRegistrar, silence
 from tashi import __version__
 from tashi.domain.errors import HostNameMismatch, NoSuchHost, PeerSilent, StaleSession
-from tashi.domain.guest import Ending, GuestState
+from tashi.domain.guest import DiskRates, Ending, Glimpse, GuestState, NicRates, Progress, Stats
 from tashi.domain.host import Machine
-from tashi.domain.identity import Mib, NetworkId
+from tashi.domain.identity import InstanceId, Mib, NetworkId, Operation
 from tashi.domain.permissions import Caller, Role
 from tashi.nodemanager.outbox import Registrar
 from tashi.nodemanager.remote import RemoteRegistrar
@@ -32,6 +32,7 @@ from tashi.wire.forms import (
     SessionForm,
     to_record,
 )
+from tashi.wire.glimpses import GlimpseForm
 from tashi.wire.methods import CLUSTER_MANAGER
 from tashi.wire.serving import Desk, Handler
 
@@ -58,6 +59,28 @@ REPORT = ReportForm(
     incoming="there",
     how=Ending.POWERED_OFF,
     disks_remain=False,
+)
+GLIMPSE = Glimpse(
+    instance_id=InstanceId(7),
+    operation=Operation(30),
+    stats=Stats(
+        seconds=15.0,
+        cpu_load=0.25,
+        rss=10**8,
+        vsize=10**9,
+        balloon=2**27,
+        disks=(DiskRates(name="disk0", reads=1.0, writes=2.0, read_bytes=3.0, written_bytes=4.0),),
+        nics=(
+            NicRates(
+                mac="52:54:00:00:00:07",
+                received_packets=1.0,
+                sent_packets=2.0,
+                received_bytes=3.0,
+                sent_bytes=4.0,
+            ),
+        ),
+    ),
+    progress=Progress(done=1, total=2, rate=3.0, words="memory"),
 )
 INVENTORY = InventoryForm(1, (GuestForm(7, 2, 30, GuestState.RUNNING, 4711),))
 
@@ -127,7 +150,14 @@ def handlers(fake: FakeRegistrar) -> Mapping[str, Handler]:
         fake.report(session, number, reports, inventory)
         return True
 
-    return {"registerNodeManager": register, "reportNode": report}
+    def tell(
+        _: Caller, __: str, host_id: int, session: int, guests: tuple[GlimpseForm, ...]
+    ) -> bool:
+        in_session = SessionForm(host_id, fake.epoch, session)
+        fake.tell(in_session, [to_record(one, Glimpse) for one in guests])
+        return True
+
+    return {"registerNodeManager": register, "reportNode": report, "tellGuests": tell}
 
 
 @pytest.fixture(params=[NoWire, OverTheWire, RealManager])
@@ -170,7 +200,10 @@ def test_a_session_is_over_once_another_is_open(office: Office) -> None:
 
     with pytest.raises(StaleSession):
         office.registrar.report(first, 1, (), None)
+    with pytest.raises(StaleSession):
+        office.registrar.tell(first, (GLIMPSE,))
     office.registrar.report(second, 1, (), None)
+    office.registrar.tell(second, (GLIMPSE,))
 
 
 def test_a_session_that_was_never_opened_is_over(office: Office) -> None:
@@ -180,7 +213,7 @@ def test_a_session_that_was_never_opened_is_over(office: Office) -> None:
         office.registrar.report(SessionForm(session.host_id, 1, session.session + 1), 1, (), None)
 
 
-def test_nobody_answers_is_told_by_both_calls(office: Office) -> None:
+def test_nobody_answers_is_told_by_every_call(office: Office) -> None:
     session = office.registrar.register(H1, register=True)
 
     office.fall_silent()
@@ -189,6 +222,9 @@ def test_nobody_answers_is_told_by_both_calls(office: Office) -> None:
     office.fall_silent()
     with pytest.raises(PeerSilent):
         office.registrar.report(session, 1, (), None)
+    office.fall_silent()
+    with pytest.raises(PeerSilent):
+        office.registrar.tell(session, (GLIMPSE,))
 
 
 def test_another_living_machine_of_that_name_is_refused() -> None:
@@ -197,6 +233,16 @@ def test_another_living_machine_of_that_name_is_refused() -> None:
 
     with pytest.raises(HostNameMismatch):
         office.registrar.register(replace(H1, address="10.0.0.2", boot_id="boot-2"), register=True)
+
+
+def test_glimpses_arrive_as_they_were_told() -> None:
+    office = OverTheWire()
+    session = office.registrar.register(H1, register=True)
+    plain = Glimpse(instance_id=InstanceId(8), operation=Operation(31))
+
+    office.registrar.tell(session, (GLIMPSE, plain))
+
+    assert office.fake.told == [GLIMPSE, plain]
 
 
 @pytest.mark.parametrize("networks", [None, (), (NetworkId(1), NetworkId(999))])

@@ -18,6 +18,7 @@ from tashi.domain.journal import Kind
 from tashi.domain.permissions import Caller
 from tashi.domain.states import HostState, InstanceState
 from tashi.wire import forms as f
+from tashi.wire import glimpses as g
 from tashi.wire import versions
 from tashi.wire.methods import CLUSTER_MANAGER
 from tashi.wire.serving import Desk, Handler
@@ -53,6 +54,18 @@ WEB = f.InstanceForm(
     vm_id=4711,
     attempt=1,
     operation=12,
+    stats=g.StatsForm(
+        seconds=15.0,
+        cpu_load=0.126,
+        rss=187_654_144,
+        vsize=1_400_000_000,
+        balloon=134_217_728,
+        disks=(g.DiskRatesForm("disk0", 1.5, 0.0, 6144.0, 0.0),),
+        nics=(
+            g.NicRatesForm("52:54:00:00:00:03", 10.0, 8.0, 2_000_000.0, 512.5),
+            g.NicRatesForm("52:54:00:00:00:04", 0.0, 0.0, 97_152.0, 0.0),
+        ),
+    ),
 )
 DB = f.InstanceForm(
     id=12,
@@ -165,8 +178,9 @@ class FakeClusterManager:
         self.instances.append(made)
         return made
 
-    def _getInstances(self) -> object:  # noqa: N802
-        return self.instances
+    def _getInstances(self, stats: bool, instance_id: int | None) -> object:  # noqa: N802
+        found = [one for one in self.instances if instance_id in {None, one.id}]
+        return found if stats else [msgspec.structs.replace(one, stats=None) for one in found]
 
     def _getHosts(self) -> object:  # noqa: N802
         return self.hosts

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from tashi.domain.errors import NoSuchHost, PeerSilent, StaleSession, TashiError
+from tashi.domain.guest import Glimpse
 from tashi.domain.host import Machine
 from tashi.wire.forms import InventoryForm, ReportForm, SessionForm
 
@@ -11,7 +12,7 @@ class FakeRegistrar:
     """Keeps `Registrar` for one host, which it knows under `known` or lets register itself.
 
     `while_told` is called in the middle of each report. `mishaps` are raised one a call, before
-    anything counts. `taken` holds every message that counted, once.
+    anything counts. `taken` holds every message that counted, once, and `told` every glimpse.
     """
 
     def __init__(self, known: str = "h1", epoch: int = 1) -> None:
@@ -19,6 +20,7 @@ class FakeRegistrar:
         self.epoch = epoch
         self.machines: list[Machine] = []
         self.taken: list[tuple[int, tuple[ReportForm, ...], InventoryForm | None]] = []
+        self.told: list[Glimpse] = []
         self.while_told: Callable[[], None] = lambda: None
         self.mishaps: list[TashiError] = []
         self._session: SessionForm | None = None
@@ -67,6 +69,12 @@ class FakeRegistrar:
         if number > self._last:
             self._last = number
             self.taken.append((number, tuple(reports), inventory))
+
+    def tell(self, session: SessionForm, guests: Sequence[Glimpse]) -> None:
+        self._speak()
+        if session != self._session:
+            raise StaleSession(f"Session {session.session} of host {session.host_id} is over.")
+        self.told.extend(guests)
 
     def _speak(self) -> None:
         if self.mishaps:

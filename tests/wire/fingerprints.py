@@ -5,14 +5,13 @@ PYTHONPATH=src:tests python -m wire.fingerprints      writes tests/wire/fingerpr
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from tashi.wire import forms, methods, versions
+from tashi.wire import methods, versions
 from tashi.wire.methods import Method, Row
-from tashi.wire.pages import type_name
+from tashi.wire.pages import all_forms, type_name
 from tashi.wire.versions import Interface
 
 KEPT = Path(__file__).with_name("fingerprints.json")
@@ -23,8 +22,8 @@ def present() -> dict[str, str]:
     kept = read()
     manager = versions.CLUSTER_MANAGER
     found = {
-        f"form {name}": _stamp(manager, _shape(form), kept.get(f"form {name}"))
-        for name, form in _forms()
+        f"form {form.__name__}": _stamp(manager, _shape(form), kept.get(f"form {form.__name__}"))
+        for form in all_forms()
     }
     for interface, rows in (
         (manager, methods.CLUSTER_MANAGER),
@@ -43,12 +42,6 @@ def read() -> dict[str, str]:
 def write() -> None:
     """Keep what is present."""
     KEPT.write_text(json.dumps(present(), indent=1) + "\n")
-
-
-def _forms() -> Iterator[tuple[str, type[forms.Form]]]:
-    for name, kind in vars(forms).items():
-        if isinstance(kind, type) and issubclass(kind, forms.Form) and kind is not forms.Form:
-            yield name, kind
 
 
 def _calls(interface: Interface, rows: Row, kept: dict[str, str]) -> dict[str, str]:

@@ -33,16 +33,21 @@ def slots(session: Session, given: Given) -> None:
 def instances(session: Session, _given: Given) -> None:
     """List all instances."""
     cluster = session.cluster
-    session.terminal.show(
-        sheets.INSTANCES, sheets.instance_rows(cluster.instances(), cluster.users())
-    )
+    found = cluster.instances(stats=_want_stats(session))
+    session.terminal.show(sheets.INSTANCES, sheets.instance_rows(found, cluster.users()))
 
 
 def my_instances(session: Session, _given: Given) -> None:
     """List the instances of the user who asks."""
     cluster = session.cluster
-    mine = [one for one in cluster.instances() if one.user_id == cluster.uid]
+    found = cluster.instances(stats=_want_stats(session))
+    mine = [one for one in found if one.user_id == cluster.uid]
     session.terminal.show(sheets.INSTANCES, sheets.instance_rows(mine, cluster.users()))
+
+
+def _want_stats(session: Session) -> bool:
+    terminal = session.terminal
+    return terminal.json or any(one.group for one in sheets.INSTANCES.seen(terminal.wishes))
 
 
 def layout(session: Session, _given: Given) -> None:

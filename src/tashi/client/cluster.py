@@ -31,9 +31,9 @@ class Cluster:
     calls: Calls
     uid: int
 
-    def instances(self) -> tuple[InstanceForm, ...]:
-        """Every instance that is not over."""
-        return self.calls.call("getInstances", Instances)
+    def instances(self, *, stats: bool = False) -> tuple[InstanceForm, ...]:
+        """Every instance that is not over; with `stats`, also what their guests use."""
+        return self.calls.call("getInstances", Instances, stats=stats)
 
     def instances_of_series(self, basename: str) -> tuple[InstanceForm, ...]:
         """The instances that createMany made of a basename, or could have; NoSuchInstance."""

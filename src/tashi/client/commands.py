@@ -139,7 +139,12 @@ COMMANDS: Final = (
         name="getInstances",
         run=asking.instances,
         help="List all instances.",
-        examples=("", "--show-nics --hide-disk", "--hide-all --show-id --show-name"),
+        examples=(
+            "",
+            "--show-nics --hide-disk",
+            "--show-stats --hide-disk",
+            "--hide-all --show-name",
+        ),
         sheet=sheets.INSTANCES,
     ),
     Command(

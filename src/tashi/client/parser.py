@@ -107,7 +107,8 @@ def wishes_about(sheet: Sheet | None) -> dict[str, Wish]:
     """The arguments that choose columns, and what each means."""
     if sheet is None:
         return {}
-    names = {column.name: column.name for column in sheet.columns} | {_ALL: None}
+    groups = {group: group for group in sheet.groups}
+    names = {column.name: column.name for column in sheet.columns} | groups | {_ALL: None}
     return {
         f"--{word}-{typed}": Wish(shown, name)
         for typed, name in names.items()
@@ -179,10 +180,13 @@ def _add(parser: argparse.ArgumentParser, argument: Argument[object]) -> None:
 def _epilog(front: Front, command: Command) -> Iterator[str]:
     if command.sheet is not None:
         seen = [column.name for column in command.sheet.columns if column.shown]
-        hidden = [column.name for column in command.sheet.columns if not column.shown]
+        rest = [column for column in command.sheet.columns if not column.shown]
         yield "columns, each with --show-COLUMN and --hide-COLUMN, or --show-all, --hide-all:"
         yield from _named("shown:", seen)
-        yield from _named("hidden:", hidden)
+        yield from _named("hidden:", [column.name for column in rest if not column.group])
+        for group in command.sheet.groups:
+            of_it = [column.name for column in rest if column.group == group]
+            yield from _named(f"--show-{group}:", of_it)
         yield ""
     yield "examples:"
     yield from (f"  {line}" for line in examples(front, [command]).splitlines())
@@ -190,7 +194,7 @@ def _epilog(front: Front, command: Command) -> Iterator[str]:
 
 def _named(title: str, names: Sequence[str]) -> list[str]:
     return textwrap.wrap(
-        " ".join(names), WIDTH - 2, initial_indent=f"  {title:<8}", subsequent_indent=" " * 10
+        " ".join(names), WIDTH - 2, initial_indent=f"  {title:<7} ", subsequent_indent=" " * 10
     )
 
 

@@ -5,14 +5,23 @@ the wire, seen as a column or not, since a row is also what `--output json` give
 renaming one breaks scripts. States stand in it by their titles.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Final
 
 import msgspec
 
 from tashi.client import syntax
-from tashi.client.tables import NOTHING, Json, Row, as_size, as_text, sheet
+from tashi.client.tables import (
+    NOTHING,
+    Json,
+    Row,
+    as_percent,
+    as_rate,
+    as_size,
+    as_text,
+    sheet,
+)
 from tashi.domain.states import HostState, InstanceState, facts
 from tashi.wire import forms
 
@@ -72,15 +81,56 @@ def _rows(value: Json) -> list[Row]:
     return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
 
 
+def _progress(row: Row) -> str:
+    progress = row["progress"]
+    if not isinstance(progress, Mapping):
+        return NOTHING
+    done, total, words = progress["done"], progress["total"], as_text(progress["words"])
+    assert isinstance(done, int)
+    assert isinstance(total, int)
+    part = as_percent(min(done / total, 1.0)) if total else as_size(done)
+    return f"{part}, {as_rate(progress['rate'])}, {words}"
+
+
+def _used(name: str) -> Callable[[Row], Json]:
+    """Something that a guest uses."""
+
+    def value(row: Row) -> Json:
+        stats = row["stats"]
+        return stats[name] if isinstance(stats, Mapping) else None
+
+    return value
+
+
+def _in_all(devices: str, name: str) -> Callable[[Row], Json]:
+    """What all of a guest's disks, or all its network cards, do together."""
+
+    def value(row: Row) -> Json:
+        found = _rows(_used(devices)(row))
+        return sum(float(str(one[name])) for one in found) if found else None
+
+    return value
+
+
 # ---- sheets -------------------------------------------------------------------------------------
 
 INSTANCES: Final = sheet(
     "id hostId name user state disk memory cores",
     "userId groupName nics disks hints onExit onLoss vmId targetId attempt operation tries reason "
-    "was saved disksOn leftovers keep changedAt decayed",
+    "was saved disksOn leftovers keep changedAt decayed progress",
     state=_state,
     nics=_nics,
     disks=_disks,
+    progress=_progress,
+).and_group(
+    "stats",
+    cpuLoad=(_used("cpuLoad"), as_percent),
+    rss=(_used("rss"), as_size),
+    balloon=(_used("balloon"), as_size),
+    read=(_in_all("disks", "readBytes"), as_rate),
+    written=(_in_all("disks", "writtenBytes"), as_rate),
+    received=(_in_all("nics", "receivedBytes"), as_rate),
+    sent=(_in_all("nics", "sentBytes"), as_rate),
 )
 HOSTS: Final = sheet(
     "id reserved name decayed up state version memory cores notes",

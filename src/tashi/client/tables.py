@@ -1,8 +1,9 @@
 """Tables: which columns there are and which are seen, and how rows become lines.
 
 A row is a mapping of plain values, the same that `--output json` gives; a column says how its value
-is read by people. A sheet is a choice of columns for one kind of thing. Rows are sorted by the
-first column that is seen. Nothing a cell holds can reach the terminal as a control character.
+is read by people. A sheet is a choice of columns for one kind of thing; some of them make a group,
+which is shown and hidden as one. Rows are sorted by the first column that is seen. Nothing a cell
+holds can reach the terminal as a control character.
 
 A table is aligned text, on a terminal cut to its width. It is laid out here and not by rich, whose
 import costs more than all else that listing the instances does.
@@ -15,6 +16,7 @@ from typing import Final, TypeAlias
 
 Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
 Row: TypeAlias = Mapping[str, Json]
+Texts: TypeAlias = Callable[[Json], str]
 
 NOTHING: Final = "-"
 _GAP: Final = "  "
@@ -56,13 +58,27 @@ def as_size(value: Json) -> str:
     return f"{size:.1f} TiB"
 
 
+def as_rate(value: Json) -> str:
+    """A number of bytes a second, likewise."""
+    assert isinstance(value, int | float)
+    return f"{as_size(round(value))}/s"
+
+
+def as_percent(value: Json) -> str:
+    """A part of one."""
+    assert isinstance(value, int | float)
+    return f"{value:.0%}".replace("%", " %")
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: `name` is the key of its value in a row, `text` makes its cell from the row."""
+    """One column: `value` is what rows are sorted by, `text` makes the cell; both from the row."""
 
     name: str
     shown: bool
     text: Callable[[Row], str]
+    value: Callable[[Row], Json]
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +91,46 @@ class Sheet:
         """The columns to be seen, the later wish going before the earlier."""
         seen = {column.name: column.shown for column in self.columns}
         for wish in wishes:
-            names = seen if wish.name is None else (wish.name,)
+            names = [one.name for one in self.columns if wish.name in {None, one.name, one.group}]
             seen.update(dict.fromkeys(names, wish.shown))
         return tuple(column for column in self.columns if seen[column.name])
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The names of its groups of columns."""
+        return tuple(dict.fromkeys(column.group for column in self.columns if column.group))
+
+    def and_group(self, name: str, **texts: tuple[Callable[[Row], Json], Texts]) -> "Sheet":
+        """The sheet with a hidden group of columns: how to find each one's value, and to read it.
+
+        The values lie deeper in the row, which is why they have no field of their own in it.
+        """
+        more = (
+            Column(column, shown=False, text=_read(value, text), value=value, group=name)
+            for column, (value, text) in texts.items()
+        )
+        return Sheet((*self.columns, *more))
 
 
 def sheet(shown: str, hidden: str = "", **texts: Callable[[Row], str]) -> Sheet:
     """A sheet of the named columns; `texts` make the cells of those that are not just values."""
     named = [(name, True) for name in shown.split()] + [(name, False) for name in hidden.split()]
-    return Sheet(tuple(Column(name, seen, texts.get(name) or _cell(name)) for name, seen in named))
+    return Sheet(tuple(_column(name, seen, texts.get(name)) for name, seen in named))
 
 
-def _cell(name: str) -> Callable[[Row], str]:
-    return lambda row: as_text(row[name])
+def _column(name: str, shown: bool, text: Callable[[Row], str] | None) -> Column:
+    def value(row: Row) -> Json:
+        return row[name]
+
+    return Column(name, shown, text or _read(value, as_text), value)
+
+
+def _read(value: Callable[[Row], Json], text: Texts) -> Callable[[Row], str]:
+    def cell(row: Row) -> str:
+        found = value(row)
+        return NOTHING if found is None else text(found)
+
+    return cell
 
 
 def lines(columns: Sequence[Column], rows: Iterable[Row], room: int | None = None) -> list[str]:
@@ -123,7 +166,7 @@ def _cells(columns: Sequence[Column], rows: Iterable[Row]) -> list[list[str]]:
 
 def _sorted(columns: Sequence[Column], rows: Iterable[Row]) -> list[Row]:
     first = columns[0]
-    return sorted(rows, key=lambda row: _rank(row[first.name]))
+    return sorted(rows, key=lambda row: _rank(first.value(row)))
 
 
 def _rank(value: Json) -> tuple[int, float, str]:
@@ -134,7 +177,7 @@ def _rank(value: Json) -> tuple[int, float, str]:
 
 
 def _is_number(column: Column, rows: Iterable[Row]) -> bool:
-    values = [row[column.name] for row in rows]
+    values = [column.value(row) for row in rows]
     numbers = [one for one in values if isinstance(one, int | float) and not isinstance(one, bool)]
     return bool(numbers) and len(numbers) + values.count(None) == len(values)
 

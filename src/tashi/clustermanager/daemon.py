@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from logging import getLogger
 from random import Random
 
+from tashi.clustermanager.board import Board
 from tashi.clustermanager.dispatch import Dispatch
 from tashi.clustermanager.draft import Draft
 from tashi.clustermanager.history import in_words
@@ -75,9 +76,11 @@ class ClusterManager:
             world.on_step,
         )
         self.monitor = Monitor(world.clock, plan.times, self.ledger.books)
+        self.board = Board()
         self._office = Office(
             ledger=self.ledger,
             monitor=self.monitor,
+            board=self.board,
             people=People(world.directory, world.clock, plan.fetch_threshold),
             nodes=world.nodes,
             workers=world.workers,
@@ -112,6 +115,7 @@ class ClusterManager:
 
     def _committed(self, entries: Iterable[Entry]) -> None:
         self.monitor.note(entries)
+        self.board.note(entries)
         for entry in entries:
             if entry.line:
                 _log.info("%s", in_words(entry, self.ledger.books))

@@ -72,11 +72,18 @@ class Monitor:
 
     def is_new(self, host: HostId, session: Session, number: int) -> bool:
         """Whether the report of that number is new; raises StaleSession in the wrong session."""
+        return number > self.hear(host, session)
+
+    def hear(self, host: HostId, session: Session) -> int:
+        """Count a word of that session as a sign of life; the number of its last report.
+
+        Raises StaleSession in the wrong session.
+        """
         current, last = self._sessions.get(host, (None, 0))
         if current != session:
             raise StaleSession(f"Session {session} of host {host} is over: open another.")
         self._hear(host)
-        return number > last
+        return last
 
     def took(self, host: HostId, session: Session, number: int) -> None:
         """The report of that number is durable; its repeats change nothing."""

@@ -8,6 +8,7 @@ from tashi.domain.host import Machine
 from tashi.nodemanager.node import Inbox, Node
 from tashi.nodemanager.outbox import Outbox, Registrar
 from tashi.nodemanager.service import NodeCalls
+from tashi.nodemanager.teller import Teller
 from tashi.ports.clock import Clock
 from tashi.ports.hypervisor import Hypervisor
 from tashi.ports.notebook import Notebook
@@ -40,7 +41,11 @@ class NodeManager:
             (machine, register),
             frequency_seconds,
         )
-        self.node = Node(world.hypervisor, world.notebook, self._outbox, world.workers, self._inbox)
+        teller = Teller(
+            world.registrar, world.workers, self._inbox.post, lambda: self._outbox.session
+        )
+        voices = self._outbox, teller
+        self.node = Node(world.hypervisor, world.notebook, voices, world.workers, self._inbox)
         self._calls = NodeCalls(
             self.node, self._inbox, world.hypervisor, world.workers, world.clock
         )

@@ -20,13 +20,14 @@ import msgspec
 from msgspec.structs import replace
 
 from tashi.domain.errors import Misconfigured, StaleSession, StoreFailed, TashiError
-from tashi.domain.guest import Ending, GuestState
-from tashi.domain.identity import Epoch, InstanceId
+from tashi.domain.guest import Ending, Glimpse, GuestState, Progress
+from tashi.domain.identity import Epoch, InstanceId, Operation
 from tashi.domain.states import Order
 from tashi.nodemanager import guests
 from tashi.nodemanager.guests import Do, Note, Step
 from tashi.nodemanager.orders import carry_out, left, started
 from tashi.nodemanager.outbox import Outbox
+from tashi.nodemanager.teller import Teller
 from tashi.ports.hypervisor import Found, FoundGuest, Happening, Hypervisor, News
 from tashi.ports.notebook import Notebook
 from tashi.ports.workers import Job, Workers
@@ -68,13 +69,13 @@ class Node:
         self,
         hypervisor: Hypervisor,
         notebook: Notebook,
-        outbox: Outbox,
+        voices: tuple[Outbox, Teller],
         workers: Workers,
         inbox: Inbox,
     ) -> None:
         self._hypervisor = hypervisor
         self._notebook = notebook
-        self._outbox = outbox
+        self._outbox, self._teller = voices
         self._workers = workers
         self._inbox = inbox
         self._notes: dict[InstanceId, Note] = {}
@@ -89,6 +90,9 @@ class Node:
         """Take up the notes and the guests from before, then say hello."""
         self._notes = {key: _read(key, page) for key, page in self._notebook.pages().items()}
         self._hypervisor.listen(lambda news: self._inbox.post(partial(self._happened, news)))
+        self._hypervisor.follow(
+            lambda guest, progress: self._inbox.post(partial(self._went_on, guest, progress))
+        )
         found = {one.instance_id: one for one in self._hypervisor.adopt()}
         for key in sorted({*self._notes, *found}):
             self._take_up_again(key, self._notes.get(key), found.get(key))
@@ -287,6 +291,13 @@ class Node:
         else:
             state = _SEEN[news.what]
             self._befall(news.instance_id, lambda note: guests.seen(note, state, news.words))
+
+    def _went_on(self, key: InstanceId, progress: Progress) -> None:
+        """A move or a save went on a bit: tell people, keep nothing."""
+        note = self._notes.get(key)
+        if note is not None and note.doing is not None:
+            operation = Operation(note.doing.operation)
+            self._teller.tell([Glimpse(instance_id=key, operation=operation, progress=progress)])
 
     # ---- notes --------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from logging import getLogger
 from typing import Final, Protocol
 
 from tashi.domain.errors import Failed, StaleSession, TashiError
+from tashi.domain.guest import Glimpse
 from tashi.domain.host import Machine
 from tashi.ports.clock import Clock
 from tashi.ports.workers import Job, Workers
@@ -30,7 +31,7 @@ MOST_REPORTS_AT_ONCE: Final = 200
 
 
 class Registrar(Protocol):
-    """Where a node registers and reports. Both calls raise PeerSilent when nobody answers."""
+    """Where a node registers and reports. Every call raises PeerSilent when nobody answers."""
 
     def register(self, machine: Machine, *, register: bool) -> SessionForm:
         """Open a session; `register` lets an unknown host add itself.
@@ -47,6 +48,10 @@ class Registrar(Protocol):
         inventory: InventoryForm | None,
     ) -> None:
         """Hand over reports, once they are durable there; raises StaleSession when it is over."""
+        ...
+
+    def tell(self, session: SessionForm, guests: Sequence[Glimpse]) -> None:
+        """Tell what is known of guests right now; raises StaleSession when it is over."""
         ...
 
 

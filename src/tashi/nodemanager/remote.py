@@ -2,9 +2,17 @@
 
 from collections.abc import Sequence
 
+from tashi.domain.guest import Glimpse
 from tashi.domain.host import Machine
 from tashi.wire.calls import Calls
-from tashi.wire.forms import InventoryForm, MachineForm, ReportForm, SessionForm, to_form
+from tashi.wire.forms import (
+    InventoryForm,
+    MachineForm,
+    ReportForm,
+    SessionForm,
+    to_form,
+)
+from tashi.wire.glimpses import GlimpseForm
 
 
 class RemoteRegistrar:
@@ -37,4 +45,14 @@ class RemoteRegistrar:
             number=number,
             reports=tuple(reports),
             inventory=inventory,
+        )
+
+    def tell(self, session: SessionForm, guests: Sequence[Glimpse]) -> None:
+        """Tell what is known of guests right now."""
+        self._calls.call(
+            "tellGuests",
+            bool,
+            host_id=session.host_id,
+            session=session.session,
+            guests=tuple(to_form(one, GlimpseForm) for one in guests),
         )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol
 
-from tashi.domain.guest import Ending
+from tashi.domain.guest import Ending, Progress
 from tashi.domain.identity import Attempt, InstanceId, Mib, VmId
 from tashi.domain.instance import Disk, Nic
 
@@ -87,6 +87,7 @@ class News:
 
 
 Listener = Callable[[News], None]
+Follower = Callable[[InstanceId, Progress], None]
 
 
 class Hypervisor(Protocol):
@@ -96,6 +97,13 @@ class Hypervisor(Protocol):
         """Tell `listener` whatever happens to guests from now on, from any thread.
 
         Ends and freezes that were caused by a method below are not news.
+        """
+        ...
+
+    def follow(self, follower: Follower) -> None:
+        """Tell `follower` from now on how far each `save` and `send` is, from any thread.
+
+        As often as people want to look, about once a second, and in vain when it is over at once.
         """
         ...
 

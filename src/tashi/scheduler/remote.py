@@ -12,13 +12,13 @@ from tashi.ports.cluster import News, Snapshot
 from tashi.wire.calls import Calls
 from tashi.wire.forms import (
     EventsForm,
-    Form,
     ProposalForm,
     SnapshotForm,
     VerdictForm,
     entry_record,
     to_record,
 )
+from tashi.wire.shape import Form
 
 
 class RemoteClusterManager:

@@ -3,7 +3,7 @@
 A form has the fields of its record under their wire names. Decoding is strict: an unknown field or
 a value of the wrong type is refused. `to_form` and `to_record` convert by field name, so a field
 that is added to a record and forgotten here is noticed by the tests of this room. How orders and
-reports become forms stands in `orders`.
+reports become forms stands in `orders`; what is true for a moment only has its forms in `glimpses`.
 """
 
 from typing import Final, TypeVar, cast
@@ -18,12 +18,10 @@ from tashi.domain.identity import EventNumber
 from tashi.domain.instance import Disk, Forward, Instance, Nic, OnExit, OnLoss
 from tashi.domain.journal import Answer, Counters, Drop, Entry, Kind, Put, Record
 from tashi.domain.states import HostState, InstanceState, Order
+from tashi.wire.glimpses import ProgressForm, StatsForm
+from tashi.wire.shape import Form
 
 T = TypeVar("T")
-
-
-class Form(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """A shape on the wire."""
 
 
 class ForwardForm(Form, frozen=True, omit_defaults=True):
@@ -50,7 +48,7 @@ class NicForm(Form, frozen=True, omit_defaults=True):
 
 
 class InstanceForm(Form, frozen=True, omit_defaults=True):
-    """An instance, whole."""
+    """An instance, whole; `stats` and `progress` are what its node said a moment ago."""
 
     id: int
     name: str
@@ -59,7 +57,7 @@ class InstanceForm(Form, frozen=True, omit_defaults=True):
     memory: int
     disks: tuple[DiskForm, ...]
     nics: tuple[NicForm, ...] = ()
-    hints: dict[str, str] = {}
+    hints: dict[str, str] = msgspec.field(default_factory=dict)
     group_name: str = ""
     on_exit: OnExit = OnExit.FORGET
     on_loss: OnLoss = OnLoss.RESTART
@@ -79,6 +77,8 @@ class InstanceForm(Form, frozen=True, omit_defaults=True):
     reason: str = ""
     changed_at: float = 0.0
     decayed: bool = False
+    stats: StatsForm | None = None
+    progress: ProgressForm | None = None
 
 
 class NewInstanceForm(Form, frozen=True, omit_defaults=True):
@@ -90,7 +90,7 @@ class NewInstanceForm(Form, frozen=True, omit_defaults=True):
     cores: int = 1
     memory: int = 128
     nics: tuple[NicForm, ...] | None = None
-    hints: dict[str, str] = {}
+    hints: dict[str, str] = msgspec.field(default_factory=dict)
     group_name: str = ""
     on_exit: OnExit = OnExit.FORGET
     on_loss: OnLoss = OnLoss.RESTART

@@ -6,7 +6,7 @@ and tests are loops over these rows; nobody else lists calls.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -15,6 +15,7 @@ import msgspec
 from tashi.domain.permissions import Who
 from tashi.domain.states import HostState
 from tashi.wire import forms as f
+from tashi.wire.glimpses import GlimpseForm
 
 
 class Within(Enum):
@@ -100,7 +101,7 @@ CLUSTER_MANAGER: Final = _methods((
     _once("resetVm", _AN_INSTANCE, f.InstanceForm, Who.OWNER, "Press a running guest's reset button."),
     _ask("getConsole", takes(instance_id=int, offset=(int, -4096), timeout=(float, 0.0)), f.ConsoleForm, "Read a guest's serial console from an offset; wait up to `timeout` seconds for more."),
 
-    _ask("getInstances", takes(), tuple[f.InstanceForm, ...], "Every instance that is not over."),
+    _ask("getInstances", takes(stats=(bool, False), instance_id=(int | None, None)), tuple[f.InstanceForm, ...], "Every instance that is not over, or one; with `stats`, what their guests use."),
     _ask("getHosts", takes(), tuple[f.HostForm, ...], "Every host."),
     _ask("getNetworks", takes(), tuple[f.NetworkForm, ...], "Every network, and which is the default."),
     _ask("getUsers", takes(), tuple[f.UserForm, ...], "Every user."),
@@ -128,6 +129,7 @@ CLUSTER_MANAGER: Final = _methods((
 
     _do("registerNodeManager", takes(machine=f.MachineForm, register=(bool, False)), f.SessionForm, Who.NODE, "Open a session, to which orders and reports belong; `register` adds a host that is unknown."),
     _do("reportNode", takes(session=f.SessionForm, number=int, reports=tuple[f.ReportForm, ...], inventory=(f.InventoryForm | None, None)), bool, Who.NODE, "Take a node's reports, in order; an empty one is a sign of life."),
+    replace(_ask("tellGuests", takes(host_id=int, session=int, guests=tuple[GlimpseForm, ...]), bool, "Hear what guests use and how far moves are; kept for a moment, never booked."), who=Who.NODE, since=(1, 1)),
 ))  # fmt: skip
 
 NODE_MANAGER: Final = _methods((

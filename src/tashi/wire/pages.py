@@ -15,8 +15,9 @@ from msgspec import inspect
 
 from tashi.domain import errors
 from tashi.domain.states import HostState, InstanceState
-from tashi.wire import forms, methods, versions
+from tashi.wire import forms, glimpses, methods, versions
 from tashi.wire.methods import Method, Row, Within
+from tashi.wire.shape import Form
 from tashi.wire.versions import Interface
 
 _HEAD: Final = """\
@@ -39,6 +40,9 @@ wrong type is a `BadRequest`.
 `migrateTimeout`. A call that may be *repeated* changes nothing the second time.
 """
 _WITHIN: Final = {Within.QUICK: "quick", Within.SLOW: "slow", Within.LONG: "long"}
+_ROOMS: Final = (forms, glimpses)
+"""Where the forms are declared."""
+
 _SERVICES: Final = (
     ("Calls to the cluster manager", versions.CLUSTER_MANAGER, methods.CLUSTER_MANAGER),
     ("Calls to a node manager", versions.NODE_MANAGER, methods.NODE_MANAGER),
@@ -68,7 +72,16 @@ def type_name(kind: object) -> str:
 
 def form_names() -> list[str]:
     """The names of every form, in the order in which they are declared."""
-    return [form.__name__ for form in _all_forms()]
+    return [form.__name__ for form in all_forms()]
+
+
+def all_forms() -> Iterator[type[Form]]:
+    """Every form that there is, in the order in which they are declared."""
+    for room in _ROOMS:
+        for kind in vars(room).values():
+            is_form = isinstance(kind, type) and issubclass(kind, Form)
+            if is_form and kind.__module__ == room.__name__ and kind is not Form:
+                yield kind
 
 
 def _service(title: str, interface: Interface, rows: Row) -> str:
@@ -99,23 +112,16 @@ def _argument(one: msgspec.structs.FieldInfo) -> str:
 
 def _forms() -> str:
     return "\n".join(
-        f"### {form.__name__}\n\n{_first_sentence(form)}\n\n{_form(form)}" for form in _all_forms()
+        f"### {form.__name__}\n\n{_first_sentence(form)}\n\n{_form(form)}" for form in all_forms()
     )
 
 
-def _form(form: type[forms.Form]) -> str:
+def _form(form: type[Form]) -> str:
     rows = [
         (f"`{one.encode_name}`", type_name(one.type), "" if one.required else _default(one))
         for one in msgspec.structs.fields(form)
     ]
     return _table(("field", "type", "unless given"), rows)
-
-
-def _all_forms() -> Iterator[type[forms.Form]]:
-    for kind in vars(forms).values():
-        is_form = isinstance(kind, type) and issubclass(kind, forms.Form)
-        if is_form and kind is not forms.Form:
-            yield kind
 
 
 def _errors() -> str:

@@ -58,7 +58,10 @@ class Interface:
 
 CLUSTER_MANAGER: Final = Interface(
     "the cluster manager",
-    (Line(Version(1, 0), "The calls of Apache Tashi, and watching numbered events."),),
+    (
+        Line(Version(1, 0), "The calls of Apache Tashi, and watching numbered events."),
+        Line(Version(1, 1), "Many hosts: what guests use, how far moves are, and more calls."),
+    ),
 )
 
 NODE_MANAGER: Final = Interface(

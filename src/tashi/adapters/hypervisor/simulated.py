@@ -9,11 +9,13 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
+from typing import Final
 
 from tashi.domain.errors import HypervisorFailed, NoSuchImage, NoSuchVm, UnableToSuspend
-from tashi.domain.guest import Ending
+from tashi.domain.guest import Ending, Progress
 from tashi.domain.identity import InstanceId, VmId
 from tashi.ports.hypervisor import (
+    Follower,
     Found,
     FoundGuest,
     GuestSpec,
@@ -22,6 +24,8 @@ from tashi.ports.hypervisor import (
     News,
     Running,
 )
+
+_MIB: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class SimulatedHypervisor:
         self._guests: dict[InstanceId, _Guest] = {}
         self._saved: dict[str, int] = {}
         self._listener: Listener | None = None
+        self._follower: Follower = lambda _key, _progress: None
         self._pids = count(10_000)
         self._lock = threading.Lock()
         self.start_fails = ""
@@ -66,6 +71,10 @@ class SimulatedHypervisor:
     def listen(self, listener: Listener) -> None:
         """Tell `listener` whatever happens by itself."""
         self._listener = listener
+
+    def follow(self, follower: Follower) -> None:
+        """Tell `follower` how far saves and sends are: once, half-way."""
+        self._follower = follower
 
     def adopt(self) -> Sequence[FoundGuest]:
         """Every guest in the table."""
@@ -126,6 +135,7 @@ class SimulatedHypervisor:
             alive = self._alive(guest)
             if to in self._saved:
                 raise UnableToSuspend(f"There is saved memory {to!r} already.")
+            self._follower(guest, _half_of(alive))
             self._saved[to] = alive.writes
             self._guests[guest] = replace(alive, vm_id=None, how=Ending.KILLED)
 
@@ -152,6 +162,7 @@ class SimulatedHypervisor:
             alive = self._alive(guest)
             if self.send_fails:
                 raise HypervisorFailed(self.send_fails)
+            self._follower(guest, _half_of(alive))
             target.receive(guest, alive.writes)
             self._guests[guest] = replace(alive, vm_id=None, left=True)
 
@@ -182,6 +193,7 @@ class SimulatedHypervisor:
     def close(self) -> None:
         """Tell nobody anything any more."""
         self._listener = None
+        self._follower = lambda _key, _progress: None
 
     # ---- what befalls guests ------------------------------------------------------------------
 
@@ -276,6 +288,11 @@ class SimulatedHypervisor:
     def _tell(self, news: News) -> None:
         if self._listener is not None:
             self._listener(news)
+
+
+def _half_of(guest: _Guest) -> Progress:
+    total = guest.spec.memory * _MIB
+    return Progress(done=total // 2, total=total, rate=float(total), words="memory")
 
 
 def _found(key: InstanceId, guest: _Guest) -> FoundGuest:

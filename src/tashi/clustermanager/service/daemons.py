@@ -7,11 +7,12 @@ from tashi.clustermanager import instances, nodes
 from tashi.clustermanager.dispatch import OpenSession
 from tashi.clustermanager.draft import Draft
 from tashi.clustermanager.service.office import Handler, Office
-from tashi.domain.guest import Inventory
+from tashi.domain.guest import Glimpse, Inventory
 from tashi.domain.host import Machine
 from tashi.domain.identity import HostId, InstanceId, Session
 from tashi.domain.permissions import Caller
 from tashi.wire import forms as f
+from tashi.wire.glimpses import GlimpseForm
 from tashi.wire.orders import report_record
 
 
@@ -23,6 +24,7 @@ def handlers(office: Office) -> dict[str, Handler]:
         "placeVms": calls.place,
         "registerNodeManager": calls.register,
         "reportNode": calls.report,
+        "tellGuests": calls.tell,
     }
 
 
@@ -85,6 +87,27 @@ class DaemonsCalls:
             return True
 
         return self._office.ledger.ask(act)
+
+    def tell(
+        self,
+        _caller: Caller,
+        _request: str,
+        host_id: int,
+        session: int,
+        guests: tuple[GlimpseForm, ...],
+    ) -> Future[Any]:
+        """Put what a node knows of its guests right now on the board; nothing is booked."""
+        office, host = self._office, HostId(host_id)
+        glimpses = [f.to_record(one, Glimpse) for one in guests]
+
+        def act(draft: Draft) -> bool:
+            draft.books.host(host)  # a host that was removed is told so
+            office.monitor.hear(host, Session(session))
+            office.board.take(draft.books, host, glimpses, office.clock.monotonic())
+            return True
+
+        # Sessions belong to the ledger's thread, and so does the board.
+        return office.ledger.ask(act)
 
     def _open(self, draft: Draft, machine: Machine, *, register: bool) -> f.SessionForm:
         office = self._office

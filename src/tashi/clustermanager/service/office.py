@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from tashi.clustermanager.board import Board
 from tashi.clustermanager.draft import Draft
 from tashi.clustermanager.instances import Rules
 from tashi.clustermanager.ledger import Ledger
@@ -20,7 +21,9 @@ from tashi.ports.clock import Clock
 from tashi.ports.images import ImageStore
 from tashi.ports.nodes import Nodes
 from tashi.ports.workers import Workers
-from tashi.wire.forms import Form, HostForm, InstanceForm, to_form
+from tashi.wire.forms import HostForm, InstanceForm, to_form
+from tashi.wire.glimpses import ProgressForm, StatsForm
+from tashi.wire.shape import Form
 
 F = TypeVar("F", bound=Form)
 Handler = Callable[..., Any]
@@ -32,6 +35,7 @@ class Office:
 
     ledger: Ledger
     monitor: Monitor
+    board: Board
     people: People
     nodes: Nodes
     workers: Workers
@@ -45,11 +49,25 @@ class Office:
         """Have the ledger do it; the future holds the outcome in its wire shape."""
         return self.ledger.ask(lambda draft: to_form(act(draft), gives), request, gives)
 
-    def instance_form(self, instance: Instance) -> InstanceForm:
-        """An instance in its wire shape, marked as decayed when what is known of it is old."""
+    def instance_form(self, instance: Instance, *, stats: bool = False) -> InstanceForm:
+        """An instance in its wire shape, marked as decayed when what is known of it is old.
+
+        With what stands on the board about it: its progress, and if asked for its `stats`.
+        """
         shape = to_form(instance, InstanceForm)
-        decayed = instance.host_id is not None and self.monitor.is_decayed(instance.host_id)
-        return msgspec.structs.replace(shape, decayed=True) if decayed else shape
+        if instance.host_id is None:
+            return shape
+        if self.monitor.is_decayed(instance.host_id):
+            return msgspec.structs.replace(shape, decayed=True)
+        used = self.board.stats(instance, self.clock.monotonic()) if stats else None
+        progress = self.board.progress(instance)
+        if used is None and progress is None:
+            return shape
+        return msgspec.structs.replace(
+            shape,
+            stats=None if used is None else to_form(used, StatsForm),
+            progress=None if progress is None else to_form(progress, ProgressForm),
+        )
 
     def host_form(self, host: Host) -> HostForm:
         """A host in its wire shape, marked as decayed when it has been silent."""

@@ -47,9 +47,14 @@ class Questions:
     def __init__(self, office: Office) -> None:
         self._office = office
 
-    def instances(self, _caller: Caller, _request: str) -> tuple[f.InstanceForm, ...]:
-        """Every instance that is not over."""
-        return tuple(map(self._office.instance_form, self._office.ledger.books.visible()))
+    def instances(
+        self, _caller: Caller, _request: str, stats: bool, instance_id: int | None
+    ) -> tuple[f.InstanceForm, ...]:
+        """Every instance that is not over, or just one."""
+        books = self._office.ledger.books
+        one = None if instance_id is None else books.instance(InstanceId(instance_id))
+        asked = books.visible() if one is None else (one,)
+        return tuple(self._office.instance_form(record, stats=stats) for record in asked)
 
     def hosts(self, _caller: Caller, _request: str) -> tuple[f.HostForm, ...]:
         """Every host."""

@@ -23,9 +23,9 @@ from tashi.adapters.hypervisor.qemu.qmp import Details, Monitor
 from tashi.adapters.hypervisor.qemu.reactor import Cancel, Reactor
 from tashi.adapters.hypervisor.qemu.record import Move, Record
 from tashi.domain.errors import HypervisorFailed
-from tashi.domain.guest import Ending
+from tashi.domain.guest import Ending, Progress
 from tashi.domain.identity import InstanceId, VmId
-from tashi.ports.hypervisor import Happening, News, Running
+from tashi.ports.hypervisor import Follower, Happening, News, Running
 
 _FIRST_PRESS_SECONDS: Final = 2.0
 _SLOWEST_PRESS_SECONDS: Final = 30.0
@@ -41,7 +41,8 @@ class Surroundings:
     """What every guest of a node shares.
 
     `later` does jobs one after the other; `tell` and `over` are called in such jobs, with news and
-    with a guest that has ended. `patience` is how many seconds a monitor has to answer.
+    with a guest that has ended. `patience` is how many seconds a monitor has to answer. `gone_on`
+    is told how far a guest's move or save is, from any thread.
     """
 
     reactor: Reactor
@@ -49,6 +50,7 @@ class Surroundings:
     tell: Callable[[News], None]
     over: Callable[["Guest"], None]
     patience: float
+    gone_on: Follower = lambda _guest, _progress: None
 
 
 class Guest:
@@ -144,6 +146,10 @@ class Guest:
         """Let a move that is under way fail."""
         self.recalled.set()
         self.stirred.set()
+
+    def gone_on(self, progress: Progress) -> None:
+        """Tell how far its move or save is, to whoever follows that."""
+        self._around.gone_on(self.id, progress)
 
     def catch_up(self) -> None:
         """Tell what happened while nobody cared, soon."""

@@ -24,10 +24,10 @@ from tashi.adapters.hypervisor.qemu.receiving import Receiving
 from tashi.adapters.hypervisor.qemu.record import Move, Record
 from tashi.adapters.hypervisor.qemu.sending import Sending
 from tashi.domain.errors import HypervisorFailed, NoSuchVm
-from tashi.domain.guest import Ending
+from tashi.domain.guest import Ending, Progress
 from tashi.domain.identity import InstanceId
 from tashi.ports.commands import Commands
-from tashi.ports.hypervisor import FoundGuest, GuestSpec, Listener, News, Running
+from tashi.ports.hypervisor import Follower, FoundGuest, GuestSpec, Listener, News, Running
 from tashi.settings.sections.qemu import QemuSettings
 
 _ELSEWHERE: Final = {Move.RECEIVING, Move.LEFT}
@@ -55,6 +55,7 @@ class Qemu:
         private_folder(premises.info)
         chosen = accelerator.choose(settings.accel, settings.qemu_bin, premises.info, commands)
         self._listener: Listener = lambda _: None
+        self._follower: Follower = lambda _guest, _progress: None
         self._guests: dict[InstanceId, Guest] = {}
         self._premises = premises
         self._disks = Disks(premises, Images(prefix / "images", commands), commands)
@@ -68,7 +69,12 @@ class Qemu:
         self._reactor = Reactor()
         self._jobs = ThreadPoolExecutor(1, "qemu-news")
         around = Surroundings(
-            self._reactor, self._later, self._tell, self._forget, settings.monitor_timeout
+            self._reactor,
+            self._later,
+            self._tell,
+            self._forget,
+            settings.monitor_timeout,
+            self._go_on,
         )
         self._receiving = Receiving(migration_address, on_step)
         self._sending = Sending(
@@ -91,6 +97,7 @@ class Qemu:
     def close(self) -> None:
         """Let go of the guests and end the threads; harmless when that was done before."""
         self._listener = lambda _: None
+        self._follower = lambda _guest, _progress: None
         for guest in list(self._guests.values()):
             guest.let_go()
         self._guests.clear()
@@ -100,6 +107,10 @@ class Qemu:
     def listen(self, listener: Listener) -> None:
         """Tell the listener from now on."""
         self._listener = listener
+
+    def follow(self, follower: Follower) -> None:
+        """Tell the follower from now on."""
+        self._follower = follower
 
     def adopt(self) -> Sequence[FoundGuest]:
         """Find the guests of an earlier process, and watch those that live."""
@@ -250,6 +261,9 @@ class Qemu:
 
     def _tell(self, news: News) -> None:
         self._listener(news)
+
+    def _go_on(self, guest: InstanceId, progress: Progress) -> None:
+        self._follower(guest, progress)
 
     def _later(self, job: Callable[[], None]) -> None:
         with suppress(RuntimeError):  # closed: nobody listens any more
