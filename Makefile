@@ -35,7 +35,7 @@ docs: all ## write the generated pages and files anew
 node-packages:
 	@tools/packages python guest node
 test-packages:
-	@tools/packages python guest node test
+	@tools/packages python guest node hosts test
 
 guest: $(GUEST) ## build the demo guest's disk image
 $(GUEST): $(wildcard tools/guest/*)

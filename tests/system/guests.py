@@ -21,6 +21,10 @@ from types import TracebackType
 from typing import Final, Self
 
 _MONITOR_SECONDS: Final = 2.0
+_SHELL_SECONDS: Final = 30.0
+_PROMPT: Final = re.compile(r"\$ $|# $")
+_BEGUN: Final = re.compile(r"begun\r?\n")
+_ENDED: Final = re.compile(r"ended\r?\n")
 _PID_FILE: Final = re.compile(r"\0-pidfile\0(/[^\0]*/(\d+))/pid\0")
 
 
@@ -74,6 +78,18 @@ class Guest:
         """All that its serial console ever said."""
         return (self.folder / "console.log").read_text(errors="replace")
 
+    def carry_out(self, command: str) -> str:
+        """What a command says that is typed into the demo guest's shell on the serial console."""
+        with socket.socket(socket.AF_UNIX) as console:
+            console.connect(str(self.folder / "console.sock"))
+            _open_shell(console)
+            # Begun and ended by marks that the shell's echo of the line does not show.
+            console.settimeout(_SHELL_SECONDS)
+            console.sendall(f"echo be''gun; {command}; echo en''ded\n".encode())
+            said = _said_until(console, _ENDED)
+            console.sendall(b"exit\n")
+        return _BEGUN.split(said)[-1].partition("ended")[0].replace("\r", "")
+
 
 def processes_naming(folder: Path) -> Iterator[Process]:
     """Every other process whose command line has that folder in it."""
@@ -91,10 +107,21 @@ def processes_naming(folder: Path) -> Iterator[Process]:
 def guests_in(folder: Path) -> list[Guest]:
     """Every guest of the site in that folder, whichever host it is on."""
     return [
-        Guest(process, int(named[2]), Path(named[1]))
+        Guest(process, int(named[2]), _seen_from_here(folder, process.pid, Path(named[1])))
         for process in processes_naming(folder)
         if (named := _PID_FILE.search(process.command)) is not None
     ]
+
+
+def _seen_from_here(site: Path, pid: int, named: Path) -> Path:
+    """The folder that a process calls so; pretended machines each have another `own`."""
+    own = site / "own"
+    if named.is_relative_to(own):
+        for machine in (site / "machines").iterdir():
+            with suppress(OSError):  # it has ended meanwhile
+                if machine.samefile(f"/proc/{pid}/root{own}"):
+                    return machine / named.relative_to(own)
+    return named
 
 
 class Watcher:
@@ -162,6 +189,26 @@ def _ask_status(monitor: socket.socket) -> str:
             while "return" not in answer:
                 answer = json.loads(stream.readline())
         return answer["return"]["status"]
+
+
+def _open_shell(console: socket.socket) -> None:
+    """Press Enter until there is a prompt: a shell that ends may take a key with it."""
+    console.settimeout(1.0)
+    for _ in range(int(_SHELL_SECONDS)):
+        console.sendall(b"\n")
+        with suppress(TimeoutError):
+            _said_until(console, _PROMPT)
+            return
+    raise AssertionError("The guest's console gives no shell.")
+
+
+def _said_until(console: socket.socket, wanted: re.Pattern[str]) -> str:
+    said = ""
+    while wanted.search(said) is None:
+        piece = console.recv(4096)
+        assert piece, f"The console was closed after {said!r}."
+        said += piece.decode(errors="replace")
+    return said
 
 
 def _stat(pid: int) -> tuple[str, int] | None:

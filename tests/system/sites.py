@@ -128,6 +128,9 @@ class Daemon:
 class Site:
     """A cluster manager, a scheduler and some node managers, with what they write in `folder`."""
 
+    address = "127.0.0.1"
+    """Where its cluster manager listens."""
+
     def __init__(self, folder: Path, shape: Shape | None = None) -> None:
         self.folder = folder
         self.shape = shape or Shape()
@@ -136,11 +139,11 @@ class Site:
         self.images = folder / "store/images"
         self.journal = folder / "cm.dat"
         self.images.mkdir(parents=True)
-        _write(self.configuration / "Tashi.cfg", self._settings())
+        write(self.configuration / "Tashi.cfg", self._settings())
         self.manager = self._daemon("clustermanager")
         self.scheduler = self._daemon("scheduler")
         self.nodes = tuple(self._node(number) for number in range(1, self.shape.hosts + 1))
-        self._link = Link(("127.0.0.1", self.port))
+        self._link = Link((self.address, self.port))
         self.calls = to_cluster_manager(self._link, Caller(Role.USER, UserId(os.getuid()), "test"))
 
     @property
@@ -178,7 +181,7 @@ class Site:
 
     def another_link(self) -> "closing[Link]":
         """A way of one's own to the cluster manager."""
-        return closing(Link(("127.0.0.1", self.port)))
+        return closing(Link((self.address, self.port)))
 
     def now(self) -> SnapshotForm:
         """Every record as it stands, once a cluster manager answers."""
@@ -232,7 +235,7 @@ class Site:
 
     def _settings(self) -> dict[str, dict[str, object]]:
         ours: dict[str, dict[str, object]] = {
-            "Client": {"clusterManagerHost": "127.0.0.1", "clusterManagerPort": self.port},
+            "Client": {"clusterManagerHost": self.address, "clusterManagerPort": self.port},
             "ClusterManagerService": {"port": self.port, "expireHostTime": 20},
             "Pickled": {"file": self.journal},
             "Vfs": {"prefix": self.images.parent},
@@ -256,7 +259,7 @@ class Site:
 
     def _node(self, number: int) -> Daemon:
         own = self.folder / f"n{number}"
-        _write(
+        write(
             own / "NodeManager.cfg",
             {
                 "NodeManagerService": {"hostName": f"host{number}", "port": free_port()},
@@ -267,7 +270,8 @@ class Site:
         return Daemon(f"nodemanager{number}", PROGRAMS["nodemanager"], log, self.configuration, own)
 
 
-def _write(path: Path, sections: Mapping[str, Mapping[str, object]]) -> None:
+def write(path: Path, sections: Mapping[str, Mapping[str, object]]) -> None:
+    """Write a file of configuration."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = []
     for section, values in sections.items():
