@@ -3,11 +3,13 @@
 They run a few hundred milliseconds after their QEMU, where an operating system takes seconds.
 """
 
+import re
 from pathlib import Path
 from typing import Final
 
 _DISK_BYTES: Final = 1 << 20
 _SECTOR_BYTES: Final = 512
+_NUMBER: Final = re.compile("[A-P]{8}")
 _TEXT_AT: Final = 0x80
 """0x7c80 in memory: where the code below looks for its text or its disk address packet."""
 
@@ -27,6 +29,26 @@ _FILL: Final = (
     "be807c cd13"               # mov si, 0x7c80; int 0x13
     "668306887c40 ebed"         # add dword [0x7c88], 64; again
 )  # fmt: skip
+_COUNT: Final = (
+    "31c0 8ed8 8ec0 8ed0 bc007c"    # xor ax, ax; ds, es and ss too; mov sp, 0x7c00
+    "ba0206 b401 ef"                # mov dx, 0x602; mov ah, 1; out dx, ax: hear the power button
+    "e85800 66a3d07c"               # call read; mov [0x7cd0], eax
+    "e85100 663b06d07c 7538"        # again: call read; cmp eax, [0x7cd0]; jne bad
+    "6640 66a3d07c 66a3007e"        # inc eax; mov [0x7cd0], eax; mov [0x7e00], eax
+    "b80043 e84400"                 # mov ax, 0x4300 (extended write); call disk
+    "b90800 668b1ed07c baf803"      # mov cx, 8; mov ebx, [0x7cd0]; mov dx, 0x3f8
+    "66c1c304 88d8 240f 0441 ee"    # digit: rol ebx, 4; mov al, bl; and al, 15; add al, "A"; out
+    "e2f3 b00a ee"                  # loop digit; mov al, newline; out dx, al
+    "ba0006 ed f6c401 750d"         # mov dx, 0x600; in ax, dx; test ah, 1 (pressed); jnz off
+    "fb f4 ebbe"                    # sti; hlt (until the clock ticks); jmp again
+    "baf803 b058 ee f4 ebfd"        # bad: mov dx, 0x3f8; mov al, "X"; out dx, al; hlt for ever
+    "ba0406 b80020 ef ebf4"         # off: mov dx, 0x604; mov ax, 0x2000; out dx, ax; hlt for ever
+    "b442 e80500 66a1007e c3"       # read: mov ah, 0x42; call disk; mov eax, [0x7e00]; ret
+    "b280 bec07c cd13 c3"           # disk: mov dl, 0x80; mov si, 0x7cc0; int 0x13; ret
+)  # fmt: skip
+_COUNT_AT: Final = 0xC0
+_ONE_SECTOR: Final = "1000 0100 007e 0000 4000000000000000"
+"""Sector 64, to or from 0x0000:0x7e00."""
 _PACKET: Final = "1000 4000 0000 0010 4000000000000000"
 """Write 64 sectors from 0x1000:0000 to sector 64."""
 
@@ -48,12 +70,31 @@ def fill(path: Path, size_bytes: int) -> None:
         disk.truncate(size_bytes)
 
 
+def count(path: Path) -> None:
+    """A guest that counts in its memory and on its disk, and says each number on its serial line.
+
+    About 18 times a second, as eight letters from A (0) to P (15). It goes on from what its disk
+    says when it boots. Where memory and disk differ it says X and stands still. It powers itself
+    off when it is asked to.
+    """
+    _write(path, _COUNT, bytes.fromhex(_ONE_SECTOR), at=_COUNT_AT)
+
+
+def counted(console: bytes) -> list[int]:
+    """The numbers that a guest which counts has said; fails when it said anything else."""
+    lines = console.decode().splitlines()
+    numbers = [line for line in lines if _NUMBER.fullmatch(line)]
+    assert "X" not in lines, f"Its memory and its disk differ: {lines[-3:]}"
+    digits = str.maketrans("ABCDEFGHIJKLMNOP", "0123456789abcdef")
+    return [int(line.translate(digits), 16) for line in numbers]
+
+
 def idle(path: Path) -> None:
     """A guest that stays in its firmware: its disk is empty."""
     path.write_bytes(bytes(_DISK_BYTES))
 
 
-def _write(path: Path, code: str, text: bytes = b"") -> None:
-    sector = bytes.fromhex(code).ljust(_TEXT_AT, b"\0") + text
+def _write(path: Path, code: str, text: bytes = b"", at: int = _TEXT_AT) -> None:
+    sector = bytes.fromhex(code).ljust(at, b"\0") + text
     whole = sector.ljust(_SECTOR_BYTES - 2, b"\0") + b"\x55\xaa"
     path.write_bytes(whole.ljust(_DISK_BYTES, b"\0"))

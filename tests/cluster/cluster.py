@@ -133,7 +133,7 @@ class Cluster:
         self.policy = policy
         self.limits = Limits(8192, 8, allow_duplicate_names)
         self.nodes: dict[str, NodeSite] = {}
-        self.ether: Ether = {}
+        self.ether = Ether()
         self.scheduling = True
         self._watch_again = True
         self.start_manager()
@@ -151,6 +151,7 @@ class Cluster:
             directory=NoDirectory(),
             images=self.images,
             delete_saved=self.images.delete_saved,
+            delete_stored=self.images.delete_stored,
             draws=Random(1),
         )
         plan = Plan(

@@ -4,10 +4,11 @@ import pytest
 
 from cluster.cluster import Cluster
 from tashi.domain.errors import IncorrectState, InvalidInstance, NoSuchImage, NotPermitted
-from tashi.domain.identity import UserId
+from tashi.domain.identity import HostId, InstanceId, UserId
 from tashi.domain.instance import OnExit, OnLoss
+from tashi.domain.permissions import Role
 from tashi.domain.states import InstanceState as S
-from tashi.wire.forms import DiskForm, InstanceForm, WhyForm
+from tashi.wire.forms import DiskForm, InstanceForm, ReportForm, SessionForm, WhyForm
 
 
 def test_an_instance_that_is_created_runs_on_a_host() -> None:
@@ -71,24 +72,110 @@ def test_pause_and_unpause_reach_the_guest() -> None:
     assert (cluster.state(web), cluster.running_guests(web)) == (S.RUNNING, ["h1"])
 
 
-def test_a_stopped_instance_keeps_its_disks_and_starts_with_them_again() -> None:
-    cluster = Cluster()
+def on_the_first_of_two(cluster: Cluster) -> InstanceId:
+    """An instance that has written to its disks once, on h1; h2 is there, too."""
     first = cluster.add_node("h1")
-    cluster.add_node("h2")
-    web = cluster.create("web", hints={"targetHost": "h1"})
+    cluster.settle()
+    web = cluster.create("web")
     cluster.settle()
     first.hypervisor.write(web)
+    cluster.add_node("h2")
+    cluster.settle()
+    return web
+
+
+def test_a_stopped_instance_starts_with_its_disks_on_any_host() -> None:
+    cluster = Cluster()
+    web = on_the_first_of_two(cluster)
 
     cluster.command("stopVm", web)
     cluster.settle()
-    stopped = cluster.state(web)
+    stopped, kept = cluster.record(web), cluster.nodes["h1"].hypervisor.kept()
+    cluster.nodes["h1"].kill()
+    cluster.let_pass(60)
     cluster.command("startVm", web)
     cluster.settle()
 
-    assert stopped is S.STOPPED
+    assert (stopped.state, stopped.disks_on, stopped.leftovers) == (S.STOPPED, None, ())
+    assert kept == set()
+    assert cluster.running_guests(web) == ["h2"]
+    assert cluster.nodes["h2"].hypervisor.writes(web) == 1
+    assert cluster.record(web).stored is None
+    assert cluster.images.deleted == [f"{stopped.stored}.disks"]
+
+
+def test_a_suspended_instance_resumes_on_another_host() -> None:
+    cluster = Cluster()
+    web = on_the_first_of_two(cluster)
+
+    cluster.command("suspendVm", web)
+    cluster.settle()
+    suspended = cluster.record(web)
+    cluster.nodes["h1"].kill()
+    cluster.let_pass(60)
+    cluster.command("resumeVm", web)
+    cluster.settle()
+
+    assert (suspended.disks_on, suspended.saved) == (None, suspended.stored)
+    assert cluster.running_guests(web) == ["h2"]
+    assert cluster.nodes["h2"].hypervisor.writes(web) == 1
+    assert cluster.images.deleted == [suspended.saved, f"{suspended.stored}.disks"]
+
+
+def test_disks_that_the_image_store_does_not_take_bind_the_instance_to_their_host() -> None:
+    cluster = Cluster()
+    web = on_the_first_of_two(cluster)
+    cluster.nodes["h1"].hypervisor.store_fails = "No space left on device"
+
+    cluster.command("stopVm", web)
+    cluster.settle()
+    stopped = cluster.record(web)
+    cluster.command("startVm", web)
+    cluster.settle()
+
+    assert (stopped.disks_on, stopped.stored) == (1, None)
     assert cluster.running_guests(web) == ["h1"]
-    assert first.hypervisor.writes(web) == 1
+    assert cluster.nodes["h1"].hypervisor.writes(web) == 1
+
+
+def test_a_host_that_comes_back_puts_away_the_disks_it_still_keeps() -> None:
+    cluster = Cluster()
+    web = on_the_first_of_two(cluster)
+    node = cluster.nodes["h1"]
+    node.hypervisor.store_fails = "No space left on device"
+    cluster.command("stopVm", web)
+    cluster.settle()
+
+    node.hypervisor.store_fails = ""
+    node.kill()
+    node.start()
+    cluster.let_pass(5)
+
     assert cluster.record(web).disks_on is None
+    assert cluster.record(web).stored is not None
+    assert node.hypervisor.kept() == set()
+
+
+def test_what_was_stored_too_late_is_removed_from_the_store() -> None:
+    cluster = Cluster()
+    web = on_the_first_of_two(cluster)
+    node = cluster.nodes["h1"]
+    node.hypervisor.store_fails = "No space left on device"
+    cluster.command("stopVm", web)
+    cluster.settle()
+    cluster.command("startVm", web)
+    cluster.settle()
+
+    late = ReportForm("DisksStored", web, 1, 2, stored="1-2")
+    session = SessionForm(
+        1, cluster.manager.ledger.epoch, cluster.manager.ledger.books.host(HostId(1)).session
+    )
+    node_calls = cluster.calls(role=Role.NODE)
+    node_calls.call("reportNode", bool, session=session, number=99, reports=(late,), inventory=None)
+    cluster.settle()
+
+    assert cluster.images.deleted == ["1-2.disks"]
+    assert cluster.running_guests(web) == ["h1"]
 
 
 def test_suspend_frees_the_host_and_resume_goes_on_from_the_saved_memory() -> None:
@@ -107,7 +194,7 @@ def test_suspend_frees_the_host_and_resume_goes_on_from_the_saved_memory() -> No
     assert suspended.saved is not None
     assert cluster.state(web) is S.RUNNING
     assert cluster.record(web).saved is None
-    assert cluster.images.deleted == [suspended.saved]
+    assert cluster.images.deleted == [suspended.saved, f"{suspended.stored}.disks"]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +214,7 @@ def test_what_becomes_of_a_guest_that_powers_off_is_the_instances_choice(
 
     assert cluster.state(web) is left
     assert cluster.running_guests(web) == (["h1"] if left is S.RUNNING else [])
-    assert node.hypervisor.kept() == (set() if left is None else {web})
+    assert node.hypervisor.kept() == ({web} if left is S.RUNNING else set())
 
 
 @pytest.mark.parametrize(

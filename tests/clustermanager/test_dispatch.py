@@ -35,7 +35,9 @@ class Bench:
         self.epoch = Epoch(1)
         self.mishaps: list[TashiError] = []
         self.deleted: list[str] = []
-        self.dispatch = Dispatch(self.nodes, self.workers, lambda: self.epoch, self._delete)
+        self.dispatch = Dispatch(
+            self.nodes, self.workers, lambda: self.epoch, self._delete, self._delete
+        )
 
     def give(self, *instructions: Instruction) -> None:
         self.dispatch.give(instructions)

@@ -105,7 +105,7 @@ class SimulatedMachine:
     """The table of a simulated hypervisor."""
 
     def __init__(self, ether: Ether | None = None) -> None:
-        self._ether: Ether = {} if ether is None else ether
+        self._ether = Ether() if ether is None else ether
         self._hypervisor = SimulatedHypervisor(f"machine{len(self._ether)}", self._ether)
 
     def open(self) -> Hypervisor:

@@ -315,6 +315,56 @@ def test_saved_memory_is_used_once(hypervisor: Hypervisor) -> None:
         hypervisor.restore(a_spec(keep_disks=True), "7-1")
 
 
+def test_stored_disks_are_gone_on_with_on_another_machine(
+    machine: Machine, hypervisor: Hypervisor
+) -> None:
+    hypervisor.start(a_spec())
+    hypervisor.kill(SEVEN)
+    neighbour = machine.neighbour()
+    other = neighbour.open()
+
+    hypervisor.store(SEVEN, "7-1")
+    hypervisor.store(SEVEN, "7-1")
+    hypervisor.clear(SEVEN)
+    other.start(a_spec(attempt=Attempt(2), stored="7-1"))
+    [found] = other.adopt()
+    other.kill(SEVEN)
+    other.close()
+    neighbour.close()
+
+    assert found.found is Found.RUNNING
+    assert list(hypervisor.adopt()) == []
+
+
+def test_a_guest_is_restored_on_another_machine(machine: Machine, hypervisor: Hypervisor) -> None:
+    hypervisor.start(a_spec())
+    hypervisor.save(SEVEN, "7-1")
+    hypervisor.store(SEVEN, "7-1")
+    hypervisor.clear(SEVEN)
+    neighbour = machine.neighbour()
+    other = neighbour.open()
+
+    other.restore(a_spec(attempt=Attempt(2), stored="7-1"), "7-1")
+    [found] = other.adopt()
+    other.kill(SEVEN)
+    other.close()
+    neighbour.close()
+
+    assert found.found is Found.RUNNING
+
+
+def test_disks_of_a_guest_that_is_not_here_are_not_stored(hypervisor: Hypervisor) -> None:
+    with pytest.raises(NoSuchVm):
+        hypervisor.store(SEVEN, "7-1")
+
+
+def test_disks_in_use_are_not_stored(hypervisor: Hypervisor) -> None:
+    hypervisor.start(a_spec())
+
+    with pytest.raises(HypervisorFailed):
+        hypervisor.store(SEVEN, "7-1")
+
+
 def test_memory_that_was_never_saved_is_not_restored(hypervisor: Hypervisor) -> None:
     with pytest.raises(NoSuchImage):
         hypervisor.restore(a_spec(), "7-1")

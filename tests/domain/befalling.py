@@ -23,6 +23,7 @@ _FIELDS: Final[dict[str, object]] = {
     "words": "so it is",
     "vm_id": VmId(4711),
     "saved": "1-7",
+    "stored": "1-7",
     "how": Ending.CRASHED,
 }
 

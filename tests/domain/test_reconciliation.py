@@ -10,6 +10,7 @@ from tashi.domain.instance import Instance, OnExit, OnLoss
 from tashi.domain.reconciliation import (
     Findings,
     applies,
+    burial,
     compare,
     ending,
     gone,
@@ -197,6 +198,20 @@ def test_the_outcome_of_an_earlier_operation_does_not_count_but_what_happens_doe
     report: e.Report, counts: bool
 ) -> None:
     assert applies(a_record(S.PAUSING, 1), report) is counts
+
+
+def test_disks_are_stored_by_the_host_that_has_them_whatever_was_asked_since() -> None:
+    record = a_record(S.PENDING, disks_on=HERE)
+
+    assert applies(record, a_report(e.DisksStored, operation=Operation(3)))
+    assert not applies(record, a_report(e.DisksStored, host_id=THERE))
+    assert not applies(record, a_report(e.DisksStored, attempt=Attempt(2)))
+
+
+def test_a_host_that_owes_a_clearing_when_it_is_buried_owes_nothing_more() -> None:
+    record = a_record(S.SUSPENDED, leftovers=(HERE,), stored="1-7")
+
+    assert burial(record, HERE, "It burnt.") == e.LeftoversLost(host_id=HERE, words="It burnt.")
 
 
 def test_a_host_may_clear_what_it_was_asked_to_and_nothing_else() -> None:

@@ -25,6 +25,9 @@ class FakeImages:
     def delete_saved(self, name: str) -> None:
         self.deleted.append(name)
 
+    def delete_stored(self, name: str) -> None:
+        self.deleted.append(f"{name}.disks")
+
     def _check(self) -> None:
         if self.is_away:
             raise ImagesFailed("The image store cannot be read: Stale file handle.")

@@ -128,7 +128,7 @@ def test_a_machine_that_lost_its_guests_says_so() -> None:
 
 def sending(*, done: bool) -> Machine:
     """A machine that was told to send its guest, and has done so or not."""
-    ether: Ether = {}
+    ether = Ether()
     machine = Machine(hypervisor=SimulatedHypervisor("here", ether))
     machine.begin()
     machine.tell(machine.order(Order.START))

@@ -302,7 +302,7 @@ _FAULTS: Final[dict[Action, float]] = {
     cut: 3,
     hello: 6,
     lose_host: 3,
-    declare_dead: 2,
+    declare_dead: 10,
     kill_manager: 1,
     kill_node: 2,
     kill_node_unanswered: 8,

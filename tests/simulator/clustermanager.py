@@ -14,7 +14,13 @@ from tashi.domain import events as e
 from tashi.domain.guest import Inventory
 from tashi.domain.identity import Attempt, Epoch, HostId, InstanceId, Operation, Session
 from tashi.domain.instance import Instance
-from tashi.domain.instructions import DeleteSaved, Instruction, NodeOrder, standing_orders
+from tashi.domain.instructions import (
+    DeleteSaved,
+    DeleteStored,
+    Instruction,
+    NodeOrder,
+    standing_orders,
+)
 from tashi.domain.reconciliation import applies, burial, compare, leaves_something, meaning
 from tashi.domain.states import InstanceState, Order
 from tashi.domain.transitions import ON_HOST, step
@@ -121,6 +127,8 @@ class ClusterManager:
         for one in instructions if self.alive else ():
             if isinstance(one, DeleteSaved):
                 self.store.delete(one.saved)
+            elif isinstance(one, DeleteStored):
+                self.store.disks.discard(one.stored)
             elif isinstance(one, NodeOrder) and one.host_id in self.senders:
                 self.senders[one.host_id].waiting.append(one)
 
@@ -198,7 +206,10 @@ class ClusterManager:
         report = self._trusted(record, spoken)
         if record is not None and applies(record, report):
             self.befall(key, meaning(record, report, lasted=0.0))
-        elif leaves_something(report) and not _is_wanted(record, report.host_id):
+            return
+        if isinstance(report, e.DisksStored) and (record is None or record.stored != report.stored):
+            self._give([DeleteStored(report.stored)])
+        if leaves_something(report) and not _is_wanted(record, report.host_id):
             self._end(report.host_id, key, report.attempt)
 
     def _take_inventory(self, host: HostId, inventory: Inventory) -> None:

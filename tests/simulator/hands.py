@@ -42,6 +42,8 @@ class Hands:
                 self._begin_kill(slot, order)
             case Order.FORGET:
                 self._forget(key, slot, order)
+            case Order.STORE:
+                self._begin_store(slot, order)
             case Order.RUN:
                 self._begin_run(key, slot, order)
             case Order.SAVE if self._is_saved(slot, order):
@@ -92,6 +94,10 @@ class Hands:
         slot.operation, slot.intent, slot.unseen = order.operation, order, False
         slot.state, slot.disks = _G.GONE, False
 
+    def _begin_store(self, slot: Slot | None, order: NodeOrder) -> None:
+        if slot and slot.state is _G.GONE and slot.disks:
+            slot.operation, slot.intent = order.operation, order
+
     def _forget(self, key: InstanceId, slot: Slot | None, order: NodeOrder) -> None:
         if slot and slot.is_live:
             raise Violation(f"Host {order.host_id} should forget {key}, which runs there.")
@@ -129,6 +135,8 @@ class Hands:
                 self._load(slot, order, lucky=lucky)
             case Order.START | Order.RESTORE:
                 self._start(slot, order, lucky=lucky)
+            case Order.STORE:
+                self._store(slot, order, lucky=lucky)
             case Order.PREPARE_TARGET:
                 slot.came_of(e.TargetReady if lucky else e.TargetFailed)
                 if not lucky:
@@ -153,10 +161,16 @@ class Hands:
             slot.state = _G.GONE
             slot.came_of(e.MemorySpent if slot.loaded else e.StartFailed)
             return
+        self._check_disks(order)
         if order.order is Order.RESTORE:
             self.machine.store.wake(_saved(order))
         slot.state, slot.disks = _G.RUNNING, True
         slot.outcome = e.Started(**who(order), vm_id=VmId(1))
+
+    def _check_disks(self, order: NodeOrder) -> None:
+        stored = order.instance and order.instance.stored
+        if stored and stored not in self.machine.store.disks:
+            raise Violation(f"Instance {order.instance_id} starts without its disks {stored}.")
 
     def _load(self, slot: Slot, order: NodeOrder, *, lucky: bool) -> None:
         spent = _saved(order) not in self.machine.store.complete
@@ -175,6 +189,13 @@ class Hands:
         self.machine.store.complete.add(memory_of(order))
         slot.state, slot.saved = _G.GONE, memory_of(order)
         slot.outcome = e.Saved(**who(order), saved=slot.saved)
+
+    def _store(self, slot: Slot, order: NodeOrder, *, lucky: bool) -> None:
+        if not lucky or self.machine.store.full:
+            slot.intent = None
+            return
+        self.machine.store.disks.add(memory_of(order))
+        slot.outcome = e.DisksStored(**who(order), stored=memory_of(order))
 
     def _send(self, key: InstanceId, slot: Slot, order: NodeOrder, *, lucky: bool) -> None:
         there = self._waiting_for(key, order)
@@ -196,7 +217,7 @@ class Hands:
 
 
 def memory_of(order: NodeOrder) -> str:
-    """The name under which an order to save leaves the memory."""
+    """The name under which an order to save, or to store, leaves memory or disks."""
     return f"{order.instance_id}-{order.operation}"
 
 

@@ -120,6 +120,8 @@ def _check_record(world: World, record: Instance) -> None:
         raise Violation(f"{record} is stuck in {record.state.title}.")
     if record.saved is not None and record.saved not in world.store.complete | world.store.used:
         raise Violation(f"{record} has lost its saved memory.")
+    if record.stored is not None and record.stored not in world.store.disks:
+        raise Violation(f"{record} has lost its disks.")
     if record.host_id is None:
         return
     slot = world.nodes[record.host_id].slots.get(record.id)

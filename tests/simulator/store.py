@@ -1,4 +1,4 @@
-"""The part of the image store that matters here: saved memory, which may be used once."""
+"""The part of the image store that matters here: saved memory, used once, and stored disks."""
 
 from dataclasses import dataclass, field
 
@@ -14,6 +14,9 @@ class SavedMemory:
     complete: set[str] = field(default_factory=set)
     used: set[str] = field(default_factory=set)
     woken: set[str] = field(default_factory=set)
+    disks: set[str] = field(default_factory=set)
+    full: bool = False
+    """Whether no more disks fit in."""
 
     def use(self, name: str) -> None:
         """Rename the file, so that nobody uses it again."""

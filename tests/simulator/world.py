@@ -57,7 +57,7 @@ class World:
         self, seed: int, protections: Protections, hosts: int = 2, instances: int = 1
     ) -> None:
         self.random = Random(seed)
-        self.store = SavedMemory()
+        self.store = SavedMemory(full=self.likely(0.5))
         self.in_flight: deque[Message] = deque(maxlen=MOST_IN_FLIGHT)
         self.story: list[tuple[object, ...]] = []
         self.blinked: set[InstanceId] = set()

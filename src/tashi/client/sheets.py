@@ -117,7 +117,7 @@ def _in_all(devices: str, name: str) -> Callable[[Row], Json]:
 INSTANCES: Final = sheet(
     "id hostId name user state disk memory cores",
     "userId groupName nics disks hints onExit onLoss vmId targetId attempt operation tries reason "
-    "was saved disksOn leftovers keep changedAt decayed progress",
+    "was saved stored disksOn leftovers keep changedAt decayed progress",
     state=_state,
     nics=_nics,
     disks=_disks,

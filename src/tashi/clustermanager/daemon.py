@@ -38,6 +38,7 @@ class World:
     directory: Directory
     images: ImageStore
     delete_saved: Callable[[str], None]
+    delete_stored: Callable[[str], None]
     draws: Random
     on_step: Callable[[str], None] = lambda _: None
 
@@ -65,7 +66,11 @@ class ClusterManager:
         self._world = world
         self._plan = plan
         self.dispatch = Dispatch(
-            world.nodes, world.workers, lambda: self.ledger.epoch, world.delete_saved
+            world.nodes,
+            world.workers,
+            lambda: self.ledger.epoch,
+            world.delete_saved,
+            world.delete_stored,
         )
         self.ledger = Ledger(
             world.store,

@@ -17,7 +17,7 @@ from typing import Final
 from tashi.domain.errors import Failed, TashiError
 from tashi.domain.host import Host
 from tashi.domain.identity import Epoch, HostId
-from tashi.domain.instructions import DeleteSaved, Instruction, NodeOrder
+from tashi.domain.instructions import DeleteSaved, DeleteStored, Instruction, NodeOrder
 from tashi.ports.nodes import Nodes
 from tashi.ports.workers import Workers
 
@@ -59,11 +59,13 @@ class Dispatch:
         workers: Workers,
         epoch: Callable[[], Epoch],
         delete_saved: Callable[[str], None],
+        delete_stored: Callable[[str], None],
     ) -> None:
         self._nodes = nodes
         self._workers = workers
         self._epoch = epoch
         self._delete_saved = delete_saved
+        self._delete_stored = delete_stored
         self._senders: dict[HostId, _Sender] = {}
 
     def give(self, instructions: Iterable[Instruction]) -> None:
@@ -82,7 +84,9 @@ class Dispatch:
                 case NodeOrder() if instruction.host_id in self._senders:
                     self._senders[instruction.host_id].give((instruction,))
                 case DeleteSaved(saved):
-                    self._workers.run("images", partial(self._delete, saved, FIRST_PAUSE_SECONDS))
+                    self._delete(partial(self._delete_saved, saved), f"saved memory {saved}")
+                case DeleteStored(stored):
+                    self._delete(partial(self._delete_stored, stored), f"stored disks {stored}")
 
     def stop(self) -> None:
         """Send nothing more; what was not sent is told again in the next session."""
@@ -94,15 +98,20 @@ class Dispatch:
         if sender is not None:
             sender.close()
 
-    def _delete(self, saved: str, pause: float) -> None:
-        try:
-            self._delete_saved(saved)
-        except Failed as error:
-            _log.warning("Saved memory %s stays for %.1f s more: %s", saved, pause, error)
-            longer = min(pause * 2, LONGEST_PAUSE_SECONDS)
-            self._workers.after(pause, "images", partial(self._delete, saved, longer))
-        except TashiError as error:
-            _log.error("Saved memory %s stays: %s", saved, error)
+    def _delete(self, delete: Callable[[], None], what: str) -> None:
+        """Have it deleted, behind other deletions, and again until the image store lets it."""
+
+        def attempt(pause: float) -> None:
+            try:
+                delete()
+            except Failed as error:
+                _log.warning("The %s stay for %.1f s more: %s", what, pause, error)
+                longer = min(pause * 2, LONGEST_PAUSE_SECONDS)
+                self._workers.after(pause, "images", partial(attempt, longer))
+            except TashiError as error:
+                _log.error("The %s stay: %s", what, error)
+
+        self._workers.run("images", partial(attempt, FIRST_PAUSE_SECONDS))
 
     def _check_alive(self, host: Host) -> None:
         try:

@@ -17,7 +17,7 @@ from tashi.domain.host import Host, Machine
 from tashi.domain.hostnames import check_host_name
 from tashi.domain.identity import Attempt, HostId, InstanceId
 from tashi.domain.instance import Instance
-from tashi.domain.instructions import NodeOrder, standing_orders
+from tashi.domain.instructions import DeleteStored, NodeOrder, standing_orders
 from tashi.domain.reconciliation import applies, burial, compare, leaves_something, meaning
 from tashi.domain.states import HostState, InstanceState, Order
 from tashi.domain.transitions import ON_HOST
@@ -158,6 +158,8 @@ def _bring_back(draft: Draft, host: Host) -> None:
 def _end_if_surplus(
     draft: Draft, key: InstanceId, report: e.Report, record: Instance | None
 ) -> None:
+    if isinstance(report, e.DisksStored) and (record is None or record.stored != report.stored):
+        draft.instruct(DeleteStored(report.stored))
     wanted = record is not None and report.host_id in {
         *record.hosts, *record.leftovers, record.disks_on,
     }  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Final
 from tashi.domain.errors import Broken
 from tashi.domain.events import (
     Arrived,
+    DisksStored,
     Event,
     Gone,
     GuestRestart,
@@ -47,6 +48,7 @@ class Edit(Enum):
     DROP_SAVED = auto()
     KEEP_DISKS = auto()
     LOSE_DISKS = auto()
+    NOTE_STORED = auto()
     WILL_KEEP = auto()
     WILL_NOT_KEEP = auto()
     COUNT_TRY = auto()
@@ -59,7 +61,9 @@ class Edit(Enum):
 def _take_host(record: Instance, event: Event) -> Instance:
     if not isinstance(event, Place | PlaceSaved):
         raise Broken(f"{event} names no host to take.")
-    return replace(record, host_id=event.host_id, attempt=Attempt(record.attempt + 1), keep=False)
+    owed = _but(record.leftovers, event.host_id)
+    attempt = Attempt(record.attempt + 1)
+    return replace(record, host_id=event.host_id, attempt=attempt, keep=False, leftovers=owed)
 
 
 def _leave_host(record: Instance, _: Event) -> Instance:
@@ -78,7 +82,8 @@ def _leave_that_host(record: Instance, event: Event) -> Instance:
 def _take_target(record: Instance, event: Event) -> Instance:
     if not isinstance(event, Migrate):
         raise Broken(f"{event} names no target to take.")
-    return replace(record, target_id=event.target_id, incoming="")
+    owed = _but(record.leftovers, event.target_id)
+    return replace(record, target_id=event.target_id, incoming="", leftovers=owed)
 
 
 def _leave_target(record: Instance, _: Event) -> Instance:
@@ -94,7 +99,8 @@ def _move_to_target(record: Instance, _: Event) -> Instance:
 def _note_vm(record: Instance, event: Event) -> Instance:
     if not isinstance(event, Started | Arrived):
         raise Broken(f"{event} names no guest.")
-    return replace(record, vm_id=event.vm_id, nics=event.nics or record.nics, disks_on=None)
+    nics = event.nics or record.nics
+    return replace(record, vm_id=event.vm_id, nics=nics, disks_on=None, stored=None)
 
 
 def _note_was(record: Instance, _: Event) -> Instance:
@@ -124,6 +130,13 @@ def _keep_disks(record: Instance, event: Event) -> Instance:
 
 def _lose_disks(record: Instance, event: Event) -> Instance:
     return replace(record, disks_on=None if record.disks_on == _host_of(event) else record.disks_on)
+
+
+def _note_stored(record: Instance, event: Event) -> Instance:
+    if not isinstance(event, DisksStored):
+        raise Broken(f"{event} names no stored disks.")
+    owed = (*_but(record.leftovers, event.host_id), event.host_id)
+    return replace(record, stored=event.stored, disks_on=None, leftovers=owed)
 
 
 def _will_keep(record: Instance, _: Event) -> Instance:
@@ -156,8 +169,11 @@ def _owe_clearing_if_disks(record: Instance, event: Event) -> Instance:
 
 
 def _cleared(record: Instance, event: Event) -> Instance:
-    gone = _host_of(event)
-    return replace(record, leftovers=tuple(host for host in record.leftovers if host != gone))
+    return replace(record, leftovers=_but(record.leftovers, _host_of(event)))
+
+
+def _but(hosts: tuple[HostId, ...], one: HostId) -> tuple[HostId, ...]:
+    return tuple(host for host in hosts if host != one)
 
 
 def _host_of(event: Event) -> HostId:
@@ -180,6 +196,7 @@ EDITS: Final[dict[Edit, Callable[[Instance, Event], Instance]]] = {
     Edit.DROP_SAVED: _drop_saved,
     Edit.KEEP_DISKS: _keep_disks,
     Edit.LOSE_DISKS: _lose_disks,
+    Edit.NOTE_STORED: _note_stored,
     Edit.WILL_KEEP: _will_keep,
     Edit.WILL_NOT_KEEP: _will_not_keep,
     Edit.COUNT_TRY: _count_try,

@@ -204,6 +204,14 @@ class Arrived(Report):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DisksStored(Report):
+    """Its disks stand complete in the image store under that name; the host has them, too."""
+
+    stored: str
+    of_operation: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cleared(Report):
     """The host keeps nothing of the instance any more."""
 
@@ -324,7 +332,12 @@ class GoneForget(Gone):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DisksLost(Observation):
-    """The host that kept its disks, or leftovers of it, is proven dead."""
+    """The host that kept its disks is proven dead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftoversLost(Observation):
+    """A host that had yet to clear away leftovers of it is proven dead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

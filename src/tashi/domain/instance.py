@@ -70,10 +70,11 @@ class Instance:
 
     `memory` is in MiB. `was` is the state that an orphan had. `saved` names its saved memory in
     the image store. `disks_on` is the host that keeps the disks of an instance that is not
-    running. `incoming` is where a migrating guest is to be sent. `leftovers` are hosts that have
-    yet to clear away what they keep of an instance that is over. `keep` says that the shutdown
-    under way ends in Stopped. `tries` counts starts that failed in a row. `changed_at` is when the
-    state last changed, in seconds since 1970 on the cluster manager's clock.
+    running; once they are in the image store, `stored` names them there. `incoming` is where a
+    migrating guest is to be sent. `leftovers` are hosts that have yet to clear away what they keep
+    of an instance that is over, or has left them. `keep` says that the shutdown under way ends in
+    Stopped. `tries` counts starts that failed in a row. `changed_at` is when the state last
+    changed, in seconds since 1970 on the cluster manager's clock.
     """
 
     id: InstanceId
@@ -97,6 +98,7 @@ class Instance:
     was: InstanceState | None = None
     saved: str | None = None
     disks_on: HostId | None = None
+    stored: str | None = None
     incoming: str = ""
     leftovers: tuple[HostId, ...] = ()
     keep: bool = False

@@ -42,6 +42,13 @@ class DeleteSaved(Instruction):
     saved: str
 
 
+@dataclass(frozen=True, slots=True)
+class DeleteStored(Instruction):
+    """Remove disks that are not needed any more from the image store."""
+
+    stored: str
+
+
 class Ask(Enum):
     """An entry of the table's column of orders."""
 
@@ -59,7 +66,10 @@ class Ask(Enum):
     KILL_TARGET = auto()
     FORGET = auto()
     FORGET_SOURCE = auto()
+    STORE = auto()
+    CLEAR_LEFTOVERS = auto()
     DELETE_SAVED = auto()
+    DELETE_STORED = auto()
     REPEAT = auto()
 
 
@@ -76,31 +86,48 @@ def instruct(ask: Ask, before: Instance, after: Instance) -> tuple[Instruction, 
             # Likewise: once the guest has moved, only the old record knows where it came from.
             source = None if before.target_id is None else before.host_id
             return _to(source, Order.FORGET, after)
-        case Ask.PREPARE_TARGET:
-            return _to(after.target_id, Order.PREPARE_TARGET, after)
         case Ask.FORGET:
-            saved = () if after.saved is None else (DeleteSaved(after.saved),)
-            return (*_forget(after), *saved)
+            return (*_forget(after), *_delete(after.saved, after.stored))
+        case Ask.CLEAR_LEFTOVERS:
+            return _forget(after)
         case Ask.DELETE_SAVED:
-            return () if before.saved is None else (DeleteSaved(before.saved),)
+            return _delete(before.saved, None)
+        case Ask.DELETE_STORED:
+            return _delete(None, before.stored)
         case Ask.REPEAT:
             return standing_orders(after)
         case _:
-            return _to(after.host_id, Order[ask.name], after)
+            return _to(_addressee(ask, after), Order[ask.name], after)
+
+
+def _addressee(ask: Ask, after: Instance) -> HostId | None:
+    if ask is Ask.PREPARE_TARGET:
+        return after.target_id
+    return after.disks_on if ask is Ask.STORE else after.host_id
 
 
 def standing_orders(instance: Instance) -> tuple[NodeOrder, ...]:
     """The orders that follow from the record as it stands, for every host it concerns."""
+    return (*_orders_of_the_state(instance), *_forget(instance))
+
+
+def _orders_of_the_state(instance: Instance) -> tuple[NodeOrder, ...]:
     order = facts(instance.state).order
+    if order is Order.STORE:
+        return _to(instance.disks_on, order, instance)
     if order is Order.KILL:
         return tuple(_order(host, Order.KILL, instance) for host in instance.hosts)
     if order is Order.PREPARE_TARGET:
         return _to(instance.target_id, order, instance)
     if instance.state is InstanceState.MIGRATE_TRANS and instance.target_id is None:
         return _to(instance.host_id, Order.RUN, instance)
-    if order is not None:
-        return _to(instance.host_id, order, instance)
-    return _forget(instance)
+    return () if order is None else _to(instance.host_id, order, instance)
+
+
+def _delete(saved: str | None, stored: str | None) -> tuple[Instruction, ...]:
+    memory = () if saved is None else (DeleteSaved(saved),)
+    disks = () if stored is None else (DeleteStored(stored),)
+    return (*memory, *disks)
 
 
 def _to(host: HostId | None, order: Order, instance: Instance) -> tuple[NodeOrder, ...]:

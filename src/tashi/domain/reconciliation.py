@@ -104,9 +104,9 @@ def burial(record: Instance, host: HostId, words: str) -> e.Event | None:
         return e.HostBack(host_id=host)
     if host in record.hosts and record.state is not _S.ORPHANED:
         return gone(record, host, words, lasted=0.0, disks_remain=False)
-    if host == record.disks_on or host in record.leftovers:
-        return e.DisksLost(host_id=host, words=words)
-    return None
+    if host in record.leftovers:
+        return e.LeftoversLost(host_id=host, words=words)
+    return e.DisksLost(host_id=host, words=words) if host == record.disks_on else None
 
 
 def _is_dying_on_one_host(record: Instance) -> bool:
@@ -129,6 +129,8 @@ def applies(record: Instance | None, report: e.Report) -> bool:
         return False
     if isinstance(report, e.Cleared):
         return report.host_id in record.leftovers
+    if isinstance(report, e.DisksStored):
+        return report.host_id == record.disks_on and report.attempt == record.attempt
     of_now = report.host_id in record.hosts and report.attempt == record.attempt
     return of_now and (report.operation == record.operation or not _answers_order(report))
 

@@ -79,6 +79,7 @@ class Order(Enum):
     CANCEL_SEND = "cancelSend"
     POWER_DOWN = "powerDown"
     KILL = "kill"
+    STORE = "store"
     FORGET = "forget"
 
 
@@ -126,13 +127,13 @@ FACTS: Final[dict[InstanceState, Facts]] = {
     _S.PAUSED:        _row(Phase.SETTLED, {1},    None,                 None,        "frozen in the host's memory"),
     _S.UNPAUSING:     _row(Phase.MOVING,  {1},    Order.UNPAUSE,        _P.MONITOR,  "a node was told to thaw it"),
     _S.SUSPENDING:    _row(Phase.MOVING,  {1},    Order.SAVE,           _P.MIGRATE,  "its memory is being written to the image store"),
-    _S.SUSPENDED:     _row(Phase.SETTLED, {0},    None,                 None,        "lives on disk only"),
+    _S.SUSPENDED:     _row(Phase.SETTLED, {0},    Order.STORE,          None,        "lives on disk only; the host that has its disks was told to put them into the image store"),
     _S.MIGRATE_PREP:  _row(Phase.MOVING,  {2},    Order.PREPARE_TARGET, _P.MIGRATE,  "the target makes ready"),
     _S.MIGRATE_TRANS: _row(Phase.MOVING,  {1, 2}, Order.SEND,           _P.MIGRATE,  "memory is crossing; once the source has left, the target is told to run it"),
     _S.SHUTTING_DOWN: _row(Phase.SETTLED, {1},    Order.POWER_DOWN,     None,        "the guest was asked to power off, which it may ignore for ever"),
     _S.DESTROYING:    _row(Phase.MOVING,  {1, 2}, Order.KILL,           _P.KILL,     "every host in its record was told to kill it"),
     _S.ORPHANED:      _row(Phase.LOST,    {1, 2}, None,                 None,        "its host is silent; the record remembers what it was"),
-    _S.STOPPED:       _row(Phase.SETTLED, {0},    None,                 None,        "not running; record and disks stay"),
+    _S.STOPPED:       _row(Phase.SETTLED, {0},    Order.STORE,          None,        "not running; record and disks stay, and the disks go to the image store"),
     _S.EXITED:        _row(Phase.ENDED,   {0},    None,                 None,        "over; kept, hidden, until each of its leftovers is reported gone"),
 }
 # fmt: on

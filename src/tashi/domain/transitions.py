@@ -92,7 +92,7 @@ TABLE: Final[tuple[Rule, ...]] = (
     _rule(e.PlaceSaved,    {_S.PENDING, _S.HELD},                        _S.RESUMING,       [Edit.TAKE_HOST],                      [Ask.RESTORE], "CM VM ACTIVATE"),
     _rule(e.ShutDown,      {_S.RUNNING, _S.SHUTTING_DOWN},               _S.SHUTTING_DOWN,  [Edit.WILL_NOT_KEEP],                  [Ask.POWER_DOWN], "CM VM SHUTDOWN"),
     _rule(e.Stop,          {_S.RUNNING, _S.SHUTTING_DOWN},               _S.SHUTTING_DOWN,  [Edit.WILL_KEEP],                      [Ask.POWER_DOWN], "CM VM SHUTDOWN"),
-    _rule(e.Stop,          {_S.PENDING, _S.HELD},                        _S.STOPPED,        [],                                    [], "CM VM STOP"),
+    _rule(e.Stop,          {_S.PENDING, _S.HELD},                        _S.STOPPED,        [],                                    [Ask.STORE], "CM VM STOP"),
     _rule(e.Start,         {_S.STOPPED},                                 _S.PENDING,        [Edit.FRESH_TRIES],                    [], "CM VM START"),
     _rule(e.Destroy,       {_S.PENDING, _S.HELD, _S.SUSPENDED, _S.STOPPED}, _S.EXITED,      [Edit.OWE_CLEARING],                   [Ask.FORGET], "CM VM DESTROY UNSTARTED"),
     _rule(e.Destroy,       {_S.ACTIVATING, _S.RESUMING},                 _S.DESTROYING,     [],                                    [Ask.KILL], "CM VM DESTROY STARTING"),
@@ -106,15 +106,15 @@ TABLE: Final[tuple[Rule, ...]] = (
     _rule(e.CancelMigrate, {_S.MIGRATE_PREP},                            _S.RUNNING,        [Edit.LEAVE_TARGET],                   [Ask.KILL_TARGET]),
     _rule(e.CancelMigrate, {_S.MIGRATE_TRANS},                           _SAME,             [],                                    [Ask.CANCEL_SEND]),
 
-    _rule(e.Started,       {_S.ACTIVATING},                              _S.RUNNING,        [Edit.NOTE_VM]),
-    _rule(e.Started,       {_S.RESUMING},                                _S.RUNNING,        [Edit.NOTE_VM, Edit.DROP_SAVED],       [Ask.DELETE_SAVED]),
+    _rule(e.Started,       {_S.ACTIVATING},                              _S.RUNNING,        [Edit.NOTE_VM],                        [Ask.DELETE_STORED]),
+    _rule(e.Started,       {_S.RESUMING},                                _S.RUNNING,        [Edit.NOTE_VM, Edit.DROP_SAVED],       [Ask.DELETE_SAVED, Ask.DELETE_STORED]),
     _rule(e.StartFailed,   {_S.ACTIVATING, _S.RESUMING},                 _S.HELD,           [Edit.LEAVE_HOST, Edit.COUNT_TRY]),
     _rule(e.MemorySpent,   {_S.RESUMING},                                _S.PENDING,        [Edit.LEAVE_HOST, Edit.DROP_SAVED],    [Ask.DELETE_SAVED]),
     _rule(e.PauseDone,     {_S.PAUSING},                                 _S.PAUSED),
     _rule(e.PauseFailed,   {_S.PAUSING},                                 _S.RUNNING),
     _rule(e.UnpauseDone,   {_S.UNPAUSING},                               _S.RUNNING),
     _rule(e.UnpauseFailed, {_S.UNPAUSING},                               _S.PAUSED),
-    _rule(e.Saved,         {_S.SUSPENDING},                              _S.SUSPENDED,      [Edit.KEEP_DISKS, Edit.LEAVE_HOST, Edit.NOTE_SAVED]),
+    _rule(e.Saved,         {_S.SUSPENDING},                              _S.SUSPENDED,      [Edit.KEEP_DISKS, Edit.LEAVE_HOST, Edit.NOTE_SAVED], [Ask.STORE]),
     _rule(e.Saved,         {_S.DESTROYING},                              _S.EXITED,         [Edit.OWE_CLEARING, Edit.LEAVE_HOST, Edit.NOTE_SAVED], [Ask.FORGET]),
     _rule(e.SaveFailed,    {_S.SUSPENDING},                              _S.RUNNING),
     _rule(e.TargetReady,   {_S.MIGRATE_PREP},                            _S.MIGRATE_TRANS,  [Edit.NOTE_INCOMING],                  [Ask.SEND]),
@@ -125,13 +125,14 @@ TABLE: Final[tuple[Rule, ...]] = (
     _rule(e.Arrived,       {_S.MIGRATE_TRANS},                           _S.RUNNING,        [Edit.MOVE_TO_TARGET, Edit.NOTE_VM],   [Ask.FORGET_SOURCE]),
     _rule(e.GuestExited,   ENDABLE | {_S.DESTROYING},                    _S.EXITED,         [Edit.OWE_CLEARING, Edit.LEAVE_HOST],  [Ask.FORGET]),
     _rule(e.GuestExited,   MIGRATING,                                    _S.EXITED,         [Edit.LEAVE_TARGET, Edit.OWE_CLEARING, Edit.LEAVE_HOST], [Ask.KILL_TARGET, Ask.FORGET]),
-    _rule(e.GuestStopped,  ENDABLE,                                      _S.STOPPED,        [Edit.KEEP_DISKS, Edit.LEAVE_HOST]),
-    _rule(e.GuestStopped,  MIGRATING,                                    _S.STOPPED,        [Edit.LEAVE_TARGET, Edit.KEEP_DISKS, Edit.LEAVE_HOST], [Ask.KILL_TARGET]),
+    _rule(e.GuestStopped,  ENDABLE,                                      _S.STOPPED,        [Edit.KEEP_DISKS, Edit.LEAVE_HOST],    [Ask.STORE]),
+    _rule(e.GuestStopped,  MIGRATING,                                    _S.STOPPED,        [Edit.LEAVE_TARGET, Edit.KEEP_DISKS, Edit.LEAVE_HOST], [Ask.KILL_TARGET, Ask.STORE]),
     _rule(e.GuestRestart,  ENDABLE - {_S.SHUTTING_DOWN},                 _S.PENDING,        [Edit.KEEP_DISKS, Edit.LEAVE_HOST, Edit.COUNT_TRY]),
     _rule(e.GuestRestart,  MIGRATING,                                    _S.PENDING,        [Edit.LEAVE_TARGET, Edit.KEEP_DISKS, Edit.LEAVE_HOST, Edit.COUNT_TRY], [Ask.KILL_TARGET]),
     _rule(e.SeenRunning,   {_S.PAUSED},                                  _S.RUNNING),
     _rule(e.SeenPaused,    {_S.RUNNING},                                 _S.PAUSED),
-    _rule(e.Cleared,       {_S.EXITED},                                  _SAME,             [Edit.CLEARED],                        [], ""),
+    _rule(e.DisksStored,   {_S.SUSPENDED, _S.STOPPED, _S.PENDING, _S.HELD}, _SAME,          [Edit.NOTE_STORED],                    [Ask.CLEAR_LEFTOVERS]),
+    _rule(e.Cleared,       set(_S),                                      _SAME,             [Edit.CLEARED],                        [], ""),
 
     _rule(e.HostLost,      ON_HOST,                                      _S.ORPHANED,       [Edit.NOTE_WAS]),
     _rule(e.HostBack,      {_S.ORPHANED},                                _WAS,              [],                                    [Ask.REPEAT]),
@@ -142,13 +143,13 @@ TABLE: Final[tuple[Rule, ...]] = (
     _rule(e.StartLost,     {_S.ACTIVATING, _S.RESUMING},                 _S.PENDING,        [Edit.LOSE_DISKS, Edit.LEAVE_HOST]),
     _rule(e.GoneRestart,   LOSABLE,                                      _S.PENDING,        [Edit.KEEP_DISKS, Edit.LEAVE_HOST, Edit.COUNT_TRY]),
     _rule(e.GoneRestart,   {_S.MIGRATE_PREP},                            _S.PENDING,        [Edit.LEAVE_TARGET, Edit.KEEP_DISKS, Edit.LEAVE_HOST, Edit.COUNT_TRY], [Ask.KILL_TARGET]),
-    _rule(e.GoneStop,      LOSABLE | {_S.SHUTTING_DOWN},                 _S.STOPPED,        [Edit.KEEP_DISKS, Edit.LEAVE_HOST]),
-    _rule(e.GoneStop,      {_S.MIGRATE_PREP},                            _S.STOPPED,        [Edit.LEAVE_TARGET, Edit.KEEP_DISKS, Edit.LEAVE_HOST], [Ask.KILL_TARGET]),
+    _rule(e.GoneStop,      LOSABLE | {_S.SHUTTING_DOWN},                 _S.STOPPED,        [Edit.KEEP_DISKS, Edit.LEAVE_HOST],    [Ask.STORE]),
+    _rule(e.GoneStop,      {_S.MIGRATE_PREP},                            _S.STOPPED,        [Edit.LEAVE_TARGET, Edit.KEEP_DISKS, Edit.LEAVE_HOST], [Ask.KILL_TARGET, Ask.STORE]),
     _rule(e.GoneForget,    LOSABLE | {_S.SHUTTING_DOWN, _S.DESTROYING},  _S.EXITED,         [Edit.OWE_CLEARING_IF_DISKS, Edit.LEAVE_HOST], [Ask.FORGET]),
     _rule(e.GoneForget,    {_S.MIGRATE_PREP},                            _S.EXITED,         [Edit.LEAVE_TARGET, Edit.OWE_CLEARING_IF_DISKS, Edit.LEAVE_HOST], [Ask.KILL_TARGET, Ask.FORGET]),
     _rule(e.DisksLost,     {_S.PENDING, _S.HELD, _S.STOPPED},            _SAME,             [Edit.LOSE_DISKS]),
     _rule(e.DisksLost,     {_S.SUSPENDED},                               _S.STOPPED,        [Edit.LOSE_DISKS, Edit.DROP_SAVED],    [Ask.DELETE_SAVED]),
-    _rule(e.DisksLost,     {_S.EXITED},                                  _SAME,             [Edit.CLEARED],                        [], ""),
+    _rule(e.LeftoversLost, set(_S),                                      _SAME,             [Edit.CLEARED],                        [], ""),
     _rule(e.Overdue,       OVERDUE,                                      _SAME,             [],                                    [Ask.REPEAT], ""),
 )
 # fmt: on
@@ -166,11 +167,12 @@ def step(before: Instance, event: e.Event) -> Step:
         if isinstance(event, e.Command):
             raise _refusal(before, event)
         return Step(before, stale=True)
+    becomes = _state_after(rule, before)
     edited = reduce(lambda record, edit: EDITS[edit](record, event), rule.books, before)
     after = replace(
         edited,
-        state=_state_after(rule, before),
-        was=edited.was if rule.then is _S.ORPHANED else None,
+        state=becomes,
+        was=edited.was if becomes is _S.ORPHANED else None,
         operation=event.operation
         if isinstance(event, e.Command) and event.renews
         else before.operation,

@@ -57,6 +57,8 @@ class Do(Enum):
     REPLACE = auto()
     """After ending and clearing away what an earlier attempt left."""
     RESTORE = auto()
+    RESTORE_AFRESH = auto()
+    """After clearing away what an earlier attempt left."""
     PAUSE = auto()
     UNPAUSE = auto()
     POWER_DOWN = auto()
@@ -67,6 +69,7 @@ class Do(Enum):
     RUN = auto()
     KILL = auto()
     CLEAR = auto()
+    STORE = auto()
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -90,6 +93,7 @@ _DOES: Final[dict[Order, Do]] = {
     Order.RUN: Do.RUN,
     Order.KILL: Do.KILL,
     Order.FORGET: Do.CLEAR,
+    Order.STORE: Do.STORE,
 }
 _FAILURES: Final[dict[Order, str]] = {
     Order.START: "StartFailed",
@@ -101,7 +105,7 @@ _FAILURES: Final[dict[Order, str]] = {
     Order.SEND: "MoveFailed",
     Order.RUN: "GuestEnded",
 }
-_INSISTED: Final = {Order.KILL, Order.FORGET}
+_INSISTED: Final = {Order.KILL, Order.FORGET, Order.STORE}
 """Orders that have no way to fail: until they succeed, each repeat is another try."""
 _ALIVE: Final = {
     GuestState.RUNNING,
@@ -145,6 +149,9 @@ def _begin(note: Note, order: OrderForm) -> Step:
     if order.order in {Order.KILL, Order.FORGET}:
         known = _known_end(note, order)
         return Step(replace(note, doing=order), _DOES[order.order]) if known is None else known
+    if order.order is Order.STORE:
+        ready = note.state is GuestState.GONE and not note.cleared
+        return Step(replace(note, doing=order), Do.STORE) if ready else concluded(note, order, None)
     if note.state not in _FITS.get(order.order, _ALIVE):
         return _unfit(note, order)
     state = _WHILE.get(order.order, note.state)
@@ -186,7 +193,7 @@ def _known_end(note: Note, order: OrderForm) -> Step | None:
 
 def _way_to_start(note: Note, order: OrderForm) -> Do:
     if order.order is Order.RESTORE:
-        return Do.RESTORE
+        return Do.RESTORE if note.cleared or keeps_disks(order) else Do.RESTORE_AFRESH
     goes_on = note.state is GuestState.GONE and keeps_disks(order)
     return Do.START if note.cleared or goes_on else Do.REPLACE
 
@@ -234,7 +241,7 @@ def _after(note: Note, order: OrderForm, outcome: ReportForm | None) -> Note:
         return note
     if outcome.kind in {"Started", "Arrived"}:
         return replace(note, state=GuestState.RUNNING, vm_id=outcome.vm_id, nics=outcome.nics)
-    if outcome.kind == "TargetReady":
+    if outcome.kind in {"TargetReady", "DisksStored"}:
         return note
     if outcome.kind in _DONE:
         # A guest that has ended meanwhile is not called back to life by what came of an order.

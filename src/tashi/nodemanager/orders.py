@@ -26,7 +26,7 @@ def carry_out(hypervisor: Hypervisor, do: Do, order: OrderForm) -> ReportForm | 
     try:
         return _ACTS[do](hypervisor, guest, order)
     except NoSuchImage as error:
-        if do is Do.RESTORE:
+        if do in {Do.RESTORE, Do.RESTORE_AFRESH}:
             return replace(success(order, "MemorySpent"), words=error.message)
         return failure(order, error.message)
     except TashiError as error:
@@ -53,6 +53,18 @@ def _replace(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> Rep
 def _restore(hypervisor: Hypervisor, _: InstanceId, order: OrderForm) -> ReportForm:
     saved = "" if order.instance is None else order.instance.saved or ""
     return started(order, hypervisor.restore(_spec(order), saved))
+
+
+def _restore_afresh(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> ReportForm:
+    hypervisor.kill(guest)
+    hypervisor.clear(guest)
+    return _restore(hypervisor, guest, order)
+
+
+def _store(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> ReportForm:
+    stored = f"{order.instance_id}-{order.operation}"
+    hypervisor.store(guest, stored)
+    return replace(success(order, "DisksStored"), stored=stored)
 
 
 def _pause(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> ReportForm:
@@ -124,6 +136,8 @@ _ACTS: Final = {
     Do.START: _start,
     Do.REPLACE: _replace,
     Do.RESTORE: _restore,
+    Do.RESTORE_AFRESH: _restore_afresh,
+    Do.STORE: _store,
     Do.PAUSE: _pause,
     Do.UNPAUSE: _unpause,
     Do.POWER_DOWN: _power_down,
@@ -149,4 +163,5 @@ def _spec(order: OrderForm) -> GuestSpec:
         nics=tuple(to_record(nic, Nic) for nic in instance.nics),
         hints=instance.hints,
         keep_disks=keeps_disks(order),
+        stored=instance.stored or "",
     )

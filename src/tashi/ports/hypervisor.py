@@ -20,7 +20,11 @@ from tashi.domain.instance import Disk, Nic
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuestSpec:
-    """What a guest is to be made of. `keep_disks`: go on with the disks it left on this machine."""
+    """What a guest is to be made of.
+
+    `keep_disks`: go on with the disks it left on this machine. `stored`: go on with those that are
+    in the image store under that name.
+    """
 
     instance_id: InstanceId
     attempt: Attempt
@@ -31,6 +35,7 @@ class GuestSpec:
     nics: tuple[Nic, ...]
     hints: Mapping[str, str] = field(default_factory=dict)
     keep_disks: bool = False
+    stored: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +160,14 @@ class Hypervisor(Protocol):
         The name appears only when the file is complete and durable; from then on the guest never
         runs again. When the name is there and the guest is not, this was done before and is done.
         Raises NoSuchVm or UnableToSuspend; the guest then runs on.
+        """
+        ...
+
+    def store(self, guest: InstanceId, to: str) -> None:
+        """Copy the disks that an ended guest left here to that name under ``suspend/``.
+
+        They are complete and durable there when this returns, and stay here as well. To repeat it
+        is harmless. Raises NoSuchVm when nothing is kept of the guest, or HypervisorFailed.
         """
         ...
 

@@ -79,6 +79,7 @@ class ClusterManagerDaemon:
             directory=directory,
             images=images,
             delete_saved=images.delete_saved,
+            delete_stored=images.delete_stored,
             draws=SystemRandom(),
             on_step=on_step,
         )

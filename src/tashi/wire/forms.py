@@ -70,6 +70,7 @@ class InstanceForm(Form, frozen=True, omit_defaults=True):
     was: InstanceState | None = None
     saved: str | None = None
     disks_on: int | None = None
+    stored: str | None = None
     incoming: str = ""
     leftovers: tuple[int, ...] = ()
     keep: bool = False
@@ -218,6 +219,7 @@ class ReportForm(Form, frozen=True, omit_defaults=True):
     vm_id: int = 0
     nics: tuple[NicForm, ...] = ()
     saved: str = ""
+    stored: str = ""
     incoming: str = ""
     how: Ending = Ending.CRASHED
     disks_remain: bool = True

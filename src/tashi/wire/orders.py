@@ -27,7 +27,7 @@ _REPORTS: Final[dict[str, type[events.Report]]] = {
     for name, kind in vars(events).items()
     if isinstance(kind, type) and issubclass(kind, events.Report) and kind not in _NOT_SAID
 }
-_EXTRAS: Final = ("vm_id", "nics", "saved", "incoming", "how", "disks_remain")
+_EXTRAS: Final = ("vm_id", "nics", "saved", "stored", "incoming", "how", "disks_remain")
 
 
 def order_form(order: NodeOrder) -> OrderForm:
@@ -79,6 +79,7 @@ def report_record(form: ReportForm, host: HostId) -> events.Report:
         "vm_id": VmId(form.vm_id),
         "nics": tuple(to_record(nic, Nic) for nic in form.nics),
         "saved": form.saved,
+        "stored": form.stored,
         "incoming": form.incoming,
         "how": form.how,
         "disks_remain": form.disks_remain,

@@ -60,13 +60,22 @@ CLUSTER_MANAGER: Final = Interface(
     "the cluster manager",
     (
         Line(Version(1, 0), "The calls of Apache Tashi, and watching numbered events."),
-        Line(Version(1, 1), "Many hosts: what guests use, how far moves are, and more calls."),
+        Line(
+            Version(1, 1),
+            "Many hosts: what guests use, how far moves are, disks at rest, and more calls.",
+        ),
     ),
 )
 
 NODE_MANAGER: Final = Interface(
     "the node manager",
-    (Line(Version(1, 0), "Orders with session, attempt and operation numbers."),),
+    (
+        Line(Version(1, 0), "Orders with session, attempt and operation numbers."),
+        Line(
+            Version(1, 1),
+            "Many hosts: the order to put disks into the image store, and more calls.",
+        ),
+    ),
 )
 
 

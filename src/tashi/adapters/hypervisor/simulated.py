@@ -42,8 +42,16 @@ class _Guest:
     left: bool = False
 
 
-Ether = dict[str, "SimulatedHypervisor"]
-"""The simulated machines that can send guests to each other, by name."""
+class Ether(dict[str, "SimulatedHypervisor"]):
+    """The simulated machines that can send guests to each other, by name, and their store.
+
+    `saved` and `stored` say how often a guest had written to its disks when they were put there.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.saved: dict[str, int] = {}
+        self.stored: dict[str, int] = {}
 
 
 class SimulatedHypervisor:
@@ -51,10 +59,9 @@ class SimulatedHypervisor:
 
     def __init__(self, name: str = "here", ether: Ether | None = None) -> None:
         self._name = name
-        self._ether = {} if ether is None else ether
+        self._ether = Ether() if ether is None else ether
         self._ether[name] = self
         self._guests: dict[InstanceId, _Guest] = {}
-        self._saved: dict[str, int] = {}
         self._listener: Listener | None = None
         self._follower: Follower = lambda _key, _progress: None
         self._pids = count(10_000)
@@ -63,6 +70,8 @@ class SimulatedHypervisor:
         """When not empty, every start fails with these words."""
         self.send_fails = ""
         """When not empty, every send fails with these words."""
+        self.store_fails = ""
+        """When not empty, no disks are put into the store, for this reason."""
         self.ignores_power_button = False
         """Whether guests take no notice of `power_down`."""
 
@@ -90,7 +99,8 @@ class SimulatedHypervisor:
             if spec.keep_disks and left is None:
                 raise HypervisorFailed(f"The disks of instance {spec.instance_id} are gone.")
             writes = left.writes if left is not None and spec.keep_disks else 0
-            return self._run(spec, writes)
+            # Another process's store is not seen from here; its disks are as good as new.
+            return self._run(spec, self._ether.stored.get(spec.stored, writes))
 
     def pause(self, guest: InstanceId) -> None:
         """Stop the vCPUs."""
@@ -130,22 +140,32 @@ class SimulatedHypervisor:
         """End the guest and keep its memory under that name."""
         with self._lock:
             known = self._guests.get(guest)
-            if to in self._saved and (known is None or known.vm_id is None):
+            if to in self._ether.saved and (known is None or known.vm_id is None):
                 return
             alive = self._alive(guest)
-            if to in self._saved:
+            if to in self._ether.saved:
                 raise UnableToSuspend(f"There is saved memory {to!r} already.")
             self._follower(guest, _half_of(alive))
-            self._saved[to] = alive.writes
+            self._ether.saved[to] = alive.writes
             self._guests[guest] = replace(alive, vm_id=None, how=Ending.KILLED)
 
     def restore(self, spec: GuestSpec, saved: str) -> Running:
         """Start the guest from saved memory, which is used up by that."""
         with self._lock:
             self._check_free(spec)
-            if saved not in self._saved:
+            if saved not in self._ether.saved:
                 raise NoSuchImage(f"There is no saved memory {saved!r}, or it was used before.")
-            return self._run(spec, self._saved.pop(saved))
+            return self._run(spec, self._ether.saved.pop(saved))
+
+    def store(self, guest: InstanceId, to: str) -> None:
+        """Keep a copy of the disks in the store."""
+        with self._lock:
+            left = self._guests.get(guest)
+            if left is None:
+                raise NoSuchVm(f"There is nothing of instance {guest} here.")
+            if left.vm_id is not None or self.store_fails:
+                raise HypervisorFailed(self.store_fails or f"Instance {guest} still runs here.")
+            self._ether.stored[to] = left.writes
 
     def prepare_target(self, spec: GuestSpec) -> str:
         """Make ready to receive a guest."""

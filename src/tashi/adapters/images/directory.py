@@ -7,6 +7,7 @@ each version of a file.
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from glob import escape
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +33,7 @@ class _Facts(msgspec.Struct, rename="kebab"):
 
 
 class ImageFolder:
-    """The images below ``PREFIX/images``, and saved memory below ``PREFIX/suspend``."""
+    """The images below ``PREFIX/images``; memory and disks at rest below ``PREFIX/suspend``."""
 
     def __init__(self, prefix: Path, commands: Commands) -> None:
         self._images = prefix / "images"
@@ -65,9 +66,20 @@ class ImageFolder:
 
         Raises Refused for a name that leads elsewhere, ImagesFailed when it cannot be removed.
         """
-        if name in {"", ".", ".."} or "/" in name or "\0" in name:
-            raise Refused(f"{name!r} is no name of saved memory.")
-        for path in (self._suspend / name, self._suspend / f"{name}.used"):
+        _check_saved_name(name)
+        self._delete(self._suspend / name, self._suspend / f"{name}.used")
+
+    def delete_stored(self, name: str) -> None:
+        """Remove the disks stored under that name, whole or not; harmless if there are none.
+
+        Raises Refused for a name that leads elsewhere, ImagesFailed when one cannot be removed.
+        """
+        _check_saved_name(name)
+        pattern = f"{escape(name)}.disk*.qcow2"
+        self._delete(*self._suspend.glob(pattern), *self._suspend.glob(f".{pattern}.partial"))
+
+    def _delete(self, *paths: Path) -> None:
+        for path in paths:
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
@@ -120,6 +132,11 @@ class ImageFolder:
             return _Facts()
         self._known[name] = (version, facts)
         return facts
+
+
+def _check_saved_name(name: str) -> None:
+    if name in {"", ".", ".."} or "/" in name or "\0" in name:
+        raise Refused(f"{name!r} is no name of saved memory or stored disks.")
 
 
 def _can_be_disk(path: Path) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from tashi.adapters.hypervisor.qemu.command_line import DiskFile
+from tashi.adapters.hypervisor.qemu.disk_store import DiskStore
 from tashi.adapters.hypervisor.qemu.folder import PRIVATE_FILE, private_folder
 from tashi.adapters.hypervisor.qemu.images import Images
 from tashi.adapters.hypervisor.qemu.places import Premises
@@ -43,6 +44,7 @@ class Disks:
     premises: Premises
     images: Images
     commands: Commands
+    store: DiskStore
 
     def make(self, spec: GuestSpec, made: MadeDisks) -> None:
         """Add the disks of a guest that is about to start to `made`, one after the other.
@@ -54,13 +56,22 @@ class Disks:
             made.files.append(self._make(spec, number, disk, made))
         if gib := int(spec.hints.get("scratchSpace", "0")):
             target = self.premises.scratch_disk(spec.instance_id)
-            self._fresh(["-f", "qcow2", str(target), f"{gib}G"], target, spec, made)
+            if not self._is_kept(target, spec, made):
+                self._create(["-f", "qcow2", str(target), f"{gib}G"], target)
             made.files.append(DiskFile(str(target), "qcow2"))
 
     def remove(self, guest: InstanceId) -> None:
         """Remove the guest's overlays and scratch disk; harmless when there are none."""
         for path in self.premises.overlays.glob(f"{guest}.*.qcow2"):
             path.unlink(missing_ok=True)
+
+    def store_all(self, guest: InstanceId, name: str) -> None:
+        """Copy the guest's overlays and scratch disk to that name in the image store.
+
+        Raises HypervisorFailed.
+        """
+        for path in sorted(self.premises.overlays.glob(f"{guest}.*.qcow2")):
+            self.store.put(path, f"{name}.disk{_part(path)}.qcow2")
 
     def _make(self, spec: GuestSpec, number: int, disk: Disk, made: MadeDisks) -> DiskFile:
         base = self.images.path(disk.uri)
@@ -69,19 +80,32 @@ class Disks:
             return DiskFile(str(base), form)
         overlay = self.premises.overlay(spec.instance_id, number)
         based_on = ["-f", "qcow2", "-b", str(base.absolute()), "-F", form, str(overlay)]
-        self._fresh(based_on, overlay, spec, made)
+        if not self._is_kept(overlay, spec, made):
+            self._create(based_on, overlay)
+        elif spec.stored:
+            self.store.rebase(overlay, base.absolute(), form)
         return DiskFile(str(overlay), "qcow2")
 
-    def _fresh(self, arguments: list[str], target: Path, spec: GuestSpec, made: MadeDisks) -> None:
-        """Make an empty file for the guest to write to, unless it goes on with what it has."""
+    def _is_kept(self, target: Path, spec: GuestSpec, made: MadeDisks) -> bool:
+        """Whether the guest goes on with a disk: one that is here, or is fetched from the store."""
         if spec.keep_disks:
             if not target.exists():
                 raise HypervisorFailed(f"The disk {target} that it left here is gone.")
-            return
+            return True
         target.unlink(missing_ok=True)
         made.new.append(target)
+        if spec.stored:
+            self.store.fetch(f"{spec.stored}.disk{_part(target)}.qcow2", target)
+        return bool(spec.stored)
+
+    def _create(self, arguments: list[str], target: Path) -> None:
         try:
             self.commands.run(["qemu-img", "create", "-q", *arguments], timeout_seconds=_SECONDS)
             target.chmod(PRIVATE_FILE)
         except CommandFailed as failed:
             raise HypervisorFailed(f"The disk {target} cannot be made: {failed}") from failed
+
+
+def _part(path: Path) -> str:
+    """Which of a guest's disks a file is: what its name has between the instance and qcow2."""
+    return path.name.split(".")[1]

@@ -59,11 +59,11 @@ class GuestFolder:
         partial.touch(PRIVATE_FILE)
         partial.write_bytes(encode(record))
         if durably:
-            _sync(partial)
+            sync(partial)
         partial.replace(self.places.record)
         if durably:
-            _sync(self.places.folder)
-            _sync(self.places.folder.parent)
+            sync(self.places.folder)
+            sync(self.places.folder.parent)
 
     @contextmanager
     def held(self) -> Iterator[int]:
@@ -108,7 +108,8 @@ def private_folder(path: Path) -> None:
         raise HypervisorFailed(f"The folder {path} cannot be made: {error.strerror}.") from error
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have what was written to that file or folder outlive a power cut."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         os.fsync(descriptor)

@@ -10,6 +10,7 @@ from typing import Final
 
 from tashi.adapters.hypervisor.qemu import accelerator
 from tashi.adapters.hypervisor.qemu.adoption import Adoption
+from tashi.adapters.hypervisor.qemu.disk_store import DiskStore
 from tashi.adapters.hypervisor.qemu.disks import Disks
 from tashi.adapters.hypervisor.qemu.ending import end
 from tashi.adapters.hypervisor.qemu.folder import GuestFolder, private_folder
@@ -58,7 +59,8 @@ class Qemu:
         self._follower: Follower = lambda _guest, _progress: None
         self._guests: dict[InstanceId, Guest] = {}
         self._premises = premises
-        self._disks = Disks(premises, Images(prefix / "images", commands), commands)
+        store = DiskStore(prefix / "suspend", commands, settings.migrate_timeout)
+        self._disks = Disks(premises, Images(prefix / "images", commands), commands, store)
         self._memory = Memory(
             folder=prefix / "suspend",
             commands=commands,
@@ -170,6 +172,15 @@ class Qemu:
             return
         self._memory.save(self._known(guest), to)
         self.kill(guest)
+
+    def store(self, guest: InstanceId, to: str) -> None:
+        """Copy the disks that a guest left here."""
+        folder = self._folder(guest)
+        if not folder.exists:
+            raise NoSuchVm(f"Nothing is kept of instance {guest} here.")
+        if folder.is_held():
+            raise HypervisorFailed(f"Instance {guest} still runs here: its disks are in use.")
+        self._disks.store_all(guest, to)
 
     def prepare_target(self, spec: GuestSpec) -> str:
         """Start a QEMU that listens for the guest, with disks of its own."""
