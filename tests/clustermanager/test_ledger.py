@@ -10,6 +10,7 @@ import pytest
 from fakes.clock import HandTurnedClock
 from fakes.faulty_store import Fault, FaultyStore
 from tashi.adapters.store.memory import MemoryStore
+from tashi.clustermanager.answers import KEPT_SECONDS
 from tashi.clustermanager.draft import Draft
 from tashi.clustermanager.ledger import Ledger
 from tashi.domain.catalogue import Network
@@ -170,6 +171,41 @@ def test_a_repeated_request_gets_its_first_answer_even_from_the_next_manager() -
 
     assert repeated.result(0) == answer.result(0)
     assert networks(second) == {1}
+
+
+def test_a_repeat_gets_its_answer_however_much_happened_meanwhile() -> None:
+    bench = Bench()
+    ledger = bench.open(most_events=2)
+    answer = ledger.ask(add_network(1), "request-1", NetworkForm)
+    ledger.turn(0)
+    for number in range(2, 10):
+        ledger.ask(add_network(number))
+        ledger.turn(0)
+    bench.clock.turn(KEPT_SECONDS / 2)
+
+    repeated = [ledger.ask(add_network(77), "request-1", NetworkForm)]
+    ledger.turn(0)
+    ledger = bench.open(most_events=2)
+    repeated.append(ledger.ask(add_network(77), "request-1", NetworkForm))
+    ledger.turn(0)
+
+    assert [one.result(0) for one in repeated] == [answer.result(0)] * 2
+
+
+def test_an_old_answer_is_forgotten_in_memory_and_in_the_store() -> None:
+    bench = Bench()
+    ledger = bench.open()
+    ledger.ask(add_network(1), "old", NetworkForm)
+    ledger.turn(0)
+    bench.clock.turn(KEPT_SECONDS)
+    ledger.ask(add_network(2), "new", NetworkForm)
+    ledger.turn(0)
+
+    again = ledger.ask(add_network(3), "old", NetworkForm)
+    ledger.turn(0)
+
+    assert again.result(0).id == 3
+    assert [one.request for one in bench.store.load().answers] == ["new", "old"]
 
 
 def test_a_repeated_request_in_the_same_batch_happens_once() -> None:

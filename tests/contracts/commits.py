@@ -52,9 +52,19 @@ def an_instance(key: int, name: str = "web", **different: object) -> Instance:
     return replace(plain, **different)  # type: ignore[arg-type]  # the test names the fields
 
 
-def a_commit(number: int, *changes: Change, first: int | None = None, forget: int = 0) -> Commit:
-    """A commit of those changes, whose first event has that number or the commit's own."""
+def a_commit(
+    number: int,
+    *changes: Change,
+    first: int | None = None,
+    forget: int = 0,
+    forget_answers: int | None = None,
+) -> Commit:
+    """A commit of those changes, whose first event has that number or the commit's own.
+
+    It forgets answers like events, unless told otherwise.
+    """
     first = number if first is None else first
+    forget_answers = forget if forget_answers is None else forget_answers
     entries = tuple(
         Entry(EventNumber(first + place), 1764000000.25 + number, "CM VM UPDATE", "root", change)
         for place, change in enumerate(changes)
@@ -65,6 +75,7 @@ def a_commit(number: int, *changes: Change, first: int | None = None, forget: in
         answers=(Answer(f"request-{number}", '{"ok": 1}', EventNumber(first)),),
         counters=Counters(event=EventNumber(first + len(changes)), epoch=Epoch(1)),
         forget_before=EventNumber(forget),
+        forget_answers_before=EventNumber(forget_answers),
     )
 
 
@@ -96,13 +107,14 @@ def held(kept: Kept) -> Holding:
 def after(commits: Sequence[Commit]) -> Holding:
     """What must be held after those commits, and no others."""
     before = max((one.forget_before for one in commits), default=0)
+    answers_before = max((one.forget_answers_before for one in commits), default=0)
     entries = [entry for one in commits for entry in one.entries]
     answers = [answer for one in commits for answer in one.answers]
     return Holding(
         number=len(commits),
         records=_standing(entry.change for entry in entries),
         entries=tuple(entry for entry in entries if entry.number >= before),
-        answers=tuple(answer for answer in answers if answer.event >= before),
+        answers=tuple(answer for answer in answers if answer.event >= answers_before),
         counters=commits[-1].counters if commits else Counters(),
     )
 
@@ -145,10 +157,17 @@ CHANGES = tuple(_every_kind_of_change())
 def commit_sequences(draw: st.DrawFn, most: int = 8) -> list[Commit]:
     """Commits in order, of any changes, that forget ever more."""
     sequence: list[Commit] = []
-    event, forgotten = 1, 0
+    event, forgotten, unanswered = 1, 0, 0
     for changes in draw(st.lists(st.lists(st.sampled_from(CHANGES), max_size=3), max_size=most)):
         forgotten = draw(st.integers(forgotten, event))
-        commit = a_commit(len(sequence) + 1, *changes, first=event, forget=forgotten)
+        unanswered = draw(st.integers(unanswered, event))
+        commit = a_commit(
+            len(sequence) + 1,
+            *changes,
+            first=event,
+            forget=forgotten,
+            forget_answers=unanswered,
+        )
         event = commit.counters.event
         sequence.append(commit)
     return sequence

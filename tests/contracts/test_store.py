@@ -120,6 +120,20 @@ def test_what_is_forgotten_goes_but_the_records_stay(place: Place, store: Store)
         assert {record.id for record in kept.records} == {1, 2}
 
 
+def test_events_may_be_forgotten_before_their_answers_and_answers_before_their_events(
+    place: Place, store: Store
+) -> None:
+    store.commit(ONE)
+    store.commit(TWO)
+    store.commit(a_commit(3, forget=3, forget_answers=2))
+    store.commit(a_commit(4, forget=3, forget_answers=4))
+
+    store.close()
+    with reopened(place) as kept:
+        assert kept.entries == ()
+        assert [answer.request for answer in kept.answers] == ["request-4"]
+
+
 def test_a_record_whose_put_is_forgotten_can_still_be_dropped(place: Place, store: Store) -> None:
     store.commit(ONE)
     store.commit(a_commit(2, forget=2))

@@ -18,7 +18,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
@@ -29,6 +29,7 @@ from system.clients import MEMORY_MIB, Client, Told, together
 from system.guests import Guest, Watcher, guests_in, processes_naming
 from system.sites import QEMU, SIMULATED, Daemon, Shape, Site
 from tashi.adapters.store.flatfile import FlatFile
+from tashi.domain.errors import NoSuchInstance
 from tashi.domain.instance import Instance
 from tashi.domain.states import InstanceState
 from tashi.wire.forms import DiskForm, InstanceForm, NewInstanceForm, SnapshotForm
@@ -218,7 +219,8 @@ class Ordeal:
         self._expect_exactly(wanted)
         self._expect_guests(wanted)
         for instance in wanted:
-            self.site.calls.call("destroyVm", InstanceForm, instance_id=instance)
+            with suppress(NoSuchInstance):  # that it is lost has been said
+                self.site.calls.call("destroyVm", InstanceForm, instance_id=instance)
         self._expect_exactly(set())
         self._expect_nothing_left()
         self._expect_good_ends()

@@ -140,10 +140,17 @@ class Draft:
         """Whether there is something to commit."""
         return bool(self.entries) or self.counters != counters
 
-    def as_commit(self, number: CommitNumber, forget_before: EventNumber) -> Commit:
+    def as_commit(
+        self, number: CommitNumber, forget_before: EventNumber, forget_answers_before: EventNumber
+    ) -> Commit:
         """All changes as one commit."""
         return Commit(
-            number, tuple(self.entries), tuple(self.answers.values()), self.counters, forget_before
+            number=number,
+            entries=tuple(self.entries),
+            answers=tuple(self.answers.values()),
+            counters=self.counters,
+            forget_before=forget_before,
+            forget_answers_before=forget_answers_before,
         )
 
     def _change(self, change: Change, line: str, by: str) -> None:

@@ -12,7 +12,6 @@ said which commit was its last.
 `ask` may be called from any thread; everything else belongs to the thread that calls `turn`.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tashi.clustermanager.answers import Answers
 from tashi.clustermanager.draft import Draft
 from tashi.clustermanager.history import History
 from tashi.domain.books import Books, books_of
@@ -92,7 +92,7 @@ class Ledger:
         kept = store.load()
         self._counters = kept.counters
         self._number = kept.number
-        self._answers = OrderedDict((one.request, one) for one in kept.answers)
+        self._answers = Answers(kept.answers, clock.monotonic())
         self._unsettled: tuple[Draft, Commit] | None = None
         self.history = History(kept.entries, kept.counters.event, most_events)
         self.published = Published(books_of(kept.records), kept.counters.event)
@@ -166,7 +166,7 @@ class Ledger:
         draft = Draft(self.books, self._counters, self._clock.wall())
         done = [self._carry_out_one(draft, work) for work in works]
         if draft.changes_anything_since(self._counters):
-            commit = draft.as_commit(CommitNumber(self._number + 1), self.history.oldest)
+            commit = self._as_commit(draft)
             error = self._commit(draft, commit)
             if error is not None:
                 _answer([_Done(one.work, error=error) for one in done])
@@ -178,8 +178,16 @@ class Ledger:
         self._on_step("dispatched")
         _answer(done)
 
+    def _as_commit(self, draft: Draft) -> Commit:
+        self._answers.forget(self._clock.monotonic())
+        return draft.as_commit(
+            CommitNumber(self._number + 1),
+            forget_before=self.history.oldest,
+            forget_answers_before=self._answers.oldest(self._counters.event),
+        )
+
     def _carry_out_one(self, draft: Draft, work: Work) -> _Done:
-        earlier = draft.answers.get(work.request) or self._answers.get(work.request)
+        earlier = draft.answers.get(work.request) or self._answers.to(work.request)
         if earlier is not None:
             return _repeated(work, earlier)
         mark = draft.mark()
@@ -234,19 +242,10 @@ class Ledger:
     def _publish(self, draft: Draft, commit: Commit) -> None:
         self._number = commit.number
         self._counters = commit.counters
-        self._answers.update((one.request, one) for one in commit.answers)
-        self._forget_answers(commit.forget_before)
+        self._answers.take(commit.answers, self._clock.monotonic())
         self.published = Published(draft.books, commit.counters.event)
         self.history.extend(commit.entries, commit.counters.event)
         self._on_entries(commit.entries)
-
-    def _forget_answers(self, before: EventNumber) -> None:
-        while self._answers:
-            request, answer = self._answers.popitem(last=False)
-            if answer.event >= before:
-                self._answers[request] = answer
-                self._answers.move_to_end(request, last=False)
-                break
 
 
 def _repeated(work: Work, earlier: Answer) -> _Done:

@@ -105,8 +105,8 @@ class Counters:
 class Commit:
     """All that becomes durable together.
 
-    Entries and answers before the event `forget_before` need not be kept any longer; the records
-    they carry stay, of course.
+    Entries before the event `forget_before` need not be kept any longer (the records they carry
+    stay, of course), and no answers before `forget_answers_before`.
     """
 
     number: CommitNumber
@@ -114,6 +114,7 @@ class Commit:
     answers: tuple[Answer, ...]
     counters: Counters
     forget_before: EventNumber = EventNumber(0)
+    forget_answers_before: EventNumber = EventNumber(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class Holdings(Generic[E, A]):
             self.take_answer(answer, answer_kept_as)
         self.number = commit.number
         self.counters = commit.counters
-        self._forget(commit.forget_before)
+        self._forget(commit.forget_before, commit.forget_answers_before)
 
     def take_entry(self, entry: Entry, kept_as: E) -> None:
         """Hold one entry as part of something larger."""
@@ -79,11 +79,11 @@ class Holdings(Generic[E, A]):
             answers=self.answers.copy(),
         )
 
-    def _forget(self, before: EventNumber) -> None:
+    def _forget(self, before: EventNumber, answers_before: EventNumber) -> None:
         self.forget_before = max(self.forget_before, before)
         while self.recent and self.recent[0][0] < self.forget_before:
             self.recent.popleft()
-        while self.answers and self.answers[0][0] < self.forget_before:
+        while self.answers and self.answers[0][0] < answers_before:
             self.answers.popleft()
 
 

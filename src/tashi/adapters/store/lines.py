@@ -100,6 +100,7 @@ class CommitLine(_Line, frozen=True, tag="commit"):
     answers: tuple[msgspec.Raw, ...]
     counters: CountersForm
     forget_before: int
+    forget_answers_before: int
 
 
 Line = BooksLine | EntryLine | AnswerLine | CommitLine
@@ -140,6 +141,7 @@ def written(commit: Commit) -> Written:
         answers=tuple(map(msgspec.Raw, answers)),
         counters=to_form(commit.counters, CountersForm),
         forget_before=commit.forget_before,
+        forget_answers_before=commit.forget_answers_before,
     )
     return Written(sealed(_encode(line)), entries, answers)
 
@@ -229,5 +231,6 @@ def commit_of(line: CommitLine) -> tuple[Commit, list[bytes], list[bytes]]:
         answers=tuple(map(answer_of, answers)),
         counters=counters_of(line.counters),
         forget_before=EventNumber(line.forget_before),
+        forget_answers_before=EventNumber(line.forget_answers_before),
     )
     return commit, entries, answers
