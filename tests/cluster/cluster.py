@@ -21,7 +21,7 @@ from tashi.adapters.users.getent import NoDirectory
 from tashi.clustermanager.daemon import ClusterManager, Plan
 from tashi.clustermanager.daemon import World as ManagerWorld
 from tashi.clustermanager.instances import Rules
-from tashi.clustermanager.monitor import Times
+from tashi.clustermanager.monitor import Times as ManagerTimes
 from tashi.clustermanager.remote import RemoteNodes
 from tashi.domain.admission import Limits
 from tashi.domain.catalogue import Network
@@ -32,7 +32,7 @@ from tashi.domain.instance import Instance
 from tashi.domain.permissions import Caller, Role
 from tashi.domain.placement.filters import Policy
 from tashi.domain.states import InstanceState
-from tashi.nodemanager.daemon import NodeManager
+from tashi.nodemanager.daemon import NodeManager, Times
 from tashi.nodemanager.daemon import World as NodeWorld
 from tashi.nodemanager.remote import RemoteRegistrar
 from tashi.scheduler.agent import Agent
@@ -77,7 +77,7 @@ class NodeSite:
 
     def __init__(self, cluster: "Cluster", name: str, port: int, memory: int, cores: int) -> None:
         self._cluster = cluster
-        self.hypervisor = SimulatedHypervisor(name, cluster.ether)
+        self.hypervisor = SimulatedHypervisor(name, cluster.ether, cluster.clock.monotonic)
         self.notebook = MemoryNotebook()
         self.workers = HandWorkers(cluster.clock)
         self.wire = Wire(cluster)
@@ -105,7 +105,7 @@ class NodeSite:
             workers=self.workers,
             clock=self._cluster.clock,
         )
-        self.manager = NodeManager(world, self.machine, register=True, frequency_seconds=10.0)
+        self.manager = NodeManager(world, self.machine, Times(statistics=15.0), register=True)
         self.wire.desk = Desk(NODE_MANAGER, self.manager.handlers(), versions.NODE_MANAGER)
         self.manager.begin()
 
@@ -156,7 +156,9 @@ class Cluster:
         )
         plan = Plan(
             rules=Rules(self.limits, self.policy, NetworkId(1)),
-            times=Times(expire_host=30.0, decay=30.0, activate=60.0, monitor=60.0, migrate=300.0),
+            times=ManagerTimes(
+                expire_host=30.0, decay=30.0, activate=60.0, monitor=60.0, migrate=300.0
+            ),
             most_events=10_000,
             fetch_threshold=60.0,
             version=__version__,

@@ -18,7 +18,7 @@ from tashi.domain.errors import StoreFailed
 from tashi.domain.host import Machine as Facts
 from tashi.domain.identity import Attempt, Epoch, InstanceId, Mib
 from tashi.domain.states import Order
-from tashi.nodemanager.daemon import NodeManager, World
+from tashi.nodemanager.daemon import NodeManager, Times, World
 from tashi.ports.hypervisor import GuestSpec
 from tashi.wire.forms import DiskForm, InstanceForm, OrderForm
 
@@ -77,7 +77,7 @@ class Machine:
         hypervisor: SimulatedHypervisor | None = None,
     ) -> None:
         self.clock = HandTurnedClock()
-        self.hypervisor = hypervisor or SimulatedHypervisor()
+        self.hypervisor = hypervisor or SimulatedHypervisor(now=self.clock.monotonic)
         self.notebook = notebook or MemoryNotebook()
         self.registrar = FakeRegistrar()
         self._operations = count(1)
@@ -95,7 +95,7 @@ class Machine:
             workers=self.workers,
             clock=self.clock,
         )
-        self.manager = NodeManager(world, FACTS, register=False, frequency_seconds=10.0)
+        self.manager = NodeManager(world, FACTS, Times(statistics=15.0), register=False)
         self.node = self.manager.node
 
     def begin(self) -> None:

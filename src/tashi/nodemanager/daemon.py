@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tashi.domain.host import Machine
+from tashi.nodemanager.measuring import Measuring
 from tashi.nodemanager.node import Inbox, Node
 from tashi.nodemanager.outbox import Outbox, Registrar
 from tashi.nodemanager.service import NodeCalls
@@ -26,12 +27,18 @@ class World:
     clock: Clock
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """How often, in seconds: signs of life, and looks at what guests use (0: never)."""
+
+    frequency: float = 10.0
+    statistics: float = 0.0
+
+
 class NodeManager:
     """Begin once, then `turn` for ever; both belong to one thread."""
 
-    def __init__(
-        self, world: World, machine: Machine, *, register: bool, frequency_seconds: float
-    ) -> None:
+    def __init__(self, world: World, machine: Machine, times: Times, *, register: bool) -> None:
         self._inbox = Inbox()
         self._outbox = Outbox(
             world.registrar,
@@ -39,13 +46,21 @@ class NodeManager:
             world.clock,
             self._inbox.post,
             (machine, register),
-            frequency_seconds,
+            times.frequency,
         )
         teller = Teller(
             world.registrar, world.workers, self._inbox.post, lambda: self._outbox.session
         )
         voices = self._outbox, teller
         self.node = Node(world.hypervisor, world.notebook, voices, world.workers, self._inbox)
+        self._measuring = Measuring(
+            world.hypervisor,
+            world.workers,
+            world.clock,
+            self._inbox.post,
+            self.node.measured,
+            times.statistics,
+        )
         self._calls = NodeCalls(
             self.node, self._inbox, world.hypervisor, world.workers, world.clock
         )
@@ -66,6 +81,7 @@ class NodeManager:
         """Do what time brings."""
         self.node.tick()
         self._outbox.tick()
+        self._measuring.tick()
 
     def wake(self) -> None:
         """Let a waiting `turn` return. From any thread."""

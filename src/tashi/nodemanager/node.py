@@ -9,7 +9,7 @@ before it is on disk: while the disk is full, orders are refused and what befall
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -20,7 +20,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tashi.domain.errors import Misconfigured, StaleSession, StoreFailed, TashiError
-from tashi.domain.guest import Ending, Glimpse, GuestState, Progress
+from tashi.domain.guest import Ending, Glimpse, GuestState, Progress, Stats
 from tashi.domain.identity import Epoch, InstanceId, Operation
 from tashi.domain.states import Order
 from tashi.nodemanager import guests
@@ -291,6 +291,16 @@ class Node:
         else:
             state = _SEEN[news.what]
             self._befall(news.instance_id, lambda note: guests.seen(note, state, news.words))
+
+    def measured(self, stats: Mapping[InstanceId, Stats]) -> None:
+        """Tell what guests use; of one that is no longer here, nothing."""
+        self._teller.tell(
+            [
+                Glimpse(instance_id=key, operation=Operation(note.operation), stats=one)
+                for key, one in stats.items()
+                if (note := self._notes.get(key)) is not None
+            ]
+        )
 
     def _went_on(self, key: InstanceId, progress: Progress) -> None:
         """A move or a save went on a bit: tell people, keep nothing."""

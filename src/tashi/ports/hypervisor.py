@@ -73,6 +73,48 @@ class FoundGuest:
     words: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskCounters:
+    """What a guest has done with one disk so far, by QEMU's name for it."""
+
+    name: str
+    reads: int
+    writes: int
+    read_bytes: int
+    written_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NicCounters:
+    """What has crossed one network card so far, as the guest sees it."""
+
+    mac: str
+    received_packets: int
+    sent_packets: int
+    received_bytes: int
+    sent_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counters:
+    """What has been counted of a guest by the moment `at`, in seconds of a clock without jumps.
+
+    Counters begin anew with another `vm_id`, and those of a device whenever it was plugged in;
+    each has 64 bits. `rss`, `vsize` and `balloon` are as in `Stats`. Devices that nobody counts
+    for are left out.
+    """
+
+    instance_id: InstanceId
+    vm_id: VmId
+    at: float
+    cpu_nanoseconds: int
+    rss: int
+    vsize: int
+    balloon: int | None = None
+    disks: tuple[DiskCounters, ...] = ()
+    nics: tuple[NicCounters, ...] = ()
+
+
 class Happening(Enum):
     """What can happen to a guest by itself."""
 
@@ -202,6 +244,13 @@ class Hypervisor(Protocol):
         """Let a guest that has arrived run; no harm when it does.
 
         Raises HypervisorFailed when not all of it has arrived, NoSuchVm when nothing has.
+        """
+        ...
+
+    def counters(self) -> Sequence[Counters]:
+        """What has been counted of every guest that lives here, in the order of their ids.
+
+        One that does not answer is left out, after a few seconds for all of them together.
         """
         ...
 

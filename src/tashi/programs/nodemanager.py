@@ -14,7 +14,7 @@ from tashi.adapters.system.machine import describe_machine
 from tashi.adapters.system.workers import ThreadWorkers
 from tashi.domain.host import Machine
 from tashi.domain.permissions import Caller, Role
-from tashi.nodemanager.daemon import NodeManager, World
+from tashi.nodemanager.daemon import NodeManager, Times, World
 from tashi.nodemanager.remote import RemoteRegistrar
 from tashi.ports.peers import Peer
 from tashi.programs.daemon import run
@@ -65,8 +65,11 @@ class NodeManagerDaemon:
         self._manager = NodeManager(
             world,
             machine,
+            Times(
+                frequency=ours.register_frequency,
+                statistics=ours.stats_interval or settings.of(QemuSettings).stats_interval,
+            ),
             register=ours.register_host,
-            frequency_seconds=ours.register_frequency,
         )
         self._desk = Desk(NODE_MANAGER, self._manager.handlers(), versions.NODE_MANAGER)
         self._manager.begin()

@@ -6,7 +6,8 @@ off, crash, freeze, fail to start. The table outlives the node manager that uses
 """
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Final
@@ -15,6 +16,8 @@ from tashi.domain.errors import HypervisorFailed, NoSuchImage, NoSuchVm, UnableT
 from tashi.domain.guest import Ending, Progress
 from tashi.domain.identity import InstanceId, VmId
 from tashi.ports.hypervisor import (
+    Counters,
+    DiskCounters,
     Follower,
     Found,
     FoundGuest,
@@ -22,10 +25,14 @@ from tashi.ports.hypervisor import (
     Happening,
     Listener,
     News,
+    NicCounters,
     Running,
 )
 
 _MIB: Final = 1024 * 1024
+_BLOCK: Final = 4096
+_PACKET: Final = 80
+_IDLE_LOAD: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,7 @@ class _Guest:
     frozen: bool = False
     how: Ending = Ending.CRASHED
     writes: int = 0
+    since: float = 0.0
     console: bytes = b""
     receiving: bool = False
     left: bool = False
@@ -57,10 +65,16 @@ class Ether(dict[str, "SimulatedHypervisor"]):
 class SimulatedHypervisor:
     """Guests in memory; safe to use from several threads. `name` is its place in the `ether`."""
 
-    def __init__(self, name: str = "here", ether: Ether | None = None) -> None:
+    def __init__(
+        self,
+        name: str = "here",
+        ether: Ether | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._name = name
         self._ether = Ether() if ether is None else ether
         self._ether[name] = self
+        self._now = now
         self._guests: dict[InstanceId, _Guest] = {}
         self._listener: Listener | None = None
         self._follower: Follower = lambda _key, _progress: None
@@ -199,6 +213,13 @@ class SimulatedHypervisor:
             self._guests[guest] = alive
             return Running(alive.vm_id or VmId(0), alive.spec.nics)
 
+    def counters(self) -> Sequence[Counters]:
+        """What such guests would have used by now."""
+        now = self._now()
+        with self._lock:
+            alive = sorted((key, one) for key, one in self._guests.items() if one.vm_id)
+        return [_counted(key, guest, now) for key, guest in alive if not guest.receiving]
+
     def console(self, guest: InstanceId, offset: int, most: int) -> tuple[bytes, int]:
         """What the guest's console said."""
         with self._lock:
@@ -248,7 +269,9 @@ class SimulatedHypervisor:
             if waiting is None or not waiting.receiving:
                 raise HypervisorFailed("Nobody waits for the guest there.")
             pid = VmId(next(self._pids))
-            self._guests[guest] = replace(waiting, vm_id=pid, frozen=True, writes=writes)
+            self._guests[guest] = replace(
+                waiting, vm_id=pid, frozen=True, writes=writes, since=self._now()
+            )
 
     def power_cut(self) -> None:
         """The machine dies: every guest with it; disks stay."""
@@ -280,7 +303,9 @@ class SimulatedHypervisor:
 
     def _run(self, spec: GuestSpec, writes: int) -> Running:
         vm_id = VmId(next(self._pids))
-        self._guests[spec.instance_id] = _Guest(spec, vm_id, writes=writes, console=b"BOOT\n")
+        self._guests[spec.instance_id] = _Guest(
+            spec, vm_id, writes=writes, since=self._now(), console=b"BOOT\n"
+        )
         return Running(vm_id, spec.nics)
 
     def _check_free(self, spec: GuestSpec) -> _Guest | None:
@@ -308,6 +333,44 @@ class SimulatedHypervisor:
     def _tell(self, news: News) -> None:
         if self._listener is not None:
             self._listener(news)
+
+
+def _counted(key: InstanceId, guest: _Guest, now: float) -> Counters:
+    """A quiet guest's counters: they grow with its time, its disk's also with what it wrote."""
+    lived = max(0.0, now - guest.since)
+    disks = tuple(
+        DiskCounters(
+            name=f"disk{number}",
+            reads=100,
+            writes=guest.writes + int(lived),
+            read_bytes=100 * _BLOCK,
+            written_bytes=(guest.writes + int(lived)) * _BLOCK,
+        )
+        for number, _ in enumerate(guest.spec.disks)
+    )
+    packets = int(2 * lived)
+    nics = tuple(
+        NicCounters(
+            mac=nic.mac,
+            received_packets=packets,
+            sent_packets=packets,
+            received_bytes=packets * _PACKET,
+            sent_bytes=packets * _PACKET,
+        )
+        for nic in guest.spec.nics
+    )
+    memory = guest.spec.memory * _MIB
+    return Counters(
+        instance_id=key,
+        vm_id=guest.vm_id or VmId(0),
+        at=now,
+        cpu_nanoseconds=int(lived * _IDLE_LOAD * 10**9),
+        rss=memory + 64 * _MIB,
+        vsize=memory + 1024 * _MIB,
+        balloon=memory,
+        disks=disks,
+        nics=nics,
+    )
 
 
 def _half_of(guest: _Guest) -> Progress:

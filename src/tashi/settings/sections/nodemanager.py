@@ -74,7 +74,8 @@ class NodeManagerSettings:
         "statsInterval",
         kinds.seconds_or_never,
         default=0.0,
-        words="Seconds between two reports of the guests' statistics.",
+        words="""Seconds between two looks at what guests use, which getInstances --show-stats
+        then shows; at 0, statsInterval in [Qemu] counts instead.""",
     )
     accounting_host: str | None = setting(
         "accountingHost",

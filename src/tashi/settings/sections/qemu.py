@@ -94,8 +94,9 @@ class QemuSettings:
     stats_interval: float = setting(
         "statsInterval",
         kinds.seconds_or_never,
-        default=0.0,
-        words="Seconds between two looks at a guest's counters.",
+        default=15.0,
+        words="""Seconds between two looks at what guests use, unless [NodeManagerService] has a
+        statsInterval of its own; 0 in both: never.""",
     )
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from tashi.adapters.hypervisor.qemu import accelerator
 from tashi.adapters.hypervisor.qemu.adoption import Adoption
+from tashi.adapters.hypervisor.qemu.counting import counters
 from tashi.adapters.hypervisor.qemu.disk_store import DiskStore
 from tashi.adapters.hypervisor.qemu.disks import Disks
 from tashi.adapters.hypervisor.qemu.ending import end
@@ -28,7 +29,15 @@ from tashi.domain.errors import HypervisorFailed, NoSuchVm
 from tashi.domain.guest import Ending, Progress
 from tashi.domain.identity import InstanceId
 from tashi.ports.commands import Commands
-from tashi.ports.hypervisor import Follower, FoundGuest, GuestSpec, Listener, News, Running
+from tashi.ports.hypervisor import (
+    Counters,
+    Follower,
+    FoundGuest,
+    GuestSpec,
+    Listener,
+    News,
+    Running,
+)
 from tashi.settings.sections.qemu import QemuSettings
 
 _ELSEWHERE: Final = {Move.RECEIVING, Move.LEFT}
@@ -203,6 +212,11 @@ class Qemu:
             return self._known(guest).running
         self._receiving.run(known)
         return known.running
+
+    def counters(self) -> Sequence[Counters]:
+        """Ask every guest's monitor, and the kernel."""
+        guests = sorted(self._guests.values(), key=lambda guest: guest.id)
+        return counters(guests, self._reactor)
 
     def console(self, guest: InstanceId, offset: int, most: int) -> tuple[bytes, int]:
         """Read the console's log."""

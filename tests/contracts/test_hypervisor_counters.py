@@ -1,0 +1,106 @@
+"""What every hypervisor can say of its guests from one moment to the next."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from contracts.machines import (
+    IDLE,
+    SPEAKS,
+    Heard,
+    Machine,
+    QemuMachine,
+    SimulatedMachine,
+    a_spec,
+    found_verdict,
+)
+from tashi.domain.guest import Progress
+from tashi.domain.identity import InstanceId
+from tashi.domain.instance import Disk
+from tashi.ports.hypervisor import Hypervisor
+
+REAL = [pytest.mark.system, pytest.mark.qemu, pytest.mark.timeout(300)]
+SEVEN = InstanceId(7)
+EIGHT = InstanceId(8)
+
+
+@pytest.fixture(scope="module")
+def verdict(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return found_verdict(tmp_path_factory.mktemp("verdict"))
+
+
+@pytest.fixture(params=["simulated", pytest.param("qemu", marks=REAL)])
+def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    simulated = request.param == "simulated"
+    made: Machine = (
+        SimulatedMachine() if simulated else QemuMachine.made(request.getfixturevalue("verdict"))
+    )
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def hypervisor(machine: Machine, heard: Heard) -> Iterator[Hypervisor]:
+    opened = machine.open()
+    opened.listen(heard)
+    yield opened
+    opened.close()
+
+
+def test_every_guest_is_counted_for(hypervisor: Hypervisor) -> None:
+    first = hypervisor.start(a_spec(7))
+    second = hypervisor.start(a_spec(8, disks=(Disk(IDLE), Disk(SPEAKS))))
+
+    [one, other] = hypervisor.counters()
+
+    assert [one.instance_id, other.instance_id] == [SEVEN, EIGHT]
+    assert [one.vm_id, other.vm_id] == [first.vm_id, second.vm_id]
+    assert [disk.name for disk in other.disks] == ["disk0", "disk1"]
+    assert one.disks[0].reads > 0
+    assert 0 < one.rss < one.vsize
+    assert one.balloon == 32 * 1024 * 1024
+
+
+def test_counters_go_on(hypervisor: Hypervisor) -> None:
+    hypervisor.start(a_spec(image=SPEAKS))
+    [before] = hypervisor.counters()
+
+    hypervisor.pause(SEVEN)
+    [after] = hypervisor.counters()
+
+    assert after.at > before.at
+    assert after.cpu_nanoseconds >= before.cpu_nanoseconds
+    assert after.disks[0].read_bytes >= before.disks[0].read_bytes
+
+
+def test_nothing_is_counted_of_guests_that_are_gone(
+    machine: Machine, hypervisor: Hypervisor, heard: Heard
+) -> None:
+    hypervisor.start(a_spec(7))
+    crashing = hypervisor.start(a_spec(8))
+    hypervisor.kill(SEVEN)
+    machine.crash(crashing)
+    heard.next()
+
+    assert list(hypervisor.counters()) == []
+
+
+def test_how_far_a_save_is_can_be_followed(hypervisor: Hypervisor) -> None:
+    told: list[tuple[InstanceId, Progress]] = []
+    hypervisor.start(a_spec())
+
+    def note(guest: InstanceId, progress: Progress) -> None:
+        told.append((guest, progress))
+
+    hypervisor.follow(note)
+
+    hypervisor.save(SEVEN, "7-1")
+
+    assert {guest for guest, _ in told} <= {SEVEN}
+    assert all(0 <= one.done <= one.total for _, one in told)
