@@ -35,6 +35,7 @@ def hosts(draw: DrawFn, number: int = 1, *, open_only: bool = False) -> Host:
         "version": draw(st.sampled_from([VERSION, VERSION, "1.0", "0.9", "2.0", ""])),
         "reserved": draw(st.sampled_from([(), (), (USERS[0],), (USERS[1], USERS[2])])),
         "networks": draw(st.sampled_from([None, None, (NETWORKS[0],)])),
+        "draining": draw(st.sampled_from([False, False, False, True])),
     }
     host = Host(
         id=HostId(number),

@@ -1,8 +1,10 @@
 """What every way to the cluster manager promises to those who follow it and propose to it."""
 
+from dataclasses import replace
+
 import pytest
 
-from examples import VERSION, a_host, waiting
+from examples import VERSION, a_host, running, waiting
 from fakes.cluster import FakeClusterManager
 from tashi.domain.errors import TooOld
 from tashi.domain.identity import EventNumber, HostId, InstanceId
@@ -75,4 +77,19 @@ def test_a_repeated_proposal_is_refused_and_does_no_harm(cluster: ClusterManager
 
     (again,) = cluster.place([proposal(1)])
 
+    assert not again.accepted
+
+
+def test_every_proposed_move_gets_a_verdict_of_its_own_and_its_repeat_is_refused(
+    cluster: ClusterManager, fake: FakeClusterManager
+) -> None:
+    emptied = replace(a_host(2), draining=True)
+    fake.put(emptied, running(waiting(3), 2), running(waiting(4, memory=10**6), 2))
+
+    yes, no = cluster.move([proposal(3), proposal(4)])
+    (again,) = cluster.move([proposal(3)])
+
+    assert (yes.instance_id, yes.accepted) == (3, True)
+    assert (no.instance_id, no.accepted) == (4, False)
+    assert "short" in no.words
     assert not again.accepted

@@ -40,12 +40,20 @@ class Shell:
     width: int | None = None
     link: Callable[[], Link] | None = None
     debug: bool = True
+    typed: str | None = None
+    """What is typed when the client asks; None: nobody is there."""
 
     def type(self, *words: str) -> Ended:
         """Run a client with these words."""
         out, err = io.StringIO(), io.StringIO()
         world = World(
-            terminal=Terminal(out=out, err=err, out_width=self.width, err_width=self.width),
+            terminal=Terminal(
+                out=out,
+                err=err,
+                out_width=self.width,
+                err_width=self.width,
+                keys=None if self.typed is None else io.StringIO(self.typed),
+            ),
             link=self.link or self.manager.link,
             uid=self.uid,
             clock=self.manager.clock,

@@ -4,11 +4,14 @@ from collections.abc import Sequence
 
 from tashi.domain.books import Books
 from tashi.domain.errors import PeerSilent, TooOld
-from tashi.domain.identity import EventNumber
+from tashi.domain.events import Migrate
+from tashi.domain.identity import EventNumber, Operation
 from tashi.domain.journal import Change, Drop, Entry, Kind, Put, Record
 from tashi.domain.placement.draft import booked
+from tashi.domain.placement.drain import is_movable, move_refusal
 from tashi.domain.placement.filters import Policy, first_refusal
 from tashi.domain.placement.plan import Proposal, Verdict
+from tashi.domain.transitions import step
 from tashi.ports.cluster import News, Snapshot
 
 
@@ -27,6 +30,7 @@ class FakeClusterManager:
         self.silent_after_placing = 0
         self.deaf_to_places = 0
         self.before_placing: list[Record] = []
+        self.moves: list[tuple[Proposal, ...]] = []
 
     # ---- what a test does to it ----------------------------------------------------------------
 
@@ -77,6 +81,11 @@ class FakeClusterManager:
             raise PeerSilent("The cluster manager did not answer.")
         return verdicts
 
+    def move(self, proposals: Sequence[Proposal]) -> Sequence[Verdict]:
+        self._speak()
+        self.moves.append(tuple(proposals))
+        return [self._move(one) for one in proposals]
+
     # ---- inside --------------------------------------------------------------------------------
 
     @property
@@ -101,4 +110,16 @@ class FakeClusterManager:
         if refusal is not None:
             return Verdict(one.instance_id, accepted=False, words=f"{host} {refusal.words}.")
         self._publish(Put(booked(instance, one.host_id)))
+        return Verdict(one.instance_id, accepted=True)
+
+    def _move(self, one: Proposal) -> Verdict:
+        instance = self.books.instances[one.instance_id]
+        source = None if instance.host_id is None else self.books.hosts[instance.host_id]
+        if source is None or not source.draining or not is_movable(instance, source):
+            return Verdict(one.instance_id, accepted=False, words="It is not to be moved.")
+        target = self.books.host(one.host_id)
+        refusal = move_refusal(self.books, instance, target, self.policy)
+        if refusal is not None:
+            return Verdict(one.instance_id, accepted=False, words=f"{target} {refusal.words}.")
+        self._publish(Put(step(instance, Migrate(Operation(0), target.id)).record))
         return Verdict(one.instance_id, accepted=True)

@@ -20,6 +20,7 @@ from tashi.domain.states import HostState, InstanceState
 from tashi.wire import forms as f
 from tashi.wire import glimpses as g
 from tashi.wire import versions
+from tashi.wire.drains import DrainPlanForm, EvacueeForm
 from tashi.wire.methods import CLUSTER_MANAGER
 from tashi.wire.serving import Desk, Handler
 
@@ -126,6 +127,9 @@ class FakeClusterManager:
     asked: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     now: float = 0.0
     event: int = 100
+    plans: list[tuple[EvacueeForm, ...]] = field(default_factory=lambda: [()])
+    """What is left on a host that is emptied, one answer after the other, the last for ever."""
+    drains: bool = True
 
     def link(self) -> DirectLink:
         """A link to it."""
@@ -236,6 +240,24 @@ class FakeClusterManager:
     def _delHost(self, host_id: int) -> object:  # noqa: N802
         return self._host(host_id)
 
+    def _drainHost(self, host_id: int) -> object:  # noqa: N802
+        return self._plan(host_id).host
+
+    def _getDrainPlan(self, host_id: int) -> object:  # noqa: N802
+        plan = self._plan(host_id)
+        if len(self.plans) > 1:
+            self.plans.pop(0)
+        return plan
+
+    def _cancelDrain(self, host_id: int) -> object:  # noqa: N802
+        return self._host(host_id)
+
+    def _undrainHost(self, host_id: int) -> object:  # noqa: N802
+        return msgspec.structs.replace(self._host(host_id), state=HostState.NORMAL)
+
+    def _declareHostDead(self, host_id: int) -> object:  # noqa: N802
+        return self._host(host_id)
+
     def _setHostState(self, host_id: int, state: HostState) -> object:  # noqa: N802
         return msgspec.structs.replace(self._host(host_id), state=state)
 
@@ -262,6 +284,17 @@ class FakeClusterManager:
 
     def _delUser(self, user_id: int) -> object:  # noqa: N802
         return next(one for one in self.users if one.id == user_id)
+
+    def _plan(self, host_id: int) -> DrainPlanForm:
+        """What is left on the host, as the next of `plans` says."""
+        host, left = self._host(host_id), self.plans[0]
+        empty = left == ()
+        host = msgspec.structs.replace(
+            host,
+            draining=self.drains and not empty,
+            state=HostState.DRAINED if empty and self.drains else HostState.NORMAL,
+        )
+        return DrainPlanForm(host, left, self.event)
 
     def _host(self, host_id: int) -> f.HostForm:
         return next(one for one in self.hosts if one.id == host_id)

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from tashi.client import arguments as a
-from tashi.client import sheets
+from tashi.client import draining, sheets
 from tashi.client.arguments import Given
 from tashi.client.command import Command, Session
-from tashi.domain.errors import Misconfigured, Refused
-from tashi.wire.forms import HostForm, NetworkForm, ReservationForm, UserForm
+from tashi.domain.errors import Misconfigured
+from tashi.wire.forms import HostForm, InstanceForm, NetworkForm, ReservationForm, UserForm
 
 Findings = tuple[Sequence[str], Sequence[str]]
 """The mistakes and the warnings, one sentence each."""
@@ -48,14 +48,19 @@ def _del_host(session: Session, given: Given) -> None:
 def _declare_host_dead(session: Session, given: Given) -> None:
     host_id = session.cluster.host_id(given[a.HOST])
     if not given[a.YES]:
-        there = [one.name for one in session.cluster.instances() if one.host_id == host_id]
-        raise Refused(
-            f"What ran on {given[a.HOST]} ({', '.join(there) or 'nothing'}) will be taken as lost "
-            "and started elsewhere where that was asked for. If the host still runs, guests run "
-            "twice: switch it off, then say --yes."
+        there = [one.name for one in session.cluster.instances() if host_id in _hosts_of(one)]
+        warning = (
+            f"What ran on {given[a.HOST]} ({', '.join(there) or 'nothing'}) will be taken as lost, "
+            "with the disks that were there, and is started elsewhere where that was asked for. If "
+            "the host still runs, guests run twice: switch it off first."
         )
+        session.terminal.confirm(warning, f"Is {given[a.HOST]} switched off?")
     host = session.cluster.calls.call("declareHostDead", HostForm, host_id=host_id)
     session.terminal.say(f"Host {host.name} counts as dead.", sheets.row_of(host))
+
+
+def _hosts_of(instance: InstanceForm) -> set[int | None]:
+    return {instance.host_id, instance.target_id, instance.disks_on}
 
 
 def _reserve(call: str) -> Callable[[Session, Given], None]:
@@ -138,6 +143,7 @@ _COMMANDS: Final = (
         help="Open a host for new instances, or keep them off it.",
         examples=("--host rack1 --state drained", "--host 3 --state normal"),
     ),
+    *draining.COMMANDS,
     Command(
         name="setHostNotes",
         run=_set_host_notes,

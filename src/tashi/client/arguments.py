@@ -233,8 +233,12 @@ ON_LOSS: Final = Argument(
 VMM_CALL: Final = Argument(
     name="arg", read=_vmm_call, metavar="reset", required=True, words="what to do"
 )
-YES: Final = Argument(
-    name="yes", read=switch, default=False, words="do it; without this, say what would happen"
+YES: Final = Argument(name="yes", read=switch, default=False, words="do it without asking")
+PLAN: Final = Argument(
+    name="plan",
+    read=switch,
+    default=False,
+    words="only show what would go where, what cannot and why",
 )
 WAIT: Final = Argument(
     name="wait", read=switch, default=False, words="return when it is done, not when it is accepted"

@@ -7,7 +7,7 @@ the rows run stands in `doing` (commands that change instances) and `asking` (qu
 from typing import Final
 
 from tashi.client import arguments as a
-from tashi.client import asking, doing, sheets
+from tashi.client import asking, doing, draining, sheets
 from tashi.client.command import Command
 from tashi.client.waiting import Goal
 from tashi.domain.states import InstanceState as State
@@ -168,6 +168,7 @@ COMMANDS: Final = (
         examples=("", "--hide-notes --show-address"),
         sheet=sheets.HOSTS,
     ),
+    *draining.COMMANDS,
     Command(
         name="getUsers",
         run=asking.users,

@@ -57,6 +57,11 @@ def _state(row: Row) -> str:
     return f"{row['state']} (decayed)" if row["decayed"] else as_text(row["state"])
 
 
+def _host_state(row: Row) -> str:
+    """A host that is being emptied is not Normal to people, though it is in the books."""
+    return f"{row['state']} (draining)" if row["draining"] else as_text(row["state"])
+
+
 def _nics(row: Row) -> str:
     return ", ".join(map(_nic, _rows(row["nics"]))) or NOTHING
 
@@ -134,8 +139,10 @@ INSTANCES: Final = sheet(
 )
 HOSTS: Final = sheet(
     "id reserved name decayed up state version memory cores notes",
-    "address port bootId networks session",
+    "address port bootId networks session draining",
+    state=_host_state,
 )
+EVACUEES: Final = sheet("instanceId name state fate target", "targetId words")
 LAYOUT: Final = sheet("id name state instances usedMemory memory usedCores cores")
 USERS: Final = sheet("id name")
 NETWORKS: Final = sheet("id name default")
@@ -185,7 +192,7 @@ def _layout_row(host: forms.HostForm, guests: Sequence[forms.InstanceForm]) -> R
     return {
         "id": host.id,
         "name": host.name,
-        "state": host.state.title if host.up else "Down",
+        "state": _host_state(row_of(host)) if host.up else "Down",
         "instances": [guest.name for guest in guests],
         "usedMemory": sum(guest.memory for guest in guests),
         "memory": host.memory,

@@ -14,6 +14,7 @@ import msgspec
 
 from tashi.client import tables
 from tashi.client.tables import Json, Row, Sheet, Wish
+from tashi.domain.errors import Refused
 
 Note = Callable[[str, int], None]
 """Says what is going on, and how many of the things to do are done."""
@@ -27,12 +28,16 @@ _KEPT: Final = "\n\t"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terminal:
-    """The streams of one run; a width of None means that nobody is looking at that stream."""
+    """The streams of one run; a width of None means that nobody is looking at that stream.
+
+    `keys` is where somebody types, None when nobody is there to be asked.
+    """
 
     out: TextIO
     err: TextIO
     out_width: int | None = None
     err_width: int | None = None
+    keys: TextIO | None = None
     json: bool = False
     wishes: Sequence[Wish] = ()
 
@@ -75,6 +80,15 @@ class Terminal:
             text = "".join(one for one in text if one.isprintable() or one in _KEPT)
         self.out.write(text)
         self.out.flush()
+
+    def confirm(self, warning: str, question: str) -> None:
+        """Ask whether to go on; raises Refused unless somebody is there and says yes."""
+        if self.keys is None or self.json:
+            raise Refused(f"{warning} Then say --yes.")
+        self.err.write(f"{tables.harmless(warning)}\n{tables.harmless(question)} [y/N] ")
+        self.err.flush()
+        if self.keys.readline().strip().lower() not in {"y", "yes"}:
+            raise Refused("Nothing was done.")
 
     @contextmanager
     def progress(self, total: int) -> Iterator[Note]:

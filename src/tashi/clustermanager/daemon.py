@@ -13,7 +13,7 @@ from tashi.clustermanager.instances import Rules
 from tashi.clustermanager.ledger import Ledger
 from tashi.clustermanager.monitor import Monitor, Times
 from tashi.clustermanager.people import People
-from tashi.clustermanager.service import admins, daemons, owners, questions
+from tashi.clustermanager.service import admins, daemons, drains, owners, questions
 from tashi.clustermanager.service.office import Handler, Office
 from tashi.domain.host import Host
 from tashi.domain.journal import Entry, Put, Record
@@ -98,7 +98,7 @@ class ClusterManager:
 
     def handlers(self) -> dict[str, Handler]:
         """The handler of every call, by method."""
-        rooms = (owners, questions, admins, daemons)
+        rooms = (owners, questions, admins, drains, daemons)
         return {name: one for room in rooms for name, one in room.handlers(self._office).items()}
 
     def begin(self) -> None:

@@ -5,11 +5,11 @@ refused half-way leaves no trace: the draft goes back to the mark that was set b
 here is visible to anybody until the ledger has committed it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from logging import getLogger
 
-from tashi.domain.books import Books
+from tashi.domain.books import Books, concerned_hosts
 from tashi.domain.events import Event
 from tashi.domain.identity import CommitNumber, EventNumber, HostId, InstanceId, Operation, Session
 from tashi.domain.instance import Instance
@@ -71,8 +71,16 @@ class Draft:
             self.put(after, result.line, by)
         if after.state is InstanceState.EXITED and not after.leftovers:
             self.drop(Kind.INSTANCE, after.id)
+        self.note_the_empty(concerned_hosts(before))
         self.instructions.extend(result.instructions)
         return after
+
+    def note_the_empty(self, hosts: Iterable[HostId]) -> None:
+        """Make those of the hosts Drained that were to be emptied and have nothing left."""
+        for key in hosts:
+            host = self.books.hosts.get(key)
+            if host is not None and host.draining and key not in self.books.on_host:
+                self.put(host.emptied(), "CM HOST DRAINED")
 
     def instruct(self, instruction: Instruction) -> None:
         """Give an instruction once the draft is committed."""

@@ -37,11 +37,46 @@ def remove(draft: Draft, key: HostId, by: str) -> Host:
     return host
 
 
-def set_state(draft: Draft, key: HostId, state: HostState, by: str) -> Host:
-    """Open or close a host for new instances."""
+def open_state(version: str, our_version: str | None) -> HostState:
+    """The state of an open host whose node is of that version; ours is None when any will do."""
+    fits = our_version is None or version in {"", our_version}
+    return HostState.NORMAL if fits else HostState.VERSION_MISMATCH
+
+
+def set_state(
+    draft: Draft, key: HostId, state: HostState, our_version: str | None, by: str
+) -> Host:
+    """Open or close a host for new instances; to open it ends its emptying.
+
+    Raises HostStateError when its node is of another version than ours.
+    """
+    host = draft.books.host(key)
     if state is HostState.VERSION_MISMATCH:
         raise HostStateError("A host becomes VersionMismatch by itself: set Normal or Drained.")
-    return _replace(draft, replace(draft.books.host(key), state=state), by)
+    if state is HostState.DRAINED:
+        return _replace(draft, replace(host, state=state), by)
+    if open_state(host.version, our_version) is not HostState.NORMAL:
+        raise HostStateError(
+            f"{host.name} cannot be Normal: {of_another_version(host, our_version)}", host=key
+        )
+    return _replace(draft, replace(host, state=state, draining=False), by)
+
+
+def reopen(draft: Draft, key: HostId, our_version: str | None, by: str) -> Host:
+    """Open a host that is Drained or being emptied again; moves under way come to their end."""
+    host = draft.books.host(key)
+    opened = replace(host, draining=False, state=open_state(host.version, our_version))
+    if opened != host:
+        draft.put(opened, "CM HOST UNDRAIN", by)
+    return opened
+
+
+def of_another_version(host: Host, our_version: str | None) -> str:
+    """What is wrong with a host whose node is of another version, and the remedies."""
+    return (
+        f"its node manager is of version {host.version}, the cluster manager of {our_version}: "
+        "upgrade the older one, or set allowMismatchedVersions."
+    )
 
 
 def set_notes(draft: Draft, key: HostId, notes: str, by: str) -> Host:

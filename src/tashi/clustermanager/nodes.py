@@ -9,6 +9,7 @@ told to end.
 from dataclasses import replace
 from logging import getLogger
 
+from tashi.clustermanager import hosts
 from tashi.clustermanager.draft import Draft
 from tashi.domain import events as e
 from tashi.domain.errors import HostNameMismatch, HostStateError, NoSuchHost
@@ -56,6 +57,9 @@ def open_session(
         session=draft.next_session(),
     )
     draft.put(host, "CM HOST REGISTER", machine.name)
+    if host.state is HostState.VERSION_MISMATCH:
+        words = hosts.of_another_version(host, our_version)
+        _log.warning("%s gets no new instances: %s", host.name, words)
     _bring_back(draft, host)
     return host
 
@@ -144,9 +148,9 @@ def _known(draft: Draft, machine: Machine, *, register: bool) -> Host:
 
 
 def _state(known: Host, machine: Machine, our_version: str | None) -> HostState:
-    if our_version is not None and machine.version != our_version:
-        return known.state if known.state is HostState.DRAINED else HostState.VERSION_MISMATCH
-    return HostState.NORMAL if known.state is HostState.VERSION_MISMATCH else known.state
+    if known.state is HostState.DRAINED:
+        return known.state
+    return hosts.open_state(machine.version, our_version)
 
 
 def _bring_back(draft: Draft, host: Host) -> None:

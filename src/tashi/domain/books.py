@@ -183,7 +183,7 @@ def _keys(one: Instance | None) -> _Keys:
         names=(one.name,) if live else (),
         macs=tuple(nic.mac for nic in one.nics) if live else (),
         groups=(one.group_name,) if live and one.group_name else (),
-        on_host=_concerned(one),
+        on_host=concerned_hosts(one),
         attached=_held(one),
         waiting=(one.id,) if facts(one.state).phase is Phase.WAITING else (),
     )
@@ -231,7 +231,8 @@ def _held(one: Instance) -> tuple[str, ...]:
     return one.persistent_disks if one.hosts or asleep else ()
 
 
-def _concerned(one: Instance) -> frozenset[HostId]:
+def concerned_hosts(one: Instance) -> frozenset[HostId]:
+    """The hosts that the instance occupies or has left something on."""
     kept = () if one.disks_on is None else (one.disks_on,)
     return frozenset((*one.hosts, *one.leftovers, *kept))
 

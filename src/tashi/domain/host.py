@@ -1,6 +1,6 @@
 """The cluster's record of one host, and what its node says of itself when it opens a session."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tashi.domain.identity import HostId, Mib, NetworkId, Session, UserId
 from tashi.domain.states import HostState
@@ -29,7 +29,8 @@ class Host:
     """All that the cluster knows of one host.
 
     `reserved` lists the users it is kept for; empty means anyone. `session` is the conversation
-    whose orders its node accepts; 0 before the first.
+    whose orders its node accepts; 0 before the first. `draining` is the wish that everything leave
+    it; it lasts until nothing is left there, and the host is Drained.
     """
 
     id: HostId
@@ -46,6 +47,11 @@ class Host:
     boot_id: str = ""
     networks: tuple[NetworkId, ...] | None = None
     session: Session = Session(0)
+    draining: bool = False
+
+    def emptied(self) -> "Host":
+        """The host once everything that was to leave it has left."""
+        return replace(self, draining=False, state=HostState.DRAINED)
 
     def is_reserved_against(self, user: UserId) -> bool:
         """Whether the host is kept for users of whom this is none."""

@@ -52,3 +52,10 @@ class ClusterManager(Protocol):
         Harmless when repeated: what has been placed before is refused.
         """
         ...
+
+    def move(self, proposals: Sequence[Proposal]) -> Sequence[Verdict]:
+        """Propose where to move running instances of hosts that are being emptied.
+
+        Harmless when repeated: what moves already is refused.
+        """
+        ...

@@ -32,6 +32,7 @@ def enter(front: Front, words: Sequence[str]) -> int:
             err=sys.stderr,
             out_width=_width(sys.stdout),
             err_width=_width(sys.stderr),
+            keys=sys.stdin if sys.stdin and sys.stdin.isatty() else None,
         ),
         link=_link,
         uid=os.getuid(),

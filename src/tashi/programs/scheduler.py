@@ -46,7 +46,8 @@ class SchedulerDaemon:
         pauses = Pauses(ours.held_first_pause, ours.held_longest_pause)
         self._link = Link((client.cluster_manager_host, client.cluster_manager_port))
         calls = to_cluster_manager(self._link, Caller(Role.SCHEDULER, name="scheduler"))
-        self._loop = Loop(Agent(policy, pauses), RemoteClusterManager(calls), SystemClock())
+        agent = Agent(policy, pauses, ours.drain_parallel)
+        self._loop = Loop(agent, RemoteClusterManager(calls), SystemClock())
         self._woken = threading.Event()
 
     def turn(self, _: float) -> None:

@@ -16,6 +16,7 @@ from tashi.domain.placement.draft import booked
 from tashi.domain.placement.filters import Policy
 from tashi.domain.placement.plan import Proposal, Round, Unplaced, Verdict, plan
 from tashi.domain.placement.ranking import Ranking
+from tashi.scheduler.drains import USUAL_MOVES_AT_ONCE, Drains
 from tashi.scheduler.queue import Pauses, Queue
 
 _USUAL_PAUSES: Final = Pauses()
@@ -27,9 +28,15 @@ class Agent:
     `unplaced` are those for which the last tick found no host.
     """
 
-    def __init__(self, policy: Policy, pauses: Pauses = _USUAL_PAUSES) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        pauses: Pauses = _USUAL_PAUSES,
+        moves_at_once: int = USUAL_MOVES_AT_ONCE,
+    ) -> None:
         self._policy = policy
         self._pauses = pauses
+        self._drains = Drains(policy, pauses, moves_at_once)
         self._served_last: UserId | None = None
         self.unplaced: tuple[Unplaced, ...] = ()
         self.begin(Books(), 0.0)
@@ -44,6 +51,7 @@ class Agent:
         self._proposed: dict[InstanceId, HostId] = {}
         for key in books.waiting:
             self._queue.take(books.instances[key], now)
+        self._drains.begin(books, now)
 
     def heard(self, entries: Sequence[Entry], now: float) -> None:
         """Enter what happened in the cluster."""
@@ -51,6 +59,7 @@ class Agent:
             self._enter(entry.change, now)
         if entries:
             self._queue.hear_news()
+            self._drains.hear_news()
 
     def answered(self, verdicts: Iterable[Verdict], now: float) -> None:
         """Enter what became of the proposals of the last tick."""
@@ -63,6 +72,12 @@ class Agent:
                 self._accept(key, host)
             else:
                 self._queue.refuse(key, host, now)
+
+    def moved(self, verdicts: Iterable[Verdict], now: float) -> None:
+        """Enter what became of the moves that were proposed."""
+        for record, target in self._drains.answered(self._books, verdicts, now):
+            self._books = self._books.put(record)
+            self._ranking.refresh(self._books, target)
 
     # ---- what it says -------------------------------------------------------------------------
 
@@ -79,9 +94,14 @@ class Agent:
         self.unplaced = made.unplaced
         return made.proposals
 
+    def moves(self, now: float) -> tuple[Proposal, ...]:
+        """The moves to propose now, so that hosts which are being emptied become empty."""
+        return self._drains.moves(self._books, self._ranking, now)
+
     def wait_seconds(self, now: float) -> float | None:
         """How long there is nothing to do unless there is news; ``None``: until there is."""
-        return self._queue.due_in(now)
+        due = [self._queue.due_in(now), self._drains.due_in(self._books, now)]
+        return min((one for one in due if one is not None), default=None)
 
     # ---- how it keeps its books ---------------------------------------------------------------
 
@@ -91,8 +111,10 @@ class Agent:
         if change.kind is Kind.HOST:
             self._ranking.refresh(self._books, HostId(change.key))
             self._queue.make_room()
+            self._drains.enter_host(HostId(change.key), self._books, now)
         elif change.kind is Kind.INSTANCE:
             self._enter_instance(InstanceId(change.key), before, now)
+            self._drains.enter_instance(InstanceId(change.key), before, self._books, now)
 
     def _enter_instance(self, key: InstanceId, before: Books, now: float) -> None:
         left, taken = _hosts(before, key), _hosts(self._books, key)
@@ -104,6 +126,7 @@ class Agent:
             self._queue.leave(key)
         if left - taken or len(self._books.attached) < len(before.attached):
             self._queue.make_room()
+            self._drains.make_room()
 
     def _accept(self, key: InstanceId, host: HostId) -> None:
         one = self._books.instances[key]

@@ -51,6 +51,7 @@ class Loop:
         try:
             self._listen()
             self._propose()
+            self._propose_moves()
             self._following = self._following.answered()
         except TooOld:
             _log.info("The cluster manager no longer keeps the next event: reading everything.")
@@ -88,3 +89,13 @@ class Loop:
         for verdict in verdicts:
             if not verdict.accepted:
                 _log.info("Instance %d was not placed: %s", verdict.instance_id, verdict.words)
+
+    def _propose_moves(self) -> None:
+        moves = self._agent.moves(self._clock.monotonic())
+        if not moves:
+            return
+        verdicts = self._cluster.move(moves)
+        self._agent.moved(verdicts, self._clock.monotonic())
+        for verdict in verdicts:
+            if not verdict.accepted:
+                _log.info("Instance %d was not moved: %s", verdict.instance_id, verdict.words)

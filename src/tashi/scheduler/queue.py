@@ -52,15 +52,24 @@ class Queue:
     def take(self, one: Instance, now: float) -> None:
         """It waits, and this is its record now. A pause that has begun goes on."""
         failures = max(one.tries, 1) if one.state is InstanceState.HELD else one.tries
-        place = self._places.get(one.id)
+        self.wait(one.id, failures, now)
+
+    def wait(self, key: InstanceId, failures: int, now: float) -> None:
+        """It waits, after so many failures in a row. A pause that has begun goes on."""
+        place = self._places.get(key)
         if place is not None and place.failures == failures and place.due is not None:
             return
-        self.leave(one.id)
-        self._places[one.id] = _Place(failures)
+        self.leave(key)
+        self._places[key] = _Place(failures)
         if failures:
-            self._pause(one.id, now + self._pauses.after(failures))
+            self._pause(key, now + self._pauses.after(failures))
         else:
-            self._ready.add(one.id)
+            self._ready.add(key)
+
+    def avoid(self, key: InstanceId, host: HostId) -> None:
+        """That host did not do for it: others are preferred until its record changes."""
+        if key in self._places:
+            self._places[key].refused_by.add(host)
 
     def leave(self, key: InstanceId) -> None:
         """It does not wait any more. Harmless when it did not."""

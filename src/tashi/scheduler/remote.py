@@ -45,8 +45,15 @@ class RemoteClusterManager:
 
     def place(self, proposals: Sequence[Proposal]) -> Sequence[Verdict]:
         """Propose hosts for waiting instances."""
+        return self._propose("placeVms", proposals)
+
+    def move(self, proposals: Sequence[Proposal]) -> Sequence[Verdict]:
+        """Propose where to move running instances."""
+        return self._propose("moveVms", proposals)
+
+    def _propose(self, call: str, proposals: Sequence[Proposal]) -> Sequence[Verdict]:
         forms = tuple(ProposalForm(one.instance_id, one.host_id) for one in proposals)
-        verdicts = self._calls.call("placeVms", tuple[VerdictForm, ...], proposals=forms)
+        verdicts = self._calls.call(call, tuple[VerdictForm, ...], proposals=forms)
         return [Verdict(InstanceId(one.instance_id), one.accepted, one.words) for one in verdicts]
 
 

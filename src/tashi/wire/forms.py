@@ -114,6 +114,7 @@ class HostForm(Form, frozen=True, omit_defaults=True):
     boot_id: str = ""
     networks: tuple[int, ...] | None = None
     session: int = 0
+    draining: bool = False
     decayed: bool = False
 
 

@@ -15,6 +15,7 @@ import msgspec
 from tashi.domain.permissions import Who
 from tashi.domain.states import HostState
 from tashi.wire import forms as f
+from tashi.wire.drains import DrainPlanForm
 from tashi.wire.glimpses import GlimpseForm
 
 
@@ -83,6 +84,11 @@ def _once(name: str, arguments: type[msgspec.Struct], gives: object, who: Who, d
     )  # fmt: skip
 
 
+def _since(minor: int, row: Method) -> Method:
+    """A call that came with a later minor version."""
+    return replace(row, since=(1, minor))
+
+
 _AN_INSTANCE: Final = takes(instance_id=int)
 _A_HOST: Final = takes(host_id=int)
 
@@ -112,12 +118,17 @@ CLUSTER_MANAGER: Final = _methods((
     _ask("watch", takes(since=int, timeout=(float, 30.0), instance_id=(int | None, None)), f.EventsForm, "Events from a number on; wait up to `timeout` seconds for the first."),
 
     _do("activateVm", takes(instance_id=int, host_id=int), f.VerdictForm, Who.SCHEDULER, "Propose a host for a waiting instance; may be refused with the reason."),
+    _since(1, _do("moveVms", takes(proposals=tuple[f.ProposalForm, ...]), tuple[f.VerdictForm, ...], Who.SCHEDULER, "Propose where to move running instances of hosts that are being emptied, each accepted or refused by itself.")),
     _do("placeVms", takes(proposals=tuple[f.ProposalForm, ...]), tuple[f.VerdictForm, ...], Who.SCHEDULER, "Propose hosts for waiting instances, each accepted or refused by itself."),
 
     _do("addHost", takes(name=str), f.HostForm, Who.ADMIN, "Add a host; its node manager can then register."),
     _do("delHost", _A_HOST, f.HostForm, Who.ADMIN, "Remove a host on which nothing is left."),
     _do("declareHostDead", _A_HOST, f.HostForm, Who.ADMIN, "Take it that a silent host is dead, and free what it held."),
     _do("setHostState", takes(host_id=int, state=HostState), f.HostForm, Who.ADMIN, "Open a host for new instances (Normal) or close it (Drained)."),
+    _since(1, _do("drainHost", _A_HOST, f.HostForm, Who.ADMIN, "Empty a host: nothing new is placed there, and what runs there is moved, until nothing is left and it is Drained.")),
+    _since(1, _do("cancelDrain", _A_HOST, f.HostForm, Who.ADMIN, "No longer empty a host: what has not left yet stays, and the host is what it was before.")),
+    _since(1, _do("undrainHost", _A_HOST, f.HostForm, Who.ADMIN, "Open a host again that is Drained or being emptied.")),
+    _since(1, _do("getDrainPlan", _A_HOST, DrainPlanForm, Who.ADMIN, "What emptying a host means for everything on it: where it goes, or why it stays. Changes nothing.")),
     _do("setHostNotes", takes(host_id=int, notes=str), f.HostForm, Who.ADMIN, "Write a note about a host."),
     _do("addReservation", takes(host_id=int, user_id=int), f.ReservationForm, Who.ADMIN, "Keep a host for a user, beside those it is kept for already."),
     _do("delReservation", takes(host_id=int, user_id=int), f.ReservationForm, Who.ADMIN, "No longer keep a host for a user."),

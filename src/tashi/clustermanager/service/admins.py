@@ -62,8 +62,10 @@ class AdminsCalls:
         self, caller: Caller, request: str, host_id: int, state: HostState
     ) -> Future[Any]:
         """Open or close a host."""
-        key = HostId(host_id)
-        return self._host(request, lambda draft: hosts.set_state(draft, key, state, caller.name))
+        key, ours = HostId(host_id), self._office.version
+        return self._host(
+            request, lambda draft: hosts.set_state(draft, key, state, ours, caller.name)
+        )
 
     def set_host_notes(self, caller: Caller, request: str, host_id: int, notes: str) -> Future[Any]:
         """Write a note about a host."""

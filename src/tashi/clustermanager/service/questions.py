@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from itertools import groupby
 from typing import Any
 
+from tashi.clustermanager import reasons
 from tashi.clustermanager.draft import Draft
 from tashi.clustermanager.history import Events
 from tashi.clustermanager.service.office import Handler, Office, then
@@ -104,10 +105,12 @@ class Questions:
 
     def why(self, _caller: Caller, _request: str, instance_id: int) -> f.WhyForm:
         """Why an instance is where it is."""
-        instance = self._office.ledger.books.instance(InstanceId(instance_id))
+        books = self._office.ledger.books
+        instance = books.instance(InstanceId(instance_id))
+        words = reasons.why(books, instance, self._office.rules.policy)
         waits = facts(instance.state).phase is Phase.WAITING
         hosts = tuple(self._why(instance, host) for host in self._hosts()) if waits else ()
-        return f.WhyForm(instance.id, instance.name, instance.state, self._words(instance), hosts)
+        return f.WhyForm(instance.id, instance.name, instance.state, words, hosts)
 
     def snapshot(self, _caller: Caller, _request: str) -> f.SnapshotForm:
         """Every record, and the event to follow from."""
@@ -148,7 +151,3 @@ class Questions:
         found = refusals(office.ledger.books, host, instance, office.rules.policy)
         reasons = tuple(f.ReasonForm(one.rule, one.words, one.short_by) for one in found)
         return f.HostWhyForm(host.id, host.name, reasons)
-
-    def _words(self, instance: Instance) -> str:
-        meaning = f"{facts(instance.state).meaning}.".capitalize()
-        return f"{meaning} Last word: {instance.reason}" if instance.reason else meaning

@@ -14,6 +14,7 @@ from typing import Final
 from tashi.domain.books import Books
 from tashi.domain.events import Place, PlaceSaved
 from tashi.domain.hints import flag, peers
+from tashi.domain.host import Host
 from tashi.domain.identity import HostId, Operation
 from tashi.domain.instance import Instance
 from tashi.domain.placement.affinity import Peer, hosts_of, is_one_of, peers_of
@@ -77,12 +78,18 @@ class Draft:
 
     def book(self, one: Instance, host: HostId) -> None:
         """Count the instance as placed there."""
-        self.books = self.books.put(booked(one, host))
-        self._ranking.refresh(self.books, host)
-        self._touched.add(host)
-        for peer in peers_of(one):
-            if peer in self._whereabouts:
-                self._whereabouts[peer].add(host)
+        self.enter(booked(one, host), host)
+
+    def enter(self, record: Instance | Host, *hosts: HostId) -> None:
+        """Let the record stand in the books, which changes what is free on those hosts."""
+        self.books = self.books.put(record)
+        self._touched.update(hosts)
+        for host in hosts:
+            self._ranking.refresh(self.books, host)
+        if isinstance(record, Instance):
+            for peer in peers_of(record):
+                if peer in self._whereabouts:
+                    self._whereabouts[peer].update(hosts)
 
     def close(self) -> None:
         """Give the ranking back as it was."""

@@ -108,7 +108,12 @@ def _refusals(books: Books, host: Host, instance: Instance, policy: Policy) -> I
 
 def is_open(host: Host, policy: Policy) -> bool:
     """Whether the host takes instances at all, whatever they ask for."""
-    return all(door(host, policy) is None for door in _DOORS)
+    return closed_by(host, policy) is None
+
+
+def closed_by(host: Host, policy: Policy) -> Refusal | None:
+    """The first rule by which the host takes nobody, whatever is asked for, if there is one."""
+    return next((found for door in _DOORS if (found := door(host, policy)) is not None), None)
 
 
 def names_of(host: Host) -> tuple[str, str]:
@@ -133,9 +138,11 @@ def _up(host: Host, _: Policy) -> Refusal | None:
 
 
 def _state(host: Host, _: Policy) -> Refusal | None:
-    if host.state is not HostState.DRAINED:
-        return None
-    return Refusal(Rule.STATE, "is drained and takes no new instances")
+    if host.draining:
+        return Refusal(Rule.STATE, "is being emptied and takes no new instances")
+    if host.state is HostState.DRAINED:
+        return Refusal(Rule.STATE, "is drained and takes no new instances")
+    return None
 
 
 def _version(host: Host, policy: Policy) -> Refusal | None:

@@ -46,6 +46,13 @@ class PrimitiveSettings:
         default=300.0,
         words="Seconds that this pause never exceeds.",
     )
+    drain_parallel: int = setting(
+        "drainParallel",
+        kinds.count,
+        default=2,
+        words="""How many instances of a host that is being emptied are moved at once. A move that
+        failed is tried again after heldFirstPause, then after growing pauses.""",
+    )
     hooks: Mapping[int, str] = family(
         "hook",
         kinds.implementation(DHCP_DNS),

@@ -1,0 +1,84 @@
+"""Why an instance is where it is, in sentences for people: pure questions over the books."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from tashi.domain.books import Books
+from tashi.domain.hints import flag
+from tashi.domain.host import Host
+from tashi.domain.identity import HostId
+from tashi.domain.instance import Instance
+from tashi.domain.placement.drain import DrainPlan, Evacuation, Evacuee, drain_plan, kept_off
+from tashi.domain.placement.fate import Fate
+from tashi.domain.placement.filters import Policy, Refusal, closed_by, names_of
+from tashi.domain.placement.ranking import Ranking
+from tashi.domain.states import Phase, facts
+
+_NAMED: Final = 3
+
+
+def why(books: Books, instance: Instance, policy: Policy) -> str:
+    """What its state means, what it waits for or what its host's emptying means for it."""
+    return " ".join(_sentences(books, instance, policy))
+
+
+def plan_to_empty(books: Books, key: HostId, policy: Policy) -> DrainPlan:
+    """What emptying a host means, beside the hosts that are being emptied already."""
+    emptied = {key, *(host.id for host in books.hosts.values() if host.draining)}
+    return drain_plan(books, Ranking(books, policy), Evacuation(sorted(emptied)), policy)
+
+
+def of_evacuee(made: DrainPlan, one: Evacuee, policy: Policy) -> str:
+    """What becomes of an instance whose host is emptied; the words read on from its name."""
+    if one.fate is Fate.MOVES and one.target_id is not None:
+        return f"can move to {made.books.host(one.target_id).name}"
+    return f"{one.words}{_nearest(made, one, policy)}" if one.tally else one.words
+
+
+def _sentences(books: Books, instance: Instance, policy: Policy) -> Iterator[str]:
+    yield f"{facts(instance.state).meaning}.".capitalize()
+    if facts(instance.state).phase is Phase.WAITING:
+        yield from _awaited(books, instance, policy)
+    host = None if instance.host_id is None else books.hosts.get(instance.host_id)
+    if host is not None and host.draining:
+        made = plan_to_empty(books, host.id, policy)
+        found = [one for one in made.evacuees if one.instance.id == instance.id]
+        words = [of_evacuee(made, one, policy) for one in found if one.host_id == host.id]
+        yield f"Its host {host.name} is being emptied: it {'; '.join(words)}."
+    if instance.reason:
+        yield f"Last word: {instance.reason}"
+
+
+def _awaited(books: Books, instance: Instance, policy: Policy) -> Iterator[str]:
+    """That it waits for a host that takes nobody, where it may not go anywhere else."""
+    keeper = None if instance.disks_on is None else books.hosts.get(instance.disks_on)
+    if keeper is not None and (refusal := closed_by(keeper, policy)) is not None:
+        yield f"It waits for {keeper.name}, which has its disks, but {refusal.words}."
+        return
+    wanted = None if flag(instance.hints, "allowElsewhere") else instance.hints.get("targetHost")
+    for host in _called(books, wanted):
+        if (refusal := closed_by(host, policy)) is not None:
+            yield (
+                f"It waits for {host.name}, the host asked for, which {refusal.words}; the hint "
+                "allowElsewhere=True would let another do."
+            )
+
+
+def _called(books: Books, name: str | None) -> list[Host]:
+    return [] if name is None else [one for one in books.hosts.values() if name in names_of(one)]
+
+
+def _nearest(made: DrainPlan, one: Evacuee, policy: Policy) -> str:
+    """What keeps it off the few hosts that come nearest to taking it."""
+    found = {key: rules for key, rules in kept_off(made, one, policy).items() if rules}
+    ordered = sorted(found, key=lambda key: (*_distance(found[key]), key))
+    words = [f"{made.books.host(key).name} {found[key][0].words}" for key in ordered]
+    more = f"; and {len(words) - _NAMED} more" if len(words) > _NAMED else ""
+    return f": {'; '.join(words[:_NAMED])}{more}" if words else ""
+
+
+def _distance(found: list[Refusal]) -> tuple[int, int]:
+    """How far a host is from taking it: first those that are only short of room, by how much."""
+    if any(one.short_by is None for one in found):
+        return (len(found), 0)
+    return (0, sum(one.short_by or 0 for one in found))
