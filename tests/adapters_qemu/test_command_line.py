@@ -13,12 +13,12 @@ from tashi.adapters.hypervisor.qemu.command_line import (
     Plan,
     command_line,
     guest_uuid,
-    netdev,
 )
 from tashi.adapters.hypervisor.qemu.places import Places
 from tashi.domain.identity import Attempt, InstanceId, Mib, NetworkId
 from tashi.domain.instance import Disk, Nic
 from tashi.ports.hypervisor import GuestSpec
+from tashi.ports.network import OwnNetwork, Tap
 
 PLACES = Places(Path("/info/7"))
 OVERLAY = DiskFile("/scratch/7.0.qcow2", "qcow2")
@@ -49,7 +49,7 @@ def a_plan(
         "spec": spec,
         "places": PLACES,
         "disks": (OVERLAY, PERSISTENT),
-        "netdevs": (netdev("user", 0), netdev("tap", 1, fd=9)),
+        "plugs": (OwnNetwork((80,)), Tap(9)),
         "incoming": incoming,
     }
     return Plan(**{**plain, **more})  # type: ignore[arg-type]
@@ -69,6 +69,7 @@ def as_text(plan: Plan) -> str:
         ("incoming", a_plan(incoming=True)),
         ("ide", a_plan({"diskInterface": "ide", "nicModel": "e1000", "noAcpi": "True"})),
         ("scsi", a_plan({"diskInterface": "scsi", "cpumodel": "max"})),
+        ("overlay-network", a_plan(plugs=(Tap(9, 1450), Tap(10, 1450)))),
     ],
 )
 def test_the_command_line(name: str, plan: Plan, golden: Callable[[str, str], None]) -> None:

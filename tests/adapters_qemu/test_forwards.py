@@ -1,6 +1,6 @@
 """The ports that QEMU's own network forwards, read from what its monitor says."""
 
-from tashi.adapters.hypervisor.qemu.networks import read_forwards
+from tashi.adapters.hypervisor.qemu.forwards import read_forwards
 from tashi.domain.instance import Forward
 
 ANSWER = """\

@@ -20,12 +20,13 @@ from typing import Final, Protocol, Self
 import boot_sectors
 from tashi.adapters.hypervisor.qemu.hypervisor import Qemu
 from tashi.adapters.hypervisor.qemu.launch import Steps
-from tashi.adapters.hypervisor.qemu.networks import Networks, UserNetworks
 from tashi.adapters.hypervisor.simulated import Ether, SimulatedHypervisor
+from tashi.adapters.network.user import UserNetworks
 from tashi.adapters.system.commands import SystemCommands
 from tashi.domain.identity import Attempt, InstanceId, Mib, NetworkId, VmId
 from tashi.domain.instance import Disk, Nic
 from tashi.ports.hypervisor import GuestSpec, Hypervisor, News, Running
+from tashi.ports.network import Networks
 from tashi.settings.sections.qemu import QemuSettings
 
 NEWS_SECONDS: Final = 20.0

@@ -235,6 +235,19 @@ def test_guests_outlive_the_node_manager(hypervisor: Hypervisor, restart: Restar
     assert [one.running for one in found] == [first, second]
 
 
+def test_an_address_that_is_known_is_remembered(hypervisor: Hypervisor, restart: Restart) -> None:
+    hypervisor.start(a_spec())
+    hypervisor.allow(SEVEN, A_NIC.mac, "192.0.2.7")
+    hypervisor.allow(SEVEN, "52:54:00:00:00:99", "192.0.2.9")
+    hypervisor.allow(EIGHT, A_NIC.mac, "192.0.2.8")
+
+    restart.end()
+    [found] = restart.begin(Heard()).adopt()
+
+    assert found.running is not None
+    assert [nic.ip for nic in found.running.nics] == ["192.0.2.7"]
+
+
 def test_an_adopted_guest_obeys_and_is_watched(
     machine: Machine, hypervisor: Hypervisor, restart: Restart
 ) -> None:

@@ -22,7 +22,8 @@ from contracts.machines import (
 )
 from system.mortal_node import SAVED
 from tashi.adapters.hypervisor.qemu.hypervisor import Qemu
-from tashi.adapters.hypervisor.qemu.networks import ScriptNetworks
+from tashi.adapters.network.guard import NoGuard
+from tashi.adapters.network.script import ScriptNetworks
 from tashi.adapters.system.commands import SystemCommands
 from tashi.domain.errors import HypervisorFailed, NoSuchVm, UnableToSuspend
 from tashi.domain.guest import Ending
@@ -275,7 +276,7 @@ def test_a_tap_is_handed_to_the_script_and_gone_with_the_guest(
     opened: Callable[..., Qemu], machine: QemuMachine
 ) -> None:
     script = write_script(machine, '#!/bin/sh\nip link show "$1" > /dev/null && echo $1 > $0.said')
-    qemu = opened(networks=ScriptNetworks(SystemCommands(), str(script.with_suffix("")) + "."))
+    qemu = opened(networks=scripts(str(script.with_suffix("")) + "."))
 
     running = qemu.start(a_spec())
     while_it_ran = Path("/sys/class/net/tashi7.0").exists()
@@ -290,7 +291,7 @@ def test_a_script_that_fails_fails_the_start_with_its_words(
     opened: Callable[..., Qemu], machine: QemuMachine
 ) -> None:
     script = write_script(machine, "#!/bin/sh\necho there is no bridge >&2\nexit 1")
-    qemu = opened(networks=ScriptNetworks(SystemCommands(), str(script.with_suffix("")) + "."))
+    qemu = opened(networks=scripts(str(script.with_suffix("")) + "."))
 
     with pytest.raises(HypervisorFailed, match="there is no bridge"):
         qemu.start(a_spec())
@@ -302,7 +303,7 @@ def test_a_script_that_fails_fails_the_start_with_its_words(
 def test_a_network_without_a_script_is_named(
     opened: Callable[..., Qemu], machine: QemuMachine
 ) -> None:
-    qemu = opened(networks=ScriptNetworks(SystemCommands(), f"{machine.folder}/ifup."))
+    qemu = opened(networks=scripts(f"{machine.folder}/ifup."))
 
     with pytest.raises(HypervisorFailed, match=r"There is no .*ifup.1 on this host"):
         qemu.start(a_spec())
@@ -319,6 +320,11 @@ def test_a_guest_that_boots_hears_a_button_that_was_pressed_too_early(
     news = heard.next()
 
     assert (news.what, news.how) == (Happening.ENDED, Ending.POWERED_OFF)
+
+
+def scripts(prefix: object) -> ScriptNetworks:
+    commands = SystemCommands()
+    return ScriptNetworks(commands, NoGuard(commands), f"{prefix}")
 
 
 def write_script(machine: QemuMachine, text: str) -> Path:

@@ -6,7 +6,7 @@ the cluster still owes (the running operation, leftovers to clear away).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from tashi.domain.identity import (
@@ -46,6 +46,11 @@ class Nic:
     mac: str
     ip: str | None = None
     forwards: tuple[Forward, ...] = ()
+
+
+def with_address(nics: tuple[Nic, ...], mac: str, ip: str) -> tuple[Nic, ...]:
+    """The cards, the one with that MAC address with this IP address."""
+    return tuple(replace(nic, ip=ip) if nic.mac == mac else nic for nic in nics)
 
 
 class OnExit(StrEnum):

@@ -254,6 +254,14 @@ class Hypervisor(Protocol):
         """
         ...
 
+    def allow(self, guest: InstanceId, mac: str, ip: str) -> None:
+        """The address of the card with that MAC address is known: it may send as that and no other.
+
+        Remembered with the guest; harmless when there is no such guest or card. Raises
+        HypervisorFailed when the card cannot be held to it.
+        """
+        ...
+
     def console(self, guest: InstanceId, offset: int, most: int) -> tuple[bytes, int]:
         """What the serial console said from `offset` on, at most `most` bytes, and where that ends.
 

@@ -9,17 +9,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tashi.adapters.hypervisor.qemu.hypervisor import Qemu
-from tashi.adapters.hypervisor.qemu.networks import Networks, ScriptNetworks, UserNetworks
 from tashi.adapters.hypervisor.simulated import SimulatedHypervisor
+from tashi.adapters.network.guard import Guard, Nftables, NoGuard
+from tashi.adapters.network.script import ScriptNetworks
+from tashi.adapters.network.user import UserNetworks
 from tashi.adapters.store.flatfile import FlatFile
 from tashi.adapters.system.commands import SystemCommands
 from tashi.adapters.users.getent import GetentDirectory, NoDirectory
 from tashi.domain.errors import Misconfigured
 from tashi.ports.commands import Commands
 from tashi.ports.hypervisor import Hypervisor
+from tashi.ports.network import Networks
 from tashi.ports.store import Store
 from tashi.ports.users import Directory
 from tashi.settings.load import Settings
+from tashi.settings.sections.bridges import BridgesSettings
 from tashi.settings.sections.clustermanager import ClusterManagerParts
 from tashi.settings.sections.images import VfsSettings
 from tashi.settings.sections.nodemanager import NodeManagerParts, NodeManagerSettings
@@ -33,6 +37,7 @@ _FROM_CONFIG = "tashi.clustermanager.data.FromConfig"
 _GETENT = "tashi.clustermanager.data.GetentOverride"
 _LDAP = "tashi.clustermanager.data.LdapOverride"
 _SIMULATED = "tashi.nodemanager.vmcontrol.Simulated"
+_BRIDGES = "bridges"
 _USER = "user"
 _ANY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104  # compared with, never bound to
 
@@ -89,20 +94,32 @@ def _local_file(ours: GetentSettings) -> Path | None:
     return ours.getent_local_file
 
 
-def chosen_hypervisor(settings: Settings) -> Hypervisor:
-    """What runs the guests of this machine, as the settings choose; raises Misconfigured."""
+def chosen_networks(settings: Settings) -> Networks:
+    """How guests of this machine reach networks; raises Misconfigured."""
     parts = settings.of(NodeManagerParts)
-    if parts.vmm == _SIMULATED:
-        return SimulatedHypervisor()
+    if parts.network == _USER or parts.vmm == _SIMULATED:
+        return UserNetworks(settings.of(UserNetworkSettings).forward)
     commands = SystemCommands()
-    networks: Networks = ScriptNetworks(commands)
-    if parts.network == _USER:
-        networks = UserNetworks(settings.of(UserNetworkSettings).forward)
+    bridges = parts.network == _BRIDGES
+    guarded = bridges if parts.anti_spoofing is None else parts.anti_spoofing
+    guard: Guard = Nftables(commands) if guarded else NoGuard(commands)
+    if bridges:
+        # Its library costs a host that does not need it memory and time.
+        from tashi.adapters.network.bridges import BridgeNetworks  # noqa: PLC0415
+
+        return BridgeNetworks(settings.of(BridgesSettings), guard)
+    return ScriptNetworks(commands, guard)
+
+
+def chosen_hypervisor(settings: Settings, networks: Networks) -> Hypervisor:
+    """What runs the guests of this machine, as the settings choose; raises Misconfigured."""
+    if settings.of(NodeManagerParts).vmm == _SIMULATED:
+        return SimulatedHypervisor()
     return Qemu(
         settings.of(QemuSettings),
         settings.of(VfsSettings).prefix,
         networks,
-        commands,
+        SystemCommands(),
         migration_address=own_address(settings.of(NodeManagerSettings)),
     )
 

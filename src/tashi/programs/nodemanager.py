@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 
 from tashi import __version__
 from tashi.adapters.journal.notebook import FolderNotebook
@@ -18,7 +19,12 @@ from tashi.nodemanager.daemon import NodeManager, Times, World
 from tashi.nodemanager.remote import RemoteRegistrar
 from tashi.ports.peers import Peer
 from tashi.programs.daemon import run
-from tashi.programs.implementations import chosen_hypervisor, own_address, trusted_networks
+from tashi.programs.implementations import (
+    chosen_hypervisor,
+    chosen_networks,
+    own_address,
+    trusted_networks,
+)
 from tashi.settings.load import Settings
 from tashi.settings.search import Program
 from tashi.settings.sections.nodemanager import NodeManagerSettings
@@ -51,10 +57,14 @@ class NodeManagerDaemon:
             section="NodeManagerService",
             trusted_networks=trusted_networks(settings),
         )
-        machine = _machine(ours, settings.of(QemuSettings), self._server.address[1])
+        networks = chosen_networks(settings)
+        machine = replace(
+            _machine(ours, settings.of(QemuSettings), self._server.address[1]),
+            networks=networks.offered(),
+        )
         self._link = Link((ours.cluster_manager_host, ours.cluster_manager_port))
         calls = to_cluster_manager(self._link, Caller(Role.NODE, name=machine.name))
-        self._hypervisor = chosen_hypervisor(settings)
+        self._hypervisor = chosen_hypervisor(settings, networks)
         world = World(
             hypervisor=self._hypervisor,
             notebook=self._notebook,

@@ -178,6 +178,21 @@ def _read_hostname(written: str) -> str:
     return written
 
 
+def _read_address(written: str) -> str:
+    from ipaddress import ip_address  # noqa: PLC0415  rarely needed, and dear at a client's start
+
+    try:
+        return str(ip_address(written))
+    except ValueError as wrong:
+        raise Unsuitable("is no IP address") from wrong
+
+
+def _read_device(written: str) -> str:
+    if re.fullmatch(r"[^\s/:]{1,15}", written) is None or written in {".", ".."}:
+        raise Unsuitable("is no name of a network device")
+    return written
+
+
 def _read_networks(written: str) -> "tuple[IPv4Network | IPv6Network, ...]":
     from ipaddress import ip_network  # noqa: PLC0415  rarely needed, and dear at a client's start
 
@@ -208,6 +223,7 @@ port: Final = whole("a port from 1 to 65535", at_least=1, at_most=_HIGHEST_PORT)
 listening_port: Final = whole(
     "a port from 1 to 65535, or 0 for any free one", at_least=0, at_most=_HIGHEST_PORT
 )
+mtu: Final = whole("a number of bytes from 576 to 65535", at_least=576, at_most=65535)
 flag: Final = Kind("True or False (yes, no, on, off, 1 and 0 do as well)", _read_flag)
 text: Final = Kind("a text on one line", _read_text)
 secret: Final = Kind("a secret on one line", _read_text, hidden=True)
@@ -216,4 +232,6 @@ path: Final = Kind("a file or folder, such as /var/lib/tashi or ~/tashi", _read_
 program: Final = Kind("a program's name or path, such as qemu-system-x86_64", _read_program)
 command: Final = Kind("a program and its arguments, such as zstd -1", _read_command, shlex.join)
 hostname: Final = Kind("a host's name or IP address, such as merkabah", _read_hostname)
+address: Final = Kind("an IP address, such as 10.0.0.11", _read_address)
+device: Final = Kind("the name of a network device, such as eth0", _read_device)
 networks: Final = Kind("networks such as 10.0.0.0/8, fd00::/8", _read_networks, _write_networks)

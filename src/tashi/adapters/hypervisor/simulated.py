@@ -15,6 +15,7 @@ from typing import Final
 from tashi.domain.errors import HypervisorFailed, NoSuchImage, NoSuchVm, UnableToSuspend
 from tashi.domain.guest import Ending, Progress
 from tashi.domain.identity import InstanceId, VmId
+from tashi.domain.instance import with_address
 from tashi.ports.hypervisor import (
     Counters,
     DiskCounters,
@@ -134,6 +135,13 @@ class SimulatedHypervisor:
         """Begin the console anew, as a machine that is reset does."""
         with self._lock:
             self._guests[guest] = replace(self._alive(guest), console=b"BOOT\n")
+
+    def allow(self, guest: InstanceId, mac: str, ip: str) -> None:
+        """Remember the address."""
+        with self._lock:
+            if (known := self._guests.get(guest)) is not None:
+                nics = with_address(known.spec.nics, mac, ip)
+                self._guests[guest] = replace(known, spec=replace(known.spec, nics=nics))
 
     def kill(self, guest: InstanceId) -> None:
         """End the guest at once."""

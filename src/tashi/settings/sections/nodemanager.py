@@ -27,10 +27,19 @@ class NodeManagerParts:
     )
     network: str = setting(
         "network",
-        kinds.choice("script", "user"),
+        kinds.choice("script", "bridges", "user"),
         default="script",
-        words="""How guests reach a network: script hands a TAP to /etc/qemu-ifup.<network>, user
-        is QEMU's own network, which needs no root.""",
+        words="""How guests reach a network: script hands a TAP to /etc/qemu-ifup.<network>, bridges
+        makes the bridges itself as [Bridges] says, user is QEMU's own network, which needs no
+        root.""",
+    )
+    anti_spoofing: bool | None = setting(
+        "antiSpoofing",
+        kinds.flag,
+        default=None,
+        words="""Whether guests on TAPs may send only from their own MAC address, and from their
+        own IP address once that is known; needs nftables. Not set: with bridges yes, with script
+        no.""",
     )
     publisher: str | None = setting(
         "publisher", kinds.implementation(PUBLISHER), default=None, words="Where metrics are sent."

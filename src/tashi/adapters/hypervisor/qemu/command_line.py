@@ -13,11 +13,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tashi.adapters.hypervisor.qemu import forwards
 from tashi.adapters.hypervisor.qemu.places import Places
 from tashi.domain.hints import flag
 from tashi.domain.identity import InstanceId
 from tashi.domain.instance import Nic
 from tashi.ports.hypervisor import GuestSpec
+from tashi.ports.network import PLAIN_MTU, Plug, Tap
 
 SANDBOX: Final = (
     "-sandbox",
@@ -45,7 +47,7 @@ class DiskFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All that decides a command line. `netdevs` is one ready -netdev value for each NIC."""
+    """All that decides a command line. `plugs` has one for each network card."""
 
     qemu: str
     accel: str
@@ -53,7 +55,7 @@ class Plan:
     spec: GuestSpec
     places: Places
     disks: Sequence[DiskFile]
-    netdevs: Sequence[str]
+    plugs: Sequence[Plug]
     incoming: bool = False
 
 
@@ -76,11 +78,6 @@ def command_line(plan: Plan) -> tuple[str, ...]:
 def guest_uuid(guest: InstanceId) -> uuid.UUID:
     """The UUID that a guest sees in its firmware: the same on every host, for one instance."""
     return uuid.uuid5(_NAMESPACE, str(guest))
-
-
-def netdev(kind: str, number: int, **properties: object) -> str:
-    """The -netdev value of the NIC with that number."""
-    return _option(kind, id=f"net{number}", **properties)
 
 
 def _identity(plan: Plan) -> tuple[str, ...]:
@@ -184,15 +181,25 @@ def _disk_device(interface: str, number: int) -> str:
 
 def _nics(plan: Plan) -> Iterator[str]:
     model = plan.spec.hints.get("nicModel", "virtio")
-    for number, (nic, value) in enumerate(zip(plan.spec.nics, plan.netdevs, strict=True)):
-        yield from ("-netdev", value)
-        yield from ("-device", _nic_device(model, number, nic))
+    for number, (nic, plug) in enumerate(zip(plan.spec.nics, plan.plugs, strict=True)):
+        yield from ("-netdev", _netdev(number, plug, plan.spec.name))
+        yield from ("-device", _nic_device(model, number, nic, plug))
 
 
-def _nic_device(model: str, number: int, nic: Nic) -> str:
-    # An empty romfile: no network boot, whose firmware alone would double the time to start.
+def _netdev(number: int, plug: Plug, guest_name: str) -> str:
+    if isinstance(plug, Tap):
+        return _option("tap", id=f"net{number}", fd=plug.descriptor)
+    # The host name is for QEMU's own DHCP server to tell.
+    return _option("user", id=f"net{number}", hostname=guest_name) + forwards.rules(plug.forward)
+
+
+def _nic_device(model: str, number: int, nic: Nic, plug: Plug) -> str:
     device = _NIC_DEVICES.get(model, model)
-    return _option(device, netdev=f"net{number}", mac=nic.mac, romfile="")
+    uncommon = isinstance(plug, Tap) and plug.mtu != PLAIN_MTU and model == "virtio"
+    # Only this card can tell its guest how long packets may be.
+    mtu = {"host_mtu": plug.mtu} if isinstance(plug, Tap) and uncommon else {}
+    # An empty romfile: no network boot, whose firmware alone would double the time to start.
+    return _option(device, netdev=f"net{number}", mac=nic.mac, romfile="", **mtu)
 
 
 def _option(*words: str, **properties: object) -> str:

@@ -25,7 +25,9 @@ from tashi.adapters.hypervisor.qemu.record import Move, Record
 from tashi.domain.errors import HypervisorFailed
 from tashi.domain.guest import Ending, Progress
 from tashi.domain.identity import InstanceId, VmId
+from tashi.domain.instance import with_address
 from tashi.ports.hypervisor import Follower, Happening, News, Running
+from tashi.ports.network import Cards
 
 _FIRST_PRESS_SECONDS: Final = 2.0
 _SLOWEST_PRESS_SECONDS: Final = 30.0
@@ -98,6 +100,19 @@ class Guest:
     def running(self) -> Running:
         """How others see it."""
         return Running(self.vm_id, self.record.nics or self.record.spec.nics)
+
+    @property
+    def cards(self) -> Cards:
+        """Its network cards, by their numbers."""
+        return dict(enumerate(self.record.nics or self.record.spec.nics))
+
+    def learn(self, mac: str, ip: str) -> None:
+        """Remember the address of the card with that MAC address; raises OSError."""
+        self.remember(
+            lambda record: replace(
+                record, nics=with_address(record.nics or record.spec.nics, mac, ip)
+            )
+        )
 
     def remember(self, change: Callable[[Record], Record], *, durably: bool = False) -> None:
         """Change the record, in the folder too; raises OSError, then only memory has it."""

@@ -10,6 +10,7 @@ from typing import Final
 
 from tashi.adapters.hypervisor.qemu import accelerator
 from tashi.adapters.hypervisor.qemu.adoption import Adoption
+from tashi.adapters.hypervisor.qemu.caretaker import Caretaker
 from tashi.adapters.hypervisor.qemu.counting import counters
 from tashi.adapters.hypervisor.qemu.disk_store import DiskStore
 from tashi.adapters.hypervisor.qemu.disks import Disks
@@ -19,7 +20,6 @@ from tashi.adapters.hypervisor.qemu.guest import Guest, Surroundings
 from tashi.adapters.hypervisor.qemu.images import Images
 from tashi.adapters.hypervisor.qemu.launch import Launcher, Steps
 from tashi.adapters.hypervisor.qemu.memory import Memory
-from tashi.adapters.hypervisor.qemu.networks import Networks
 from tashi.adapters.hypervisor.qemu.places import Premises
 from tashi.adapters.hypervisor.qemu.reactor import Reactor
 from tashi.adapters.hypervisor.qemu.receiving import Receiving
@@ -38,6 +38,7 @@ from tashi.ports.hypervisor import (
     News,
     Running,
 )
+from tashi.ports.network import Networks
 from tashi.settings.sections.qemu import QemuSettings
 
 _ELSEWHERE: Final = {Move.RECEIVING, Move.LEFT}
@@ -79,6 +80,7 @@ class Qemu:
         )
         self._reactor = Reactor()
         self._jobs = ThreadPoolExecutor(1, "qemu-news")
+        self._caretaker = Caretaker(networks)
         around = Surroundings(
             self._reactor,
             self._later,
@@ -114,6 +116,7 @@ class Qemu:
         self._guests.clear()
         self._reactor.close()
         self._jobs.shutdown()
+        self._caretaker.close()
 
     def listen(self, listener: Listener) -> None:
         """Tell the listener from now on."""
@@ -125,7 +128,9 @@ class Qemu:
 
     def adopt(self) -> Sequence[FoundGuest]:
         """Find the guests of an earlier process, and watch those that live."""
-        return self._adoption.adopt()
+        found = self._adoption.adopt()
+        self._caretaker.adopt({key: guest.cards for key, guest in self._guests.items()})
+        return found
 
     def start(self, spec: GuestSpec) -> Running:
         """Make the disks and start the guest."""
@@ -218,6 +223,17 @@ class Qemu:
         guests = sorted(self._guests.values(), key=lambda guest: guest.id)
         return counters(guests, self._reactor)
 
+    def allow(self, guest: InstanceId, mac: str, ip: str) -> None:
+        """Remember the address, and hold the card to it."""
+        known = self._guests.get(guest)
+        if known is None or mac not in {nic.mac for nic in known.running.nics}:
+            return
+        try:
+            known.learn(mac, ip)
+        except OSError as error:
+            raise HypervisorFailed(f"The address {ip} was not kept: {error}.") from error
+        self._caretaker.allow(guest, {n: nic for n, nic in known.cards.items() if nic.mac == mac})
+
     def console(self, guest: InstanceId, offset: int, most: int) -> tuple[bytes, int]:
         """Read the console's log."""
         folder = self._folder(guest)
@@ -283,6 +299,7 @@ class Qemu:
     def _forget(self, guest: Guest) -> None:
         if self._guests.get(guest.id) is guest:
             del self._guests[guest.id]
+        self._caretaker.tidy_soon()
 
     def _tell(self, news: News) -> None:
         self._listener(news)

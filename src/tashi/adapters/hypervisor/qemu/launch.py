@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from signal import Signals
 from typing import Final
 
+from tashi.adapters.hypervisor.qemu import forwards
 from tashi.adapters.hypervisor.qemu.accelerator import Accelerator
 from tashi.adapters.hypervisor.qemu.command_line import Plan, command_line
 from tashi.adapters.hypervisor.qemu.disks import Disks, MadeDisks
 from tashi.adapters.hypervisor.qemu.folder import PRIVATE_FILE, GuestFolder
 from tashi.adapters.hypervisor.qemu.guest import Guest, Surroundings
-from tashi.adapters.hypervisor.qemu.networks import Networks
 from tashi.adapters.hypervisor.qemu.places import Places, Premises
 from tashi.adapters.hypervisor.qemu.process import Process, root_out
 from tashi.adapters.hypervisor.qemu.record import Move, Record
@@ -25,6 +25,7 @@ from tashi.domain.errors import CommandFailed, HypervisorFailed, InvalidInstance
 from tashi.domain.hints import check_hints
 from tashi.ports.commands import Commands
 from tashi.ports.hypervisor import GuestSpec
+from tashi.ports.network import Networks, Tap
 
 Steps = Callable[[str], None]
 """Is told each step on the way of a guest, for tests that end the program there.
@@ -83,7 +84,9 @@ class Launcher:
         try:
             _meet(guest)
             self.on_step("met")
-            nics = self.networks.seen(guest.record.spec.nics, guest.ask_as_a_human)
+            nics = guest.record.spec.nics
+            if forwards.has_forwards(guest.record.command):
+                nics = forwards.with_forwards(nics, guest.ask_as_a_human(forwards.QUESTION))
             guest.remember(lambda record: replace(record, vm_id=guest.vm_id, nics=nics))
             self.on_step("ready")
             ready(guest)
@@ -97,7 +100,8 @@ class Launcher:
             raise
 
     def _spawn(self, folder: GuestFolder, record: Record, made: MadeDisks, lock: int) -> Guest:
-        with self.networks.wire(record.spec) as wiring:
+        cards = dict(enumerate(record.spec.nics))
+        with self.networks.wire(record.spec.instance_id, cards) as wiring:
             self.on_step("wired")
             plan = Plan(
                 qemu=self.qemu,
@@ -106,13 +110,14 @@ class Launcher:
                 spec=record.spec,
                 places=folder.places,
                 disks=made.files,
-                netdevs=wiring.netdevs,
+                plugs=[wiring[number] for number in cards],
                 incoming=record.restoring is not None or record.move is Move.RECEIVING,
             )
             record = replace(record, command=command_line(plan))
             folder.write(record)
             self.on_step("intent")
-            process = self._run(record, folder.places, (lock, *wiring.descriptors))
+            taps = [plug.descriptor for plug in wiring.values() if isinstance(plug, Tap)]
+            process = self._run(record, folder.places, (lock, *taps))
             self.on_step("spawned")
         return Guest(folder, record, process, self.around)
 

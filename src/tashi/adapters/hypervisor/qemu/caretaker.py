@@ -1,0 +1,56 @@
+"""The networks of this node's guests, looked after beside all else.
+
+That a guest has ended is told before anything of its networks is tidied up, and many ends at once
+are tidied up once. What fails here harms no guest: the log has it, and the next time does it.
+"""
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from logging import getLogger
+
+from tashi.domain.errors import HypervisorFailed
+from tashi.domain.identity import InstanceId
+from tashi.ports.network import Cards, Networks
+
+_log = getLogger(__name__)
+
+
+class Caretaker:
+    """Looks after networks in a thread of its own; to be closed."""
+
+    def __init__(self, networks: Networks) -> None:
+        self._networks = networks
+        self._thread = ThreadPoolExecutor(1, "qemu-networks")
+        self._is_due = threading.Event()
+
+    def close(self) -> None:
+        """Finish what is under way."""
+        self._thread.shutdown()
+
+    def adopt(self, guests: Mapping[InstanceId, Cards]) -> None:
+        """Take over from an earlier process; these guests live."""
+        try:
+            self._networks.adopt(guests)
+        except HypervisorFailed as failed:
+            _log.warning("The networks of guests were not looked after: %s", failed)
+
+    def allow(self, guest: InstanceId, cards: Cards) -> None:
+        """These cards have the addresses that they are given with; raises HypervisorFailed."""
+        for number, nic in cards.items():
+            self._networks.allow(guest, number, nic)
+
+    def tidy_soon(self) -> None:
+        """A guest has ended."""
+        if not self._is_due.is_set():
+            self._is_due.set()
+            with suppress(RuntimeError):  # closed: the next process looks at its start
+                self._thread.submit(self._tidy)
+
+    def _tidy(self) -> None:
+        self._is_due.clear()
+        try:
+            self._networks.tidy()
+        except HypervisorFailed as failed:
+            _log.warning("Something may be left of the networks of guests: %s", failed)

@@ -1,0 +1,169 @@
+"""What a guest's card may send: nothing in another's name. Kept by nftables, in the bridge family.
+
+In the table `tashi` each TAP has a chain of its own name; a map leads to it from the hook that
+every packet passes before a bridge looks at it. A card may send from its own MAC address only, in
+ARP as well; once its IP address is known, from that address only, but for what it needs to get one:
+DHCP, and in IPv6 what belongs to its own cable. An IPv4 address says nothing of its IPv6 addresses,
+nor the other way round. VLAN tags would lead into other networks, so none pass to or from guests.
+
+Every change is one transaction of the kernel's: at no moment is half of it in force.
+"""
+
+import json
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from ipaddress import ip_address
+from typing import Final, Protocol
+
+from tashi.adapters.network.tap import device_names
+from tashi.domain.errors import CommandFailed, HypervisorFailed
+from tashi.domain.instance import Nic
+from tashi.ports.commands import Commands, Descriptors
+
+_TABLE: Final = "bridge tashi"
+_NFT_SECONDS: Final = 20.0
+_TAGS: Final = "ether type { 8021q, 8021ad } drop"
+_IPV4: Final = 4
+_BEFORE_BRIDGES: Final = "{ type filter hook prerouting priority -300 ; policy accept ; }"
+_AFTER_BRIDGES: Final = "{ type filter hook postrouting priority 300 ; policy accept ; }"
+_FRAME: Final = (
+    f"add table {_TABLE}",
+    f"add map {_TABLE} cards {{ type ifname : verdict ; }}",
+    f"add chain {_TABLE} from_guests {_BEFORE_BRIDGES}",
+    f"add chain {_TABLE} to_guests {_AFTER_BRIDGES}",
+    f"flush chain {_TABLE} from_guests",
+    f"flush chain {_TABLE} to_guests",
+    f"add rule {_TABLE} from_guests iifname vmap @cards",
+    f'add rule {_TABLE} to_guests oifname "tashi*" {_TAGS}',
+)
+_NOTHING: Final = (f"add table {_TABLE}", f"delete table {_TABLE}")
+
+
+class Guard(Protocol):
+    """Keeps cards from sending in another's name; cards are given by the names of their TAPs."""
+
+    def watch(self, cards: Mapping[str, Nic]) -> None:
+        """Let these TAPs, which are there, send as their cards only; raises HypervisorFailed."""
+        ...
+
+    def begin(self, cards: Mapping[str, Nic]) -> None:
+        """Watch these TAPs and no others; raises HypervisorFailed."""
+        ...
+
+    def tidy(self) -> None:
+        """Forget TAPs that are gone; raises HypervisorFailed."""
+        ...
+
+
+class Nftables:
+    """A guard that is a table of nftables."""
+
+    def __init__(self, commands: Commands) -> None:
+        self._commands = commands
+        self._changing = threading.Lock()
+
+    def watch(self, cards: Mapping[str, Nic]) -> None:
+        """Set the chains of these TAPs."""
+        with self._changing:
+            self._change(*_FRAME, *_chains(cards))
+
+    def begin(self, cards: Mapping[str, Nic]) -> None:
+        """Set the whole table anew."""
+        with self._changing:
+            there = device_names()
+            known = {tap: nic for tap, nic in cards.items() if tap in there}
+            self._change(*_NOTHING, *(_FRAME if known else ()), *_chains(known))
+
+    def tidy(self) -> None:
+        """Remove the chains of TAPs that are gone."""
+        with self._changing:
+            watched = self._watched()
+            gone = watched - device_names()
+            if gone:
+                self._change(*(_NOTHING if gone == watched else _without(sorted(gone))))
+
+    def dismiss(self) -> None:
+        """Remove the table."""
+        self._change(*_NOTHING)
+
+    def _watched(self) -> set[str]:
+        listed = json.loads(self._nft("-j", "list", "chains", "bridge"))["nftables"]
+        chains = [entry["chain"] for entry in listed if "chain" in entry]
+        return {one["name"] for one in chains if one["table"] == "tashi" and "hook" not in one}
+
+    def _change(self, *lines: str) -> None:
+        script = os.memfd_create("nftables")
+        try:
+            os.write(script, "\n".join(lines).encode())
+            os.lseek(script, 0, os.SEEK_SET)
+            self._nft("-f", "-", source=script)
+        finally:
+            os.close(script)
+
+    def _nft(self, *arguments: str, source: int | None = None) -> str:
+        try:
+            return self._commands.run(
+                ["nft", *arguments],
+                timeout_seconds=_NFT_SECONDS,
+                descriptors=Descriptors(source=source),
+            )
+        except CommandFailed as failed:
+            raise HypervisorFailed(
+                f"What guests may send cannot be limited: {failed} It needs nftables; without it, "
+                "set antiSpoofing = off in [NodeManager]."
+            ) from failed
+
+
+class NoGuard:
+    """Lets every card send what it likes."""
+
+    def __init__(self, commands: Commands) -> None:
+        self._commands = commands
+
+    def watch(self, cards: Mapping[str, Nic]) -> None:
+        """Nothing to do."""
+
+    def begin(self, cards: Mapping[str, Nic]) -> None:  # noqa: ARG002
+        """End what an earlier node manager kept from being sent."""
+        with suppress(HypervisorFailed):  # where there is no nft, it was not used before
+            Nftables(self._commands).dismiss()
+
+    def tidy(self) -> None:
+        """Nothing is left."""
+
+
+def _chains(cards: Mapping[str, Nic]) -> Iterator[str]:
+    for tap, nic in cards.items():
+        yield f"add chain {_TABLE} {tap}"
+        yield f"flush chain {_TABLE} {tap}"
+        yield from (f"add rule {_TABLE} {tap} {rule}" for rule in rules(nic))
+        yield f'add element {_TABLE} cards {{ "{tap}" : jump {tap} }}'
+
+
+def _without(taps: Iterable[str]) -> Iterator[str]:
+    for tap in taps:
+        yield f'delete element {_TABLE} cards {{ "{tap}" : jump {tap} }}'
+        yield f"delete chain {_TABLE} {tap}"
+
+
+def rules(nic: Nic) -> Iterator[str]:
+    """What is dropped of a card's packets, in nftables' words."""
+    yield f"ether saddr != {nic.mac} drop"
+    yield _TAGS
+    yield f"arp saddr ether != {nic.mac} drop"
+    if nic.ip is None:
+        return
+    address = ip_address(nic.ip)
+    if address.version == _IPV4:
+        # A sender of 0.0.0.0 asks whether an address is free (RFC 5227).
+        yield f"arp saddr ip != {{ 0.0.0.0, {address} }} drop"
+        yield "ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept"
+        yield f"ip saddr != {address} drop"
+        return
+    yield f"ip6 saddr != {{ ::, fe80::/10, {address} }} drop"
+    # Whose address is it? Mine, says a neighbour advertisement, from byte 8 on (RFC 4861).
+    yield (
+        f"icmpv6 type nd-neighbor-advert @th,64,10 != 0x3fa @th,64,128 != {int(address):#034x} drop"
+    )

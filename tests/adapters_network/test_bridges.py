@@ -1,0 +1,114 @@
+"""Bridges that Tashi makes, between hosts that are network namespaces, with real frames."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from frames import guest_on
+from namespaces import Namespace, cable, namespaces
+from tashi.adapters.network.bridges import BridgeNetworks
+from tashi.adapters.network.guard import Nftables
+from tashi.adapters.system.commands import SystemCommands
+from tashi.domain.errors import HypervisorFailed, Misconfigured
+from tashi.domain.identity import NetworkId
+from tashi.domain.instance import Nic
+from tashi.settings.sections.bridges import BridgesSettings
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
+
+ON_999 = Nic(NetworkId(999), "52:54:00:00:00:01")
+ALSO_ON_999 = Nic(NetworkId(999), "52:54:00:00:00:02")
+ON_1001 = Nic(NetworkId(1001), "52:54:00:00:00:03")
+
+
+def a_network(**different: object) -> BridgeNetworks:
+    plain: dict[str, object] = {
+        "uplink": "eth0",
+        "uplink_kind": "vxlan",
+        "vxlan_peers": ("10.9.9.1", "10.9.9.2"),
+    }
+    settings = BridgesSettings(**{**plain, **different})  # type: ignore[arg-type]
+    return BridgeNetworks(settings, Nftables(SystemCommands()))
+
+
+@pytest.fixture
+def hosts() -> Iterator[list[Namespace]]:
+    with namespaces(2) as made:
+        cable(made[0], made[1])
+        yield made
+
+
+def test_guests_of_one_network_hear_each_other_across_hosts(hosts: list[Namespace]) -> None:
+    here, there = hosts
+    with (
+        guest_on(here, a_network(), ON_999) as one,
+        guest_on(there, a_network(), ALSO_ON_999) as other,
+    ):
+        one.say(b"anybody?")
+        question = other.words()
+        other.say(b"me", to=one.mac)
+        answer = one.words()
+
+    assert (question, answer) == (b"anybody?", b"me")
+
+
+def test_guests_of_different_networks_do_not(hosts: list[Namespace]) -> None:
+    here, there = hosts
+    networks = a_network()
+    with (
+        guest_on(here, networks, ON_999, 7) as one,
+        guest_on(here, networks, ON_1001, 8) as neighbour,
+        guest_on(there, a_network(), Nic(NetworkId(1001), "52:54:00:00:00:04")) as other,
+    ):
+        one.say(b"for 999 only")
+        one.say(b"for 999 only", to=other.mac)
+        neighbour.say(b"for 1001")
+        heard = other.words()
+        other.say(b"to 1001")
+        answer = neighbour.words()
+
+    assert (heard, answer) == (b"for 1001", b"to 1001")
+
+
+def test_packets_leave_room_for_what_vxlan_puts_before_them(hosts: list[Namespace]) -> None:
+    here, there = hosts
+    longest = bytes([7] * 1450)
+    with (
+        guest_on(here, a_network(), ON_999) as one,
+        guest_on(there, a_network(), ALSO_ON_999) as other,
+    ):
+        one.say(longest)
+        heard = other.words()
+
+    assert one.mtu == other.mtu == len(longest)
+    assert heard == longest
+
+
+def test_a_kernel_without_vlans_is_named_with_the_remedy(hosts: list[Namespace]) -> None:
+    here = hosts[0]
+    before = here.devices()
+
+    with (
+        pytest.raises(HypervisorFailed, match=r"no 802\.1Q.*uplinkKind = vxlan"),
+        guest_on(here, a_network(uplink_kind="vlan"), ON_999),
+    ):
+        pass
+
+    assert here.devices() == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"uplink": None}, "needs uplink"),
+        ({"vxlan_peers": ()}, "either vxlanPeers"),
+        ({"vxlan_group": "239.1.1.1"}, "either vxlanPeers"),
+        ({"vxlan_peers": ("10.0.0.1", "fd00::1")}, "all IPv4 or all IPv6"),
+        ({"vxlan_peers": (), "vxlan_group": "10.0.0.1"}, "no multicast address"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(
+    settings: dict[str, object], words: str
+) -> None:
+    with pytest.raises(Misconfigured, match=words):
+        a_network(**settings)
