@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tashi.adapters.hypervisor.qemu.command_line import (
     guest_uuid,
 )
 from tashi.adapters.hypervisor.qemu.places import Places
+from tashi.domain.engine import Hardware
 from tashi.domain.identity import Attempt, InstanceId, Mib, NetworkId
 from tashi.domain.instance import Disk, Nic
 from tashi.ports.hypervisor import GuestSpec
@@ -22,6 +24,8 @@ from tashi.ports.network import OwnNetwork, Tap
 
 PLACES = Places(Path("/info/7"))
 OVERLAY = DiskFile("/scratch/7.0.qcow2", "qcow2")
+ON_KVM = Hardware(machine="pc-q35-7.2", cpu="host", accel="kvm", qemu="7.2.0")
+EMULATED = Hardware(machine="pc-q35-7.2", cpu="qemu64", accel="tcg", qemu="7.2.0")
 PERSISTENT = DiskFile("/images/data.raw", "raw")
 
 
@@ -44,7 +48,7 @@ def a_plan(
     )
     plain: dict[str, object] = {
         "qemu": "qemu-system-x86_64",
-        "accel": "kvm",
+        "hardware": ON_KVM,
         "sandbox": True,
         "spec": spec,
         "places": PLACES,
@@ -65,10 +69,10 @@ def as_text(plan: Plan) -> str:
     ("name", "plan"),
     [
         ("plain", a_plan()),
-        ("emulated", a_plan(accel="tcg", sandbox=False)),
+        ("emulated", a_plan(hardware=EMULATED, sandbox=False)),
         ("incoming", a_plan(incoming=True)),
         ("ide", a_plan({"diskInterface": "ide", "nicModel": "e1000", "noAcpi": "True"})),
-        ("scsi", a_plan({"diskInterface": "scsi", "cpumodel": "max"})),
+        ("scsi", a_plan({"diskInterface": "scsi"}, hardware=replace(ON_KVM, cpu="max"))),
         ("overlay-network", a_plan(plugs=(Tap(9, 1450), Tap(10, 1450)))),
     ],
 )

@@ -10,7 +10,7 @@ from fakes.clusters import WEB, FakeClusterManager, entry
 from tashi.domain.errors import TooOld
 from tashi.domain.placement.fate import Fate
 from tashi.domain.states import InstanceState
-from tashi.wire import forms as f
+from tashi.wire.answers import HostWhyForm, ReasonForm
 from tashi.wire.drains import EvacueeForm
 
 MOVES = EvacueeForm(3, "web", InstanceState.RUNNING, Fate.MOVES, "can move to rack2", 2, "rack2")
@@ -21,7 +21,7 @@ STAYS = EvacueeForm(
     InstanceState.RUNNING,
     Fate.STAYS,
     "is kept off every other host: rack2 has 512 of 8192 MiB free; 2048 are needed, 1536 short",
-    hosts=(f.HostWhyForm(2, "rack2", (f.ReasonForm("memory", "is full", 1536),)),),
+    hosts=(HostWhyForm(2, "rack2", (ReasonForm("memory", "is full", 1536),)),),
 )
 Plans = list[tuple[EvacueeForm, ...]]
 

@@ -18,6 +18,7 @@ from tashi.domain.identity import HostId, UserId
 from tashi.domain.permissions import ROOT, Role
 from tashi.domain.states import HostState
 from tashi.domain.states import InstanceState as S
+from tashi.wire.answers import ReservationForm, SlotsForm
 from tashi.wire.calls import Calls
 from tashi.wire.forms import (
     ConsoleForm,
@@ -28,8 +29,6 @@ from tashi.wire.forms import (
     InstanceForm,
     NetworkForm,
     NewInstanceForm,
-    ReservationForm,
-    SlotsForm,
     SnapshotForm,
     UserForm,
     VerdictForm,

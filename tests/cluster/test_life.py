@@ -8,7 +8,8 @@ from tashi.domain.identity import HostId, InstanceId, UserId
 from tashi.domain.instance import OnExit, OnLoss
 from tashi.domain.permissions import Role
 from tashi.domain.states import InstanceState as S
-from tashi.wire.forms import DiskForm, InstanceForm, ReportForm, SessionForm, WhyForm
+from tashi.wire.answers import WhyForm
+from tashi.wire.forms import DiskForm, InstanceForm, ReportForm, SessionForm
 
 
 def test_an_instance_that_is_created_runs_on_a_host() -> None:

@@ -1,12 +1,16 @@
 """Moving a running guest to another host, and what may go wrong on the way."""
 
+from dataclasses import replace
+
 import pytest
 
 from cluster.cluster import Cluster
+from tashi.domain.engine import Engine
 from tashi.domain.errors import HostStateError, IncorrectState, NoRoom
 from tashi.domain.host import Host
 from tashi.domain.identity import InstanceId
 from tashi.domain.states import InstanceState as S
+from tashi.wire.answers import WhyForm
 from tashi.wire.forms import InstanceForm
 
 
@@ -81,6 +85,109 @@ def test_a_target_without_room_is_refused_beforehand_with_the_numbers() -> None:
         migrate(cluster, web, "h1")
 
     assert cluster.state(web) is S.RUNNING
+
+
+def engine(machine: str, qemu: str = "7.2.0") -> Engine:
+    return Engine(qemu=qemu, accel="tcg", machines=(machine,))
+
+
+def test_a_target_that_cannot_go_on_with_the_guest_is_refused_beforehand() -> None:
+    cluster, web = two_hosts()
+    old = cluster.add_node("old")
+    old.kill()
+    old.hypervisor.runs_with = engine("pc-q35-6.2", "6.2.0")
+    old.start()
+    cluster.settle()
+
+    with pytest.raises(NoRoom) as caught:
+        migrate(cluster, web, "old")
+    why = cluster.calls().call("why", WhyForm, instance_id=web)
+
+    assert caught.value.message == (
+        "instance 1 (web) cannot go to old, which has QEMU 6.2.0, which is older than 7.2.0, in "
+        "which it runs."
+    )
+    assert {one.host: [reason.rule for reason in one.reasons] for one in why.hosts} == {
+        "h2": [],
+        "old": ["qemu", "machineType"],
+    }
+
+
+def test_a_guest_keeps_what_it_was_booted_on_and_the_books_know_its_qemu() -> None:
+    cluster, web = two_hosts()
+    booted = cluster.record(web).hardware
+    new = cluster.add_node("new")
+    new.kill()
+    new.hypervisor.runs_with = Engine(
+        qemu="8.0.0", accel="tcg", machines=("pc-q35-7.2", "pc-q35-8.0")
+    )
+    new.start()
+    cluster.settle()
+
+    migrate(cluster, web, "new")
+    cluster.settle()
+    moved = cluster.record(web).hardware
+    with pytest.raises(NoRoom, match=r"older than 8\.0\.0"):
+        migrate(cluster, web, "h2")
+    cluster.command("suspendVm", web)
+    cluster.settle()
+    cluster.command("resumeVm", web)
+    cluster.settle()
+
+    assert booted is not None
+    assert booted.host_id == host(cluster, "h1").id
+    assert moved == replace(booted, qemu="8.0.0")
+    assert cluster.record(web).hardware == moved
+    assert cluster.running_guests(web) == ["new"]
+
+
+def test_an_instance_that_starts_anew_takes_what_there_is() -> None:
+    cluster, web = two_hosts()
+    cluster.command("stopVm", web)
+    cluster.settle()
+    node = cluster.nodes["h1"]
+    node.kill()
+    node.hypervisor.runs_with = engine("pc-q35-9.0", "9.0.0")
+    node.start()
+    cluster.settle()
+
+    cluster.command("startVm", web)
+    cluster.settle()
+
+    hardware = cluster.record(web).hardware
+    assert hardware is not None
+    assert (hardware.machine, hardware.qemu) == ("pc-q35-9.0", "9.0.0")
+
+
+def test_the_target_is_told_where_the_guest_comes_from() -> None:
+    cluster, web = two_hosts()
+    peers: list[str] = []
+    target = cluster.nodes["h2"].hypervisor
+    cluster.nodes["h1"].machine = replace(
+        cluster.nodes["h1"].machine, migration_address="192.0.2.1"
+    )
+    cluster.nodes["h1"].kill()
+    cluster.nodes["h1"].start()
+    cluster.settle()
+    target.met = peers.append
+
+    migrate(cluster, web, "h2")
+    cluster.settle()
+
+    assert peers == ["192.0.2.1"]
+
+
+def test_two_guests_that_cross_change_places() -> None:
+    cluster, web = two_hosts()
+    other = cluster.create("other", hints={"targetHost": "h2"})
+    cluster.settle()
+
+    migrate(cluster, web, "h2")
+    migrate(cluster, other, "h1")
+    cluster.settle()
+
+    assert cluster.running_guests(web) == ["h2"]
+    assert cluster.running_guests(other) == ["h1"]
 
 
 def test_a_source_whose_node_restarts_while_sending_keeps_the_guest() -> None:

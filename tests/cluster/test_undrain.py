@@ -7,8 +7,9 @@ from tashi.domain.errors import HostStateError, NotPermitted
 from tashi.domain.permissions import Role
 from tashi.domain.states import HostState
 from tashi.domain.states import InstanceState as S
+from tashi.wire.answers import WhyForm
 from tashi.wire.drains import DrainPlanForm
-from tashi.wire.forms import HostForm, VerdictForm, WhyForm
+from tashi.wire.forms import HostForm, VerdictForm
 
 
 def test_nothing_new_comes_to_a_host_that_is_being_emptied() -> None:

@@ -13,13 +13,15 @@ import signal
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Protocol, Self
 
 import boot_sectors
 from tashi.adapters.hypervisor.qemu.hypervisor import Qemu
 from tashi.adapters.hypervisor.qemu.launch import Steps
+from tashi.adapters.hypervisor.qemu.moves import Door, read_door
+from tashi.adapters.hypervisor.qemu.record import decode
 from tashi.adapters.hypervisor.simulated import Ether, SimulatedHypervisor
 from tashi.adapters.network.user import UserNetworks
 from tashi.adapters.system.commands import SystemCommands
@@ -30,6 +32,8 @@ from tashi.ports.network import Networks
 from tashi.settings.sections.qemu import QemuSettings
 
 NEWS_SECONDS: Final = 20.0
+PEER: Final = "127.0.0.1"
+"""Where guests come from when they move."""
 IDLE: Final = "idle.img"
 POWERS_OFF: Final = "off.img"
 SPEAKS: Final = "speaks.img"
@@ -207,6 +211,12 @@ class QemuMachine:
         """Through the monitor for people."""
         self.human(guest, "cont")
 
+    def door_of(self, guest: InstanceId) -> Door:
+        """Where a guest is waited for."""
+        record = decode((self.info / str(guest) / "record.json").read_bytes())
+        assert record is not None
+        return read_door(record.incoming)
+
     def human(self, guest: InstanceId, *commands: str, until: str = "") -> None:
         """Give QEMU commands as a person would, then wait for an event."""
         with socket.socket(socket.AF_UNIX) as line, line.makefile("rw") as stream:
@@ -236,7 +246,7 @@ class QemuMachine:
 
     def leftovers(self) -> list[str]:
         """What guests have left in its folders."""
-        kept = [path for path in self.info.iterdir() if path.name != "accelerator.json"]
+        kept = [path for path in self.info.iterdir() if path.suffix != ".json"]
         kept += self.scratch.glob("*/*")
         kept += self.suspended.iterdir()
         return sorted(str(path.relative_to(self.folder)) for path in kept)
@@ -282,7 +292,12 @@ def watched(vm_id: VmId) -> Iterator[int]:
 
 
 def reap_children() -> None:
-    """Wait for children that have ended; in a node manager the hypervisor does."""
+    """Wait for children that have ended or are about to; in a node manager the hypervisor does."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            if int(parent) == os.getpid() and not (folder / "cmdline").read_bytes():
+                os.waitpid(int(folder.name), 0)
     try:
         while os.waitpid(-1, os.WNOHANG) != (0, 0):
             pass

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from contracts.machines import Heard, Machine, QemuMachine, SimulatedMachine, a_spec, found_verdict
+from contracts.machines import (
+    PEER,
+    Heard,
+    Machine,
+    QemuMachine,
+    SimulatedMachine,
+    a_spec,
+    found_verdict,
+)
 from tashi.domain.errors import HypervisorFailed, NoSuchVm
 from tashi.domain.identity import InstanceId
 from tashi.ports.hypervisor import Found, Happening, Hypervisor
@@ -78,7 +86,7 @@ def test_a_guest_moves_and_runs_on_the_target_only(
 ) -> None:
     source.start(a_spec())
 
-    incoming = target.prepare_target(a_spec())
+    incoming = target.prepare_target(a_spec(), PEER)
     waiting = found(target)
     source.send(SEVEN, incoming)
     crossed = (found(source), found(target))
@@ -95,7 +103,7 @@ def test_a_guest_that_runs_already_may_be_told_to_run_again(
     source: Hypervisor, target: Hypervisor
 ) -> None:
     source.start(a_spec())
-    source.send(SEVEN, target.prepare_target(a_spec()))
+    source.send(SEVEN, target.prepare_target(a_spec(), PEER))
 
     assert target.run(SEVEN) == target.run(SEVEN)
 
@@ -104,7 +112,7 @@ def test_a_guest_that_has_left_obeys_no_more_and_can_be_cleared_away(
     source: Hypervisor, target: Hypervisor
 ) -> None:
     source.start(a_spec())
-    source.send(SEVEN, target.prepare_target(a_spec()))
+    source.send(SEVEN, target.prepare_target(a_spec(), PEER))
 
     with pytest.raises(NoSuchVm):
         source.unpause(SEVEN)
@@ -120,7 +128,7 @@ def test_a_guest_that_has_left_obeys_no_more_and_can_be_cleared_away(
 
 def test_a_guest_that_has_not_arrived_does_not_run(source: Hypervisor, target: Hypervisor) -> None:
     source.start(a_spec())
-    target.prepare_target(a_spec())
+    target.prepare_target(a_spec(), PEER)
 
     with pytest.raises(HypervisorFailed, match="Not all of the guest has arrived"):
         target.run(SEVEN)
@@ -136,14 +144,14 @@ def test_what_nobody_prepared_for_does_not_run(target: Hypervisor) -> None:
 
 
 def test_what_is_not_here_is_not_sent(source: Hypervisor, target: Hypervisor) -> None:
-    incoming = target.prepare_target(a_spec())
+    incoming = target.prepare_target(a_spec(), PEER)
 
     with pytest.raises(NoSuchVm):
         source.send(SEVEN, incoming)
 
 
 def test_a_target_that_is_not_needed_is_killed_and_cleared_away(target: Hypervisor) -> None:
-    target.prepare_target(a_spec())
+    target.prepare_target(a_spec(), PEER)
 
     target.kill(SEVEN)
     target.clear(SEVEN)
@@ -155,7 +163,7 @@ def test_a_guest_whose_target_is_gone_runs_on(
     source: Hypervisor, target: Hypervisor, heard: Heard
 ) -> None:
     source.start(a_spec())
-    incoming = target.prepare_target(a_spec())
+    incoming = target.prepare_target(a_spec(), PEER)
     target.kill(SEVEN)
     target.clear(SEVEN)
 
@@ -170,13 +178,13 @@ def test_a_guest_whose_move_failed_can_be_moved_and_saved(
     source: Hypervisor, target: Hypervisor
 ) -> None:
     source.start(a_spec())
-    incoming = target.prepare_target(a_spec())
+    incoming = target.prepare_target(a_spec(), PEER)
     target.kill(SEVEN)
     target.clear(SEVEN)
     with pytest.raises(HypervisorFailed):
         source.send(SEVEN, incoming)
 
-    source.send(SEVEN, target.prepare_target(a_spec()))
+    source.send(SEVEN, target.prepare_target(a_spec(), PEER))
     target.run(SEVEN)
     target.save(SEVEN, "7-1")
 
@@ -185,12 +193,12 @@ def test_a_guest_whose_move_failed_can_be_moved_and_saved(
 
 def test_a_guest_moves_there_and_back(source: Hypervisor, target: Hypervisor) -> None:
     source.start(a_spec())
-    source.send(SEVEN, target.prepare_target(a_spec()))
+    source.send(SEVEN, target.prepare_target(a_spec(), PEER))
     target.run(SEVEN)
     source.kill(SEVEN)
     source.clear(SEVEN)
 
-    target.send(SEVEN, source.prepare_target(a_spec()))
+    target.send(SEVEN, source.prepare_target(a_spec(), PEER))
     source.run(SEVEN)
 
     assert (found(source), found(target)) == ([Found.RUNNING], [Found.LEFT])
@@ -203,7 +211,7 @@ def test_cancelling_when_nothing_is_sent_does_no_harm(
     source.start(a_spec())
     source.cancel_send(SEVEN)
 
-    source.send(SEVEN, target.prepare_target(a_spec()))
+    source.send(SEVEN, target.prepare_target(a_spec(), PEER))
     source.cancel_send(SEVEN)
 
     assert found(source) == [Found.LEFT]
@@ -213,7 +221,7 @@ def test_a_guest_that_arrived_is_watched(
     there: Machine, source: Hypervisor, target: Hypervisor, heard: Heard
 ) -> None:
     source.start(a_spec())
-    source.send(SEVEN, target.prepare_target(a_spec()))
+    source.send(SEVEN, target.prepare_target(a_spec(), PEER))
     running = target.run(SEVEN)
 
     there.crash(running)
@@ -229,7 +237,7 @@ def test_a_move_outlives_both_node_managers(
     opened: Callable[[Machine], Hypervisor],
 ) -> None:
     source.start(a_spec())
-    source.send(SEVEN, target.prepare_target(a_spec()))
+    source.send(SEVEN, target.prepare_target(a_spec(), PEER))
     source.close()
     target.close()
 

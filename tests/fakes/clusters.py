@@ -17,9 +17,9 @@ from tashi.domain.errors import (
 from tashi.domain.journal import Kind
 from tashi.domain.permissions import Caller
 from tashi.domain.states import HostState, InstanceState
+from tashi.wire import answers, versions
 from tashi.wire import forms as f
 from tashi.wire import glimpses as g
-from tashi.wire import versions
 from tashi.wire.drains import DrainPlanForm, EvacueeForm
 from tashi.wire.methods import CLUSTER_MANAGER
 from tashi.wire.serving import Desk, Handler
@@ -202,7 +202,7 @@ class FakeClusterManager:
         ]
 
     def _getSlots(self, cores: int, memory: int) -> object:  # noqa: N802
-        return f.SlotsForm(7, cores, memory)
+        return answers.SlotsForm(7, cores, memory)
 
     def _getSnapshot(self) -> object:  # noqa: N802
         every = (tuple(self.instances), tuple(self.hosts), tuple(self.networks), tuple(self.users))
@@ -220,12 +220,12 @@ class FakeClusterManager:
 
     def _why(self, instance_id: int) -> object:
         reasons = (
-            f.ReasonForm("memory", "2048 MiB are asked for, 1024 MiB are free.", 1024),
-            f.ReasonForm("reserved", "It is kept for ada."),
+            answers.ReasonForm("memory", "2048 MiB are asked for, 1024 MiB are free.", 1024),
+            answers.ReasonForm("reserved", "It is kept for ada."),
         )
-        hosts = (f.HostWhyForm(2, "rack2", ()), f.HostWhyForm(1, "rack1", reasons))
+        hosts = (answers.HostWhyForm(2, "rack2", ()), answers.HostWhyForm(1, "rack1", reasons))
         words = "Instance db is held: The disk is not there."
-        return f.WhyForm(instance_id, "db", InstanceState.HELD, words, hosts)
+        return answers.WhyForm(instance_id, "db", InstanceState.HELD, words, hosts)
 
     def _getConsole(self, instance_id: int, offset: int, timeout: float) -> object:  # noqa: N802
         assert instance_id
@@ -265,13 +265,13 @@ class FakeClusterManager:
         return msgspec.structs.replace(self._host(host_id), notes=notes)
 
     def _addReservation(self, host_id: int, user_id: int) -> object:  # noqa: N802
-        return f.ReservationForm(host_id, (1000, user_id))
+        return answers.ReservationForm(host_id, (1000, user_id))
 
     def _delReservation(self, host_id: int, user_id: int) -> object:  # noqa: N802
-        return f.ReservationForm(host_id, () if user_id == 1000 else (1000,))
+        return answers.ReservationForm(host_id, () if user_id == 1000 else (1000,))
 
     def _getReservation(self, host_id: int) -> object:  # noqa: N802
-        return f.ReservationForm(host_id, self._host(host_id).reserved)
+        return answers.ReservationForm(host_id, self._host(host_id).reserved)
 
     def _addNetwork(self, network_id: int, name: str) -> object:  # noqa: N802
         return f.NetworkForm(network_id, name)

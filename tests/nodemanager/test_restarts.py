@@ -132,7 +132,7 @@ def sending(*, done: bool) -> Machine:
     machine = Machine(hypervisor=SimulatedHypervisor("here", ether))
     machine.begin()
     machine.tell(machine.order(Order.START))
-    incoming = SimulatedHypervisor("there", ether).prepare_target(machine.spec())
+    incoming = SimulatedHypervisor("there", ether).prepare_target(machine.spec(), "there")
     machine.tell(machine.order(Order.SEND, incoming=incoming), settle=False)
     if done:
         machine.workers.run_all()

@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from contracts.machines import QemuMachine, a_spec
+from contracts.machines import PEER, QemuMachine, a_spec
 from tashi.domain.identity import InstanceId
 
 SAVED = "7-1"
@@ -28,7 +28,9 @@ def main(folder: str, last_step: str, how: str, door: str = "") -> None:
         case "restore":
             qemu.restore(a_spec(keep_disks=True), SAVED)
         case "receive":
-            qemu.prepare_target(a_spec())
+            sys.stdout.write(qemu.prepare_target(a_spec(), PEER) + "\n")
+            sys.stdout.flush()
+            signal.pause()
         case "run":
             qemu.adopt()
             qemu.run(InstanceId(7))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts.machines import Heard, QemuMachine, a_spec, found_verdict
+from contracts.machines import PEER, Heard, QemuMachine, a_spec, found_verdict
 from tashi.adapters.hypervisor.qemu.hypervisor import Qemu
 from tashi.adapters.hypervisor.qemu.record import decode
 from tashi.domain.errors import HypervisorFailed
@@ -23,11 +23,12 @@ pytestmark = pytest.mark.qemu
 SEVEN = InstanceId(7)
 BEFORE_QEMU = ("held", "disks", "wired", "intent")
 BEFORE_THE_DOOR = ("spawned", "met", "ready", "loaded")
-BEFORE_THE_SWITCH = ("noted", "copying", "copied", "sending", "standing", "mirrored")
+BEFORE_THE_SWITCH = ("noted", "let in", "copying", "copied", "sending", "standing", "mirrored")
 AT_THE_SWITCH = "continued"
 AFTER_THE_SWITCH = ("completed", "left")
 KEPT = a_spec(disks=(Disk("idle.img"), Disk("kept.img", persistent=True)))
 IMPATIENT = 3.0
+SOON = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -70,16 +71,22 @@ def opened(heard: Heard) -> Iterator[Callable[..., Qemu]]:
         qemu.close()
 
 
-def die_at(step: str, machine: QemuMachine, how: str, door: str = "") -> None:
-    """Let another process have its part in a move, and be killed at the step."""
-    ended = subprocess.run(
+def another(step: str, machine: QemuMachine, how: str, door: str = "") -> "subprocess.Popen[str]":
+    """Another process that has its part in a move, and is killed at the step."""
+    return subprocess.Popen(
         [sys.executable, "-m", "system.mortal_node", str(machine.folder), step, how, door],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        check=False,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     )
-    assert ended.returncode == -signal.SIGKILL, ended.stderr
+
+
+def die_at(step: str, machine: QemuMachine, how: str, door: str = "") -> None:
+    """Let another process have its part in a move, and be killed at the step."""
+    with another(step, machine, how, door) as process:
+        _, errors = process.communicate()
+    assert process.returncode == -signal.SIGKILL, errors
 
 
 def found(qemu: Qemu) -> Found:
@@ -112,13 +119,13 @@ def test_a_guest_whose_sender_dies_before_the_switch_runs_on_and_can_be_moved(
     step: str, here: QemuMachine, there: QemuMachine, opened: Callable[..., Qemu]
 ) -> None:
     target = opened(there)
-    die_at(step, here, "send", target.prepare_target(a_spec()))
+    die_at(step, here, "send", target.prepare_target(a_spec(), PEER))
 
     source = opened(here)
     remained = found(source)
     target.kill(SEVEN)
     target.clear(SEVEN)
-    source.send(SEVEN, target.prepare_target(a_spec()))
+    source.send(SEVEN, target.prepare_target(a_spec(), PEER))
     target.run(SEVEN)
 
     assert remained is Found.RUNNING
@@ -129,7 +136,7 @@ def test_a_guest_whose_sender_dies_at_the_switch_is_on_one_machine(
     here: QemuMachine, there: QemuMachine, opened: Callable[..., Qemu]
 ) -> None:
     target = opened(there)
-    die_at(AT_THE_SWITCH, here, "send", target.prepare_target(a_spec()))
+    die_at(AT_THE_SWITCH, here, "send", target.prepare_target(a_spec(), PEER))
 
     source = opened(here)
     if found(source) is Found.LEFT:
@@ -144,7 +151,7 @@ def test_a_guest_whose_sender_dies_after_the_switch_has_left(
     step: str, here: QemuMachine, there: QemuMachine, opened: Callable[..., Qemu]
 ) -> None:
     target = opened(there)
-    die_at(step, here, "send", target.prepare_target(a_spec()))
+    die_at(step, here, "send", target.prepare_target(a_spec(), PEER))
 
     source = opened(here)
     left = found(source)
@@ -167,7 +174,7 @@ def test_a_target_whose_node_dies_is_cleared_away_and_made_again(
     target.kill(SEVEN)
     target.clear(SEVEN)
     none = (there.qemus(), there.leftovers())
-    source.send(SEVEN, target.prepare_target(a_spec()))
+    source.send(SEVEN, target.prepare_target(a_spec(), PEER))
     target.run(SEVEN)
 
     assert cut_short is (Found.GONE if step in BEFORE_QEMU else Found.RECEIVING)
@@ -180,16 +187,32 @@ def test_a_guest_arrives_where_no_node_manager_runs(
 ) -> None:
     source = opened(here)
     source.start(a_spec())
-    die_at("loaded", there, "receive")
-    record = decode((there.info / "7/record.json").read_bytes())
-    assert record is not None
-
-    source.send(SEVEN, record.incoming)
+    with another("called", there, "receive") as receiving:
+        assert receiving.stdout is not None
+        source.send(SEVEN, receiving.stdout.readline())
+        ended = receiving.wait(SOON)
     target = opened(there)
     arrived = found(target)
     target.run(SEVEN)
 
+    assert ended == -signal.SIGKILL
     assert (arrived, found(target)) == (Found.RECEIVING, Found.RUNNING)
+
+
+def test_a_door_is_shut_with_its_node_manager_and_the_guest_runs_on(
+    here: QemuMachine, there: QemuMachine, opened: Callable[..., Qemu], heard: Heard
+) -> None:
+    source = opened(here)
+    source.start(a_spec())
+    die_at("loaded", there, "receive")
+    record = decode((there.info / "7/record.json").read_bytes())
+    assert record is not None
+
+    with pytest.raises(HypervisorFailed, match="is not reached"):
+        source.send(SEVEN, record.incoming)
+
+    assert found(source) is Found.RUNNING
+    assert heard.nothing
 
 
 @pytest.mark.parametrize(("step", "then"), [("arrived", Found.RECEIVING), ("runs", Found.RUNNING)])
@@ -198,7 +221,7 @@ def test_a_target_whose_node_dies_while_it_lets_the_guest_run_is_told_so_again(
 ) -> None:
     source, target = opened(here), opened(there)
     source.start(a_spec())
-    source.send(SEVEN, target.prepare_target(a_spec()))
+    source.send(SEVEN, target.prepare_target(a_spec(), PEER))
     target.close()
     die_at(step, there, "run")
 
@@ -232,7 +255,7 @@ def test_a_guest_that_cannot_leave_runs_on_without_news(
 
     try:
         with pytest.raises(HypervisorFailed, match="Instance 7 was not moved: "):
-            source[0].send(SEVEN, target.prepare_target(KEPT))
+            source[0].send(SEVEN, target.prepare_target(KEPT, PEER))
     finally:
         target.close()
 
@@ -241,7 +264,7 @@ def test_a_guest_that_cannot_leave_runs_on_without_news(
     here.human(SEVEN, "query-status")
 
 
-@pytest.mark.parametrize("step", ["noted", "copied", "sending", "mirrored"])
+@pytest.mark.parametrize("step", ["noted", "let in", "copied", "sending", "mirrored"])
 def test_a_target_that_hangs_costs_no_more_than_the_time_for_a_move(
     step: str, here: QemuMachine, there: QemuMachine, opened: Callable[..., Qemu], heard: Heard
 ) -> None:
@@ -250,7 +273,7 @@ def test_a_target_that_hangs_costs_no_more_than_the_time_for_a_move(
     source.start(a_spec())
 
     with pytest.raises(HypervisorFailed, match=r"too long|did not answer|timed out"):
-        source.send(SEVEN, target.prepare_target(a_spec()))
+        source.send(SEVEN, target.prepare_target(a_spec(), PEER))
 
     assert found(source) is Found.RUNNING
     assert heard.nothing
@@ -265,7 +288,7 @@ def test_a_source_that_crashes_on_the_way_is_news_and_the_target_does_not_run(
 
     try:
         with pytest.raises(HypervisorFailed):
-            source.send(SEVEN, target.prepare_target(a_spec()))
+            source.send(SEVEN, target.prepare_target(a_spec(), PEER))
         with pytest.raises(HypervisorFailed):
             target.run(SEVEN)
     finally:
@@ -281,7 +304,7 @@ def test_a_persistent_disk_goes_over_to_the_target(
     source, target = opened(here), opened(there)
     source.start(KEPT)
 
-    source.send(SEVEN, target.prepare_target(KEPT))
+    source.send(SEVEN, target.prepare_target(KEPT, PEER))
     source.kill(SEVEN)
     target.run(SEVEN)
 

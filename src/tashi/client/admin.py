@@ -12,7 +12,8 @@ from tashi.client import draining, sheets
 from tashi.client.arguments import Given
 from tashi.client.command import Command, Session
 from tashi.domain.errors import Misconfigured
-from tashi.wire.forms import HostForm, InstanceForm, NetworkForm, ReservationForm, UserForm
+from tashi.wire.answers import ReservationForm
+from tashi.wire.forms import HostForm, InstanceForm, NetworkForm, UserForm
 
 Findings = tuple[Sequence[str], Sequence[str]]
 """The mistakes and the warnings, one sentence each."""

@@ -11,7 +11,8 @@ from tashi.client import sheets
 from tashi.client.arguments import Given
 from tashi.client.command import Session
 from tashi.client.tables import Row
-from tashi.wire.forms import ConsoleForm, EntryForm, EventsForm, ImageForm, SlotsForm, WhyForm
+from tashi.wire.answers import SlotsForm, WhyForm
+from tashi.wire.forms import ConsoleForm, EntryForm, EventsForm, ImageForm
 
 _ONE_LOOK_SECONDS: Final = 30.0
 _LAST_BYTES: Final = 4096
@@ -79,7 +80,7 @@ def images(session: Session, _given: Given) -> None:
 
 
 def why(session: Session, given: Given) -> None:
-    """Say why an instance is where it is; for one that waits, what keeps it off each host."""
+    """Say why an instance is where it is; if it waits or may move, what keeps it off each host."""
     instance_id = session.cluster.instance_id(given[a.INSTANCE])
     answer = session.cluster.calls.call("why", WhyForm, instance_id=instance_id)
     session.terminal.say(answer.words, sheets.row_of(answer))

@@ -24,6 +24,7 @@ from tashi.client.tables import (
 )
 from tashi.domain.states import HostState, InstanceState, facts
 from tashi.wire import forms
+from tashi.wire.answers import WhyForm
 
 
 def plain(value: object) -> Json:
@@ -201,7 +202,7 @@ def _layout_row(host: forms.HostForm, guests: Sequence[forms.InstanceForm]) -> R
     }
 
 
-def reason_rows(why: forms.WhyForm) -> list[Row]:
+def reason_rows(why: WhyForm) -> list[Row]:
     """For each host each rule that keeps the instance off it; a host without one fits."""
     return [
         {"hostId": host.host_id, "host": host.host, **reason}

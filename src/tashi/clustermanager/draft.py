@@ -13,12 +13,20 @@ from tashi.domain.books import Books, concerned_hosts
 from tashi.domain.events import Event
 from tashi.domain.identity import CommitNumber, EventNumber, HostId, InstanceId, Operation, Session
 from tashi.domain.instance import Instance
-from tashi.domain.instructions import Instruction
+from tashi.domain.instructions import Instruction, NodeOrder
 from tashi.domain.journal import Answer, Change, Commit, Counters, Drop, Entry, Kind, Put, Record
-from tashi.domain.states import InstanceState
+from tashi.domain.states import InstanceState, Order
 from tashi.domain.transitions import step
 
 _log = getLogger(__name__)
+
+
+def addressed(books: Books, order: NodeOrder) -> NodeOrder:
+    """An order to receive a guest, with the address that it comes from; any other as it is."""
+    if order.order is not Order.PREPARE_TARGET or order.instance is None:
+        return order
+    source = order.instance.host_id
+    return order if source is None else replace(order, peer=books.host(source).moves_from)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,10 @@ class Draft:
         if after.state is InstanceState.EXITED and not after.leftovers:
             self.drop(Kind.INSTANCE, after.id)
         self.note_the_empty(concerned_hosts(before))
-        self.instructions.extend(result.instructions)
+        self.instructions += (
+            addressed(self.books, one) if isinstance(one, NodeOrder) else one
+            for one in result.instructions
+        )
         return after
 
     def note_the_empty(self, hosts: Iterable[HostId]) -> None:

@@ -24,6 +24,7 @@ from tashi.domain.errors import (
 from tashi.domain.identity import HostId, InstanceId, NetworkId, UserId
 from tashi.domain.instance import Instance, Nic
 from tashi.domain.permissions import Caller, check_owner
+from tashi.domain.placement import moving
 from tashi.domain.placement.filters import Policy, first_refusal, names_of
 
 _MAC_TRIES = 100
@@ -94,19 +95,10 @@ def migrate(
     check_owner(instance.user_id, caller, str(instance).capitalize())
     if target in instance.hosts:
         raise HostStateError(f"{instance} is on {host.name} already.".capitalize(), host=target)
-    refusal = first_refusal(draft.books, host, _as_a_newcomer(instance), policy)
+    refusal = moving.first_refusal(draft.books, host, instance, policy)
     if refusal is not None:
         raise NoRoom(f"{instance} cannot go to {host.name}, which {refusal.words}.")
     return draft.befall(key, e.Migrate(draft.next_operation(), target), caller.name)
-
-
-def _as_a_newcomer(instance: Instance) -> Instance:
-    """The instance as the rules of placement see one that is on no host yet.
-
-    Its owner has chosen the target, so the hint about a target host does not bind any more.
-    """
-    hints = {name: value for name, value in instance.hints.items() if name != "targetHost"}
-    return replace(instance, hints=hints, host_id=None, target_id=None)
 
 
 def place(draft: Draft, key: InstanceId, host_id: HostId, policy: Policy, by: str = "") -> Instance:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from logging import getLogger
 
 from tashi.clustermanager import hosts
-from tashi.clustermanager.draft import Draft
+from tashi.clustermanager.draft import Draft, addressed
 from tashi.domain import events as e
 from tashi.domain.errors import HostNameMismatch, HostStateError, NoSuchHost
 from tashi.domain.guest import Inventory
@@ -54,6 +54,8 @@ def open_session(
         port=machine.port,
         boot_id=machine.boot_id,
         networks=machine.networks,
+        engine=machine.engine,
+        migration_address=machine.migration_address,
         session=draft.next_session(),
     )
     draft.put(host, "CM HOST REGISTER", machine.name)
@@ -67,7 +69,7 @@ def open_session(
 def orders_for(draft: Draft, host: HostId) -> list[NodeOrder]:
     """Every order that the books imply for a host, to be told again in a new session."""
     return [
-        order
+        addressed(draft.books, order)
         for instance in draft.books.concerning(host)
         for order in standing_orders(instance)
         if order.host_id == host

@@ -99,8 +99,17 @@ def _move_to_target(record: Instance, _: Event) -> Instance:
 def _note_vm(record: Instance, event: Event) -> Instance:
     if not isinstance(event, Started | Arrived):
         raise Broken(f"{event} names no guest.")
-    nics = event.nics or record.nics
-    return replace(record, vm_id=event.vm_id, nics=nics, disks_on=None, stored=None)
+    hardware = event.hardware
+    if hardware is not None and hardware.host_id is None:
+        hardware = replace(hardware, host_id=event.host_id)
+    return replace(
+        record,
+        vm_id=event.vm_id,
+        nics=event.nics or record.nics,
+        disks_on=None,
+        stored=None,
+        hardware=hardware or record.hardware,
+    )
 
 
 def _note_was(record: Instance, _: Event) -> Instance:

@@ -11,6 +11,7 @@ flag), so that the table needs no conditions.
 from dataclasses import dataclass
 from typing import ClassVar
 
+from tashi.domain.engine import Hardware
 from tashi.domain.guest import Ending
 from tashi.domain.identity import Attempt, HostId, Operation, VmId
 from tashi.domain.instance import Nic
@@ -129,6 +130,7 @@ class Started(Report):
 
     vm_id: VmId
     nics: tuple[Nic, ...] = ()
+    hardware: Hardware | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +203,7 @@ class Arrived(Report):
 
     vm_id: VmId
     nics: tuple[Nic, ...] = ()
+    hardware: Hardware | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from tashi.domain.engine import Engine
 from tashi.domain.identity import HostId, Mib, NetworkId, Session, UserId
 from tashi.domain.states import HostState
 
@@ -11,7 +12,9 @@ class Machine:
     """What a node says of its machine: what it offers to guests, and how to reach it.
 
     `memory` is in MiB and, like `cores`, what is left for guests. `networks` is ``None`` when the
-    node takes any network. `boot_id` changes with every boot of the machine.
+    node takes any network. `boot_id` changes with every boot of the machine. `engine` is what runs
+    its guests, and `migration_address` where they are sent from and to; empty where it is told by
+    a node that knows no such thing.
     """
 
     name: str
@@ -22,6 +25,8 @@ class Machine:
     port: int
     boot_id: str
     networks: tuple[NetworkId, ...] | None = None
+    engine: Engine | None = None
+    migration_address: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +57,14 @@ class Host:
     def emptied(self) -> "Host":
         """The host once everything that was to leave it has left."""
         return replace(self, draining=False, state=HostState.DRAINED)
+
+    engine: Engine | None = None
+    migration_address: str = ""
+
+    @property
+    def moves_from(self) -> str:
+        """The address that guests come from when they move away from here."""
+        return self.migration_address or self.address
 
     def is_reserved_against(self, user: UserId) -> bool:
         """Whether the host is kept for users of whom this is none."""

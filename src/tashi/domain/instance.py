@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from tashi.domain.engine import Hardware
 from tashi.domain.identity import (
     Attempt,
     HostId,
@@ -79,7 +80,8 @@ class Instance:
     migrating guest is to be sent. `leftovers` are hosts that have yet to clear away what they keep
     of an instance that is over, or has left them. `keep` says that the shutdown under way ends in
     Stopped. `tries` counts starts that failed in a row. `changed_at` is when the state last
-    changed, in seconds since 1970 on the cluster manager's clock.
+    changed, in seconds since 1970 on the cluster manager's clock. `hardware` is what its guest was
+    last booted on.
     """
 
     id: InstanceId
@@ -110,6 +112,7 @@ class Instance:
     tries: int = 0
     reason: str = ""
     changed_at: float = 0.0
+    hardware: Hardware | None = None
 
     @property
     def hosts(self) -> tuple[HostId, ...]:

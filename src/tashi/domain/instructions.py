@@ -24,7 +24,7 @@ class NodeOrder(Instruction):
     """An order to one node about one instance.
 
     `instance` is the record as it stands after the change; ``None`` when the order is to end a
-    guest that has no record any more.
+    guest that has no record any more. `peer` is the address of the other host of a move.
     """
 
     host_id: HostId
@@ -33,6 +33,7 @@ class NodeOrder(Instruction):
     attempt: Attempt
     operation: Operation
     instance: Instance | None = None
+    peer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """A whole node manager, put together from its rooms and whatever ports it is given."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tashi.domain.host import Machine
@@ -45,7 +45,7 @@ class NodeManager:
             world.workers,
             world.clock,
             self._inbox.post,
-            (machine, register),
+            (replace(machine, engine=world.hypervisor.engine()), register),
             times.frequency,
         )
         teller = Teller(

@@ -4,18 +4,28 @@ These functions wait for QEMU, so they run in the guest's own lane. Whatever goe
 that has a name becomes the order's outcome; nothing is decided here.
 """
 
+import dataclasses
 from logging import getLogger
 from typing import Final
 
 from msgspec.structs import replace
 
+from tashi.domain.engine import Hardware
 from tashi.domain.errors import NoSuchImage, TashiError
 from tashi.domain.guest import Ending
 from tashi.domain.identity import Attempt, InstanceId, Mib
 from tashi.domain.instance import Disk, Nic
 from tashi.nodemanager.guests import Do, failure, keeps_disks, success
 from tashi.ports.hypervisor import GuestSpec, Hypervisor, Running
-from tashi.wire.forms import InstanceForm, NicForm, OrderForm, ReportForm, to_form, to_record
+from tashi.wire.forms import (
+    InstanceForm,
+    NicForm,
+    OrderForm,
+    ReportForm,
+    to_form,
+    to_record,
+)
+from tashi.wire.hardware import HardwareForm
 
 _log = getLogger(__name__)
 
@@ -37,7 +47,9 @@ def carry_out(hypervisor: Hypervisor, do: Do, order: OrderForm) -> ReportForm | 
 def started(order: OrderForm, running: Running) -> ReportForm:
     """The outcome of a start that succeeded."""
     nics = tuple(to_form(nic, NicForm) for nic in running.nics)
-    return replace(success(order, "Started"), vm_id=running.vm_id, nics=nics)
+    booted = running.hardware
+    hardware = None if booted is None else to_form(booted, HardwareForm)
+    return replace(success(order, "Started"), vm_id=running.vm_id, nics=nics, hardware=hardware)
 
 
 def _start(hypervisor: Hypervisor, _: InstanceId, order: OrderForm) -> ReportForm:
@@ -52,7 +64,7 @@ def _replace(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> Rep
 
 def _restore(hypervisor: Hypervisor, _: InstanceId, order: OrderForm) -> ReportForm:
     saved = "" if order.instance is None else order.instance.saved or ""
-    return started(order, hypervisor.restore(_spec(order), saved))
+    return started(order, hypervisor.restore(_going_on(order), saved))
 
 
 def _restore_afresh(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> ReportForm:
@@ -91,7 +103,7 @@ def _save(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> Report
 def _prepare(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> ReportForm:
     hypervisor.kill(guest)
     hypervisor.clear(guest)
-    incoming = hypervisor.prepare_target(_spec(order))
+    incoming = hypervisor.prepare_target(_going_on(order), order.peer)
     return replace(success(order, "TargetReady"), incoming=incoming)
 
 
@@ -148,6 +160,14 @@ _ACTS: Final = {
     Do.KILL: _kill,
     Do.CLEAR: _clear,
 }
+
+
+def _going_on(order: OrderForm) -> GuestSpec:
+    """A guest that is not booted here, but needs what it was booted on."""
+    assert order.instance is not None
+    booted = order.instance.hardware
+    hardware = None if booted is None else to_record(booted, Hardware)
+    return dataclasses.replace(_spec(order), hardware=hardware)
 
 
 def _spec(order: OrderForm) -> GuestSpec:

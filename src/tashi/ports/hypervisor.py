@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol
 
+from tashi.domain.engine import Engine, Hardware
 from tashi.domain.guest import Ending, Progress
 from tashi.domain.identity import Attempt, InstanceId, Mib, VmId
 from tashi.domain.instance import Disk, Nic
@@ -23,7 +24,8 @@ class GuestSpec:
     """What a guest is to be made of.
 
     `keep_disks`: go on with the disks it left on this machine. `stored`: go on with those that are
-    in the image store under that name.
+    in the image store under that name. `hardware` is what a guest was booted on that goes on here;
+    ``None`` boots it on what there is.
     """
 
     instance_id: InstanceId
@@ -36,14 +38,18 @@ class GuestSpec:
     hints: Mapping[str, str] = field(default_factory=dict)
     keep_disks: bool = False
     stored: str = ""
+    hardware: Hardware | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A guest whose vCPUs run: its process, and its network cards with the ports forwarded."""
+    """A guest whose vCPUs run: its process, its network cards with the ports forwarded, and what
+    it was booted on, where that is known.
+    """
 
     vm_id: VmId
     nics: tuple[Nic, ...]
+    hardware: Hardware | None = None
 
 
 class Found(Enum):
@@ -140,6 +146,10 @@ Follower = Callable[[InstanceId, Progress], None]
 class Hypervisor(Protocol):
     """Starts, adopts, commands and ends guests on this machine."""
 
+    def engine(self) -> Engine:
+        """What guests are run with here."""
+        ...
+
     def listen(self, listener: Listener) -> None:
         """Tell `listener` whatever happens to guests from now on, from any thread.
 
@@ -220,11 +230,11 @@ class Hypervisor(Protocol):
         """
         ...
 
-    def prepare_target(self, spec: GuestSpec) -> str:
-        """Make ready to receive a guest; where `send` can reach it.
+    def prepare_target(self, spec: GuestSpec, peer: str) -> str:
+        """Make ready to receive a guest from the machine at that address, and from no other.
 
-        Disks that are not shared are made here and filled while the guest is sent. Raises
-        HypervisorFailed; then nothing is left that was not there before.
+        Returns where `send` can reach it. Disks that are not shared are made here and filled while
+        the guest is sent. Raises HypervisorFailed; then nothing is left that was not there before.
         """
         ...
 

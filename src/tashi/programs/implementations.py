@@ -120,8 +120,30 @@ def chosen_hypervisor(settings: Settings, networks: Networks) -> Hypervisor:
         settings.of(VfsSettings).prefix,
         networks,
         SystemCommands(),
-        migration_address=own_address(settings.of(NodeManagerSettings)),
+        migration_address=migration_address(settings.of(NodeManagerSettings)),
     )
+
+
+def migration_address(ours: NodeManagerSettings) -> str:
+    """Where guests are sent from and to, in numbers; raises Misconfigured."""
+    name = ours.migration_address or ours.host
+    try:
+        if name in _ANY_ADDRESS:
+            return _address_towards(ours.cluster_manager_host, ours.cluster_manager_port)
+        return str(socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)[0][4][0])
+    except OSError as error:
+        raise Misconfigured(
+            f"The address that guests move from and to is not known ({error}): set "
+            "migrationAddress in [NodeManagerService]."
+        ) from error
+
+
+def _address_towards(host: str, port: int) -> str:
+    """Our end of a line to that place; nothing is sent to find it out."""
+    family, kind, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind) as line:
+        line.connect(place)
+        return str(line.getsockname()[0])
 
 
 def own_address(ours: NodeManagerSettings) -> str:

@@ -22,6 +22,7 @@ from tashi.programs.daemon import run
 from tashi.programs.implementations import (
     chosen_hypervisor,
     chosen_networks,
+    migration_address,
     own_address,
     trusted_networks,
 )
@@ -126,6 +127,7 @@ def _machine(ours: NodeManagerSettings, qemu: QemuSettings, port: int) -> Machin
         address=own_address(ours),
         port=port,
         boot_id=facts.boot_id,
+        migration_address=migration_address(ours),
     )
 
 

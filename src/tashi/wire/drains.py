@@ -2,7 +2,8 @@
 
 from tashi.domain.placement.fate import Fate
 from tashi.domain.states import InstanceState
-from tashi.wire.forms import HostForm, HostWhyForm
+from tashi.wire.answers import HostWhyForm
+from tashi.wire.forms import HostForm
 from tashi.wire.shape import Form
 
 

@@ -11,6 +11,7 @@ from typing import Final, TypeVar, cast
 import msgspec
 
 from tashi.domain.catalogue import Image, Network, User
+from tashi.domain.engine import Engine, Hardware
 from tashi.domain.errors import BadRequest
 from tashi.domain.guest import Ending, Guest, GuestState, Inventory
 from tashi.domain.host import Host, Machine
@@ -19,6 +20,7 @@ from tashi.domain.instance import Disk, Forward, Instance, Nic, OnExit, OnLoss
 from tashi.domain.journal import Answer, Counters, Drop, Entry, Kind, Put, Record
 from tashi.domain.states import HostState, InstanceState, Order
 from tashi.wire.glimpses import ProgressForm, StatsForm
+from tashi.wire.hardware import EngineForm, HardwareForm
 from tashi.wire.shape import Form
 
 T = TypeVar("T")
@@ -77,6 +79,7 @@ class InstanceForm(Form, frozen=True, omit_defaults=True):
     tries: int = 0
     reason: str = ""
     changed_at: float = 0.0
+    hardware: HardwareForm | None = None
     decayed: bool = False
     stats: StatsForm | None = None
     progress: ProgressForm | None = None
@@ -115,6 +118,8 @@ class HostForm(Form, frozen=True, omit_defaults=True):
     networks: tuple[int, ...] | None = None
     session: int = 0
     draining: bool = False
+    engine: EngineForm | None = None
+    migration_address: str = ""
     decayed: bool = False
 
 
@@ -189,6 +194,8 @@ class MachineForm(Form, frozen=True):
     port: int
     boot_id: str
     networks: tuple[int, ...] | None = None
+    engine: EngineForm | None = None
+    migration_address: str = ""
 
 
 class SessionForm(Form, frozen=True):
@@ -200,13 +207,17 @@ class SessionForm(Form, frozen=True):
 
 
 class OrderForm(Form, frozen=True, omit_defaults=True):
-    """An order to a node about one instance; without the record, to end what has none any more."""
+    """An order to a node about one instance; without the record, to end what has none any more.
+
+    `peer` is the address that a guest is to come from.
+    """
 
     order: Order
     instance_id: int
     attempt: int
     operation: int
     instance: InstanceForm | None = None
+    peer: str = ""
 
 
 class ReportForm(Form, frozen=True, omit_defaults=True):
@@ -224,6 +235,7 @@ class ReportForm(Form, frozen=True, omit_defaults=True):
     incoming: str = ""
     how: Ending = Ending.CRASHED
     disks_remain: bool = True
+    hardware: HardwareForm | None = None
 
 
 class GuestForm(Form, frozen=True, omit_defaults=True):
@@ -258,32 +270,6 @@ class VerdictForm(Form, frozen=True, omit_defaults=True):
     words: str = ""
 
 
-class ReasonForm(Form, frozen=True, omit_defaults=True):
-    """A rule that keeps an instance off a host, and by how much where that is a number."""
-
-    rule: str
-    words: str
-    short_by: int | None = None
-
-
-class HostWhyForm(Form, frozen=True):
-    """Every rule that keeps an instance off one host; none means that it fits."""
-
-    host_id: int
-    host: str
-    reasons: tuple[ReasonForm, ...]
-
-
-class WhyForm(Form, frozen=True):
-    """Why an instance is where it is; `hosts` is filled for one that waits."""
-
-    instance_id: int
-    name: str
-    state: InstanceState
-    words: str
-    hosts: tuple[HostWhyForm, ...]
-
-
 class EventsForm(Form, frozen=True):
     """Events in order, and the number to ask with next."""
 
@@ -308,21 +294,6 @@ class ConsoleForm(Form, frozen=True):
     offset: int
 
 
-class ReservationForm(Form, frozen=True):
-    """The users a host is kept for."""
-
-    host_id: int
-    users: tuple[int, ...]
-
-
-class SlotsForm(Form, frozen=True):
-    """How many such instances would fit now."""
-
-    count: int
-    cores: int
-    memory: int
-
-
 _FORMS: Final[dict[type, type[Form]]] = {
     Instance: InstanceForm,
     Host: HostForm,
@@ -332,6 +303,8 @@ _FORMS: Final[dict[type, type[Form]]] = {
     Nic: NicForm,
     Disk: DiskForm,
     Forward: ForwardForm,
+    Engine: EngineForm,
+    Hardware: HardwareForm,
     Answer: AnswerForm,
     Counters: CountersForm,
     Machine: MachineForm,

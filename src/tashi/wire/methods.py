@@ -14,6 +14,7 @@ import msgspec
 
 from tashi.domain.permissions import Who
 from tashi.domain.states import HostState
+from tashi.wire import answers
 from tashi.wire import forms as f
 from tashi.wire.drains import DrainPlanForm
 from tashi.wire.glimpses import GlimpseForm
@@ -112,8 +113,8 @@ CLUSTER_MANAGER: Final = _methods((
     _ask("getNetworks", takes(), tuple[f.NetworkForm, ...], "Every network, and which is the default."),
     _ask("getUsers", takes(), tuple[f.UserForm, ...], "Every user."),
     _ask("getImages", takes(), tuple[f.ImageForm, ...], "Every image, and who uses it."),
-    _ask("getSlots", takes(cores=(int, 1), memory=(int, 128)), f.SlotsForm, "How many instances of that size would fit now."),
-    _ask("why", _AN_INSTANCE, f.WhyForm, "Why an instance is where it is: for every host, each rule that keeps it away."),
+    _ask("getSlots", takes(cores=(int, 1), memory=(int, 128)), answers.SlotsForm, "How many instances of that size would fit now."),
+    _ask("why", _AN_INSTANCE, answers.WhyForm, "Why an instance is where it is, or what keeps it from moving: for every host, each rule that keeps it away."),
     _ask("getSnapshot", takes(), f.SnapshotForm, "Every record, and the number of the event to follow from."),
     _ask("watch", takes(since=int, timeout=(float, 30.0), instance_id=(int | None, None)), f.EventsForm, "Events from a number on; wait up to `timeout` seconds for the first."),
 
@@ -130,9 +131,9 @@ CLUSTER_MANAGER: Final = _methods((
     _since(1, _do("undrainHost", _A_HOST, f.HostForm, Who.ADMIN, "Open a host again that is Drained or being emptied.")),
     _since(1, _do("getDrainPlan", _A_HOST, DrainPlanForm, Who.ADMIN, "What emptying a host means for everything on it: where it goes, or why it stays. Changes nothing.")),
     _do("setHostNotes", takes(host_id=int, notes=str), f.HostForm, Who.ADMIN, "Write a note about a host."),
-    _do("addReservation", takes(host_id=int, user_id=int), f.ReservationForm, Who.ADMIN, "Keep a host for a user, beside those it is kept for already."),
-    _do("delReservation", takes(host_id=int, user_id=int), f.ReservationForm, Who.ADMIN, "No longer keep a host for a user."),
-    _ask("getReservation", _A_HOST, f.ReservationForm, "The users a host is kept for; none means anyone."),
+    _do("addReservation", takes(host_id=int, user_id=int), answers.ReservationForm, Who.ADMIN, "Keep a host for a user, beside those it is kept for already."),
+    _do("delReservation", takes(host_id=int, user_id=int), answers.ReservationForm, Who.ADMIN, "No longer keep a host for a user."),
+    _ask("getReservation", _A_HOST, answers.ReservationForm, "The users a host is kept for; none means anyone."),
     _do("addNetwork", takes(network_id=int, name=str), f.NetworkForm, Who.ADMIN, "Add a network; its id is the VLAN number."),
     _do("delNetwork", takes(network_id=int), f.NetworkForm, Who.ADMIN, "Remove a network that no instance has."),
     _do("addUser", takes(user_id=int, name=str), f.UserForm, Who.ADMIN, "Add a user to Tashi's own list."),

@@ -9,11 +9,20 @@ from dataclasses import fields
 from typing import Final
 
 from tashi.domain import events
+from tashi.domain.engine import Hardware
 from tashi.domain.errors import BadRequest
 from tashi.domain.identity import Attempt, HostId, InstanceId, Operation, VmId
 from tashi.domain.instance import Instance, Nic
 from tashi.domain.instructions import NodeOrder
-from tashi.wire.forms import InstanceForm, NicForm, OrderForm, ReportForm, to_form, to_record
+from tashi.wire.forms import (
+    InstanceForm,
+    NicForm,
+    OrderForm,
+    ReportForm,
+    to_form,
+    to_record,
+)
+from tashi.wire.hardware import HardwareForm
 
 _NOT_SAID: Final = {
     events.Report,
@@ -27,7 +36,16 @@ _REPORTS: Final[dict[str, type[events.Report]]] = {
     for name, kind in vars(events).items()
     if isinstance(kind, type) and issubclass(kind, events.Report) and kind not in _NOT_SAID
 }
-_EXTRAS: Final = ("vm_id", "nics", "saved", "stored", "incoming", "how", "disks_remain")
+_EXTRAS: Final = (
+    "vm_id",
+    "nics",
+    "saved",
+    "stored",
+    "incoming",
+    "how",
+    "disks_remain",
+    "hardware",
+)
 
 
 def order_form(order: NodeOrder) -> OrderForm:
@@ -39,6 +57,7 @@ def order_form(order: NodeOrder) -> OrderForm:
         attempt=order.attempt,
         operation=order.operation,
         instance=None if record is None else to_form(record, InstanceForm),
+        peer=order.peer,
     )
 
 
@@ -51,6 +70,7 @@ def order_record(form: OrderForm, host: HostId) -> NodeOrder:
         attempt=Attempt(form.attempt),
         operation=Operation(form.operation),
         instance=None if form.instance is None else to_record(form.instance, Instance),
+        peer=form.peer,
     )
 
 
@@ -59,6 +79,8 @@ def report_form(instance_id: int, report: events.Report) -> ReportForm:
     extras = {name: getattr(report, name) for name in _EXTRAS if hasattr(report, name)}
     if "nics" in extras:
         extras["nics"] = tuple(to_form(nic, NicForm) for nic in extras["nics"])
+    if extras.get("hardware") is not None:
+        extras["hardware"] = to_form(extras["hardware"], HardwareForm)
     return ReportForm(
         kind=type(report).__name__,
         instance_id=instance_id,
@@ -83,6 +105,7 @@ def report_record(form: ReportForm, host: HostId) -> events.Report:
         "incoming": form.incoming,
         "how": form.how,
         "disks_remain": form.disks_remain,
+        "hardware": None if form.hardware is None else to_record(form.hardware, Hardware),
     }
     return kind(
         host_id=host,

@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Final
 
+from tashi.adapters.hypervisor.quiet import counters_of
+from tashi.domain.engine import HOST_CPU, Engine, Hardware
 from tashi.domain.errors import HypervisorFailed, NoSuchImage, NoSuchVm, UnableToSuspend
 from tashi.domain.guest import Ending, Progress
 from tashi.domain.identity import InstanceId, VmId
 from tashi.domain.instance import with_address
 from tashi.ports.hypervisor import (
     Counters,
-    DiskCounters,
     Follower,
     Found,
     FoundGuest,
@@ -26,14 +27,10 @@ from tashi.ports.hypervisor import (
     Happening,
     Listener,
     News,
-    NicCounters,
     Running,
 )
 
 _MIB: Final = 1024 * 1024
-_BLOCK: Final = 4096
-_PACKET: Final = 80
-_IDLE_LOAD: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +84,10 @@ class SimulatedHypervisor:
         """When not empty, every send fails with these words."""
         self.store_fails = ""
         """When not empty, no disks are put into the store, for this reason."""
+        self.runs_with = Engine(qemu="7.2.0", accel="tcg", machines=("pc-q35-7.2",))
+        """What guests are run with."""
+        self.met: Callable[[str], object] = lambda _: None
+        """Is told where each guest that is to be received comes from."""
         self.ignores_power_button = False
         """Whether guests take no notice of `power_down`."""
 
@@ -99,6 +100,10 @@ class SimulatedHypervisor:
     def follow(self, follower: Follower) -> None:
         """Tell `follower` how far saves and sends are: once, half-way."""
         self._follower = follower
+
+    def engine(self) -> Engine:
+        """What it was told to be."""
+        return self.runs_with
 
     def adopt(self) -> Sequence[FoundGuest]:
         """Every guest in the table."""
@@ -189,12 +194,13 @@ class SimulatedHypervisor:
                 raise HypervisorFailed(self.store_fails or f"Instance {guest} still runs here.")
             self._ether.stored[to] = left.writes
 
-    def prepare_target(self, spec: GuestSpec) -> str:
-        """Make ready to receive a guest."""
+    def prepare_target(self, spec: GuestSpec, peer: str) -> str:
+        """Make ready to receive a guest; nobody else could send one anyway."""
+        self.met(peer)
         with self._lock:
             if self.start_fails:
                 raise HypervisorFailed(self.start_fails)
-            self._guests[spec.instance_id] = _Guest(spec, None, receiving=True)
+            self._guests[spec.instance_id] = _Guest(self._equipped(spec), None, receiving=True)
             return f"{self._name}/{spec.instance_id}"
 
     def send(self, guest: InstanceId, incoming: str) -> None:
@@ -219,14 +225,18 @@ class SimulatedHypervisor:
                 raise HypervisorFailed("Not all of the guest has arrived.")
             alive = replace(self._alive(guest), frozen=False, receiving=False)
             self._guests[guest] = alive
-            return Running(alive.vm_id or VmId(0), alive.spec.nics)
+            return _running(alive.vm_id or VmId(0), alive.spec)
 
     def counters(self) -> Sequence[Counters]:
         """What such guests would have used by now."""
         now = self._now()
         with self._lock:
-            alive = sorted((key, one) for key, one in self._guests.items() if one.vm_id)
-        return [_counted(key, guest, now) for key, guest in alive if not guest.receiving]
+            known = [one for _, one in sorted(self._guests.items()) if not one.receiving]
+        return [
+            counters_of(one.spec, one.vm_id, one.writes, one.since, now)
+            for one in known
+            if one.vm_id is not None
+        ]
 
     def console(self, guest: InstanceId, offset: int, most: int) -> tuple[bytes, int]:
         """What the guest's console said."""
@@ -311,10 +321,23 @@ class SimulatedHypervisor:
 
     def _run(self, spec: GuestSpec, writes: int) -> Running:
         vm_id = VmId(next(self._pids))
+        spec = self._equipped(spec)
         self._guests[spec.instance_id] = _Guest(
             spec, vm_id, writes=writes, since=self._now(), console=b"BOOT\n"
         )
-        return Running(vm_id, spec.nics)
+        return _running(vm_id, spec)
+
+    def _equipped(self, spec: GuestSpec) -> GuestSpec:
+        """The guest with what it was booted on, which is what there is here if it begins here."""
+        engine = self.runs_with
+        booted = Hardware(
+            machine=engine.machines[-1],
+            cpu=spec.hints.get("cpumodel", HOST_CPU),
+            accel=engine.accel,
+            qemu=engine.qemu,
+            processor=engine.processor,
+        )
+        return replace(spec, hardware=replace(spec.hardware or booted, qemu=engine.qemu))
 
     def _check_free(self, spec: GuestSpec) -> _Guest | None:
         """What is left of an earlier guest; raises HypervisorFailed when it lives."""
@@ -343,44 +366,6 @@ class SimulatedHypervisor:
             self._listener(news)
 
 
-def _counted(key: InstanceId, guest: _Guest, now: float) -> Counters:
-    """A quiet guest's counters: they grow with its time, its disk's also with what it wrote."""
-    lived = max(0.0, now - guest.since)
-    disks = tuple(
-        DiskCounters(
-            name=f"disk{number}",
-            reads=100,
-            writes=guest.writes + int(lived),
-            read_bytes=100 * _BLOCK,
-            written_bytes=(guest.writes + int(lived)) * _BLOCK,
-        )
-        for number, _ in enumerate(guest.spec.disks)
-    )
-    packets = int(2 * lived)
-    nics = tuple(
-        NicCounters(
-            mac=nic.mac,
-            received_packets=packets,
-            sent_packets=packets,
-            received_bytes=packets * _PACKET,
-            sent_bytes=packets * _PACKET,
-        )
-        for nic in guest.spec.nics
-    )
-    memory = guest.spec.memory * _MIB
-    return Counters(
-        instance_id=key,
-        vm_id=guest.vm_id or VmId(0),
-        at=now,
-        cpu_nanoseconds=int(lived * _IDLE_LOAD * 10**9),
-        rss=memory + 64 * _MIB,
-        vsize=memory + 1024 * _MIB,
-        balloon=memory,
-        disks=disks,
-        nics=nics,
-    )
-
-
 def _half_of(guest: _Guest) -> Progress:
     total = guest.spec.memory * _MIB
     return Progress(done=total // 2, total=total, rate=float(total), words="memory")
@@ -393,4 +378,8 @@ def _found(key: InstanceId, guest: _Guest) -> FoundGuest:
     if guest.vm_id is None:
         return FoundGuest(key, guest.spec.attempt, Found.GONE, how=guest.how)
     state = Found.FROZEN if guest.frozen else Found.RUNNING
-    return FoundGuest(key, guest.spec.attempt, state, Running(guest.vm_id, guest.spec.nics))
+    return FoundGuest(key, guest.spec.attempt, state, _running(guest.vm_id, guest.spec))
+
+
+def _running(vm_id: VmId, spec: GuestSpec) -> Running:
+    return Running(vm_id, spec.nics, spec.hardware)

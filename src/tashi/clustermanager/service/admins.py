@@ -12,7 +12,8 @@ from tashi.domain.host import Host
 from tashi.domain.identity import HostId, NetworkId, UserId
 from tashi.domain.permissions import Caller
 from tashi.domain.states import HostState
-from tashi.wire.forms import HostForm, NetworkForm, ReservationForm, UserForm
+from tashi.wire.answers import ReservationForm
+from tashi.wire.forms import HostForm, NetworkForm, UserForm
 
 
 def handlers(office: Office) -> dict[str, Handler]:

@@ -12,6 +12,7 @@ from tashi.domain.permissions import Caller
 from tashi.domain.placement.drain import DrainPlan, Evacuee, kept_off
 from tashi.domain.placement.filters import Refusal
 from tashi.wire import forms as f
+from tashi.wire.answers import HostWhyForm, ReasonForm
 from tashi.wire.drains import DrainPlanForm, EvacueeForm
 
 
@@ -94,6 +95,6 @@ class DrainsCalls:
         )
 
 
-def _why(books: Books, key: HostId, found: list[Refusal]) -> f.HostWhyForm:
-    reasons = tuple(f.ReasonForm(one.rule, one.words, one.short_by) for one in found)
-    return f.HostWhyForm(key, books.hosts[key].name, reasons)
+def _why(books: Books, key: HostId, found: list[Refusal]) -> HostWhyForm:
+    reasons = tuple(ReasonForm(one.rule, one.words, one.short_by) for one in found)
+    return HostWhyForm(key, books.hosts[key].name, reasons)

@@ -4,6 +4,7 @@ Lists are read from the published books, which never change under a reader, so a
 waits for the ledger nor holds it up.
 """
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from itertools import groupby
 from typing import Any
@@ -12,18 +13,24 @@ from tashi.clustermanager import reasons
 from tashi.clustermanager.draft import Draft
 from tashi.clustermanager.history import Events
 from tashi.clustermanager.service.office import Handler, Office, then
+from tashi.domain.books import Books
 from tashi.domain.host import Host
 from tashi.domain.identity import EventNumber, InstanceId, UserId
 from tashi.domain.instance import Instance
 from tashi.domain.permissions import Caller
-from tashi.domain.placement.filters import refusals
+from tashi.domain.placement import filters, moving
+from tashi.domain.placement.filters import Policy, Refusal
 from tashi.domain.placement.plan import slots
-from tashi.domain.states import Phase, facts
+from tashi.domain.states import InstanceState, Phase, facts
+from tashi.wire import answers
 from tashi.wire import forms as f
 from tashi.wire.forms import entry_form
 
 _LONGEST_WATCH_SECONDS = 60.0
 _NOBODY = UserId(-1)
+
+Refusals = Callable[[Books, Host, Instance, Policy], tuple[Refusal, ...]]
+"""How the rules are asked: for an instance that waits, or for one that might move."""
 
 
 def handlers(office: Office) -> dict[str, Handler]:
@@ -96,21 +103,25 @@ class Questions:
             for one in self._office.images.images()
         )
 
-    def slots(self, caller: Caller, _request: str, cores: int, memory: int) -> f.SlotsForm:
+    def slots(self, caller: Caller, _request: str, cores: int, memory: int) -> answers.SlotsForm:
         """How many instances of that size would fit now."""
         office = self._office
         user = _NOBODY if caller.user_id is None else caller.user_id
         count = slots(office.ledger.books, office.rules.policy, cores, memory, user)
-        return f.SlotsForm(count, cores, memory)
+        return answers.SlotsForm(count, cores, memory)
 
-    def why(self, _caller: Caller, _request: str, instance_id: int) -> f.WhyForm:
+    def why(self, _caller: Caller, _request: str, instance_id: int) -> answers.WhyForm:
         """Why an instance is where it is."""
         books = self._office.ledger.books
         instance = books.instance(InstanceId(instance_id))
+        ask, hosts = filters.refusals, self._hosts()
+        if instance.state is InstanceState.RUNNING:
+            ask, hosts = moving.refusals, [one for one in hosts if one.id != instance.host_id]
+        elif facts(instance.state).phase is not Phase.WAITING:
+            hosts = []
+        found = tuple(self._why(ask, instance, host) for host in hosts)
         words = reasons.why(books, instance, self._office.rules.policy)
-        waits = facts(instance.state).phase is Phase.WAITING
-        hosts = tuple(self._why(instance, host) for host in self._hosts()) if waits else ()
-        return f.WhyForm(instance.id, instance.name, instance.state, words, hosts)
+        return answers.WhyForm(instance.id, instance.name, instance.state, words, found)
 
     def snapshot(self, _caller: Caller, _request: str) -> f.SnapshotForm:
         """Every record, and the event to follow from."""
@@ -146,8 +157,8 @@ class Questions:
     def _hosts(self) -> list[Host]:
         return sorted(self._office.ledger.books.hosts.values(), key=lambda host: host.id)
 
-    def _why(self, instance: Instance, host: Host) -> f.HostWhyForm:
+    def _why(self, ask: Refusals, instance: Instance, host: Host) -> answers.HostWhyForm:
         office = self._office
-        found = refusals(office.ledger.books, host, instance, office.rules.policy)
-        reasons = tuple(f.ReasonForm(one.rule, one.words, one.short_by) for one in found)
-        return f.HostWhyForm(host.id, host.name, reasons)
+        found = ask(office.ledger.books, host, instance, office.rules.policy)
+        reasons = tuple(answers.ReasonForm(one.rule, one.words, one.short_by) for one in found)
+        return answers.HostWhyForm(host.id, host.name, reasons)

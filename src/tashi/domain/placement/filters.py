@@ -15,12 +15,20 @@ from math import floor
 from typing import Final, NamedTuple
 
 from tashi.domain.books import Books
+from tashi.domain.engine import (
+    Engine,
+    Hardware,
+    accel_trouble,
+    cpu_trouble,
+    machine_trouble,
+    qemu_trouble,
+)
 from tashi.domain.hints import flag, peers
 from tashi.domain.host import Host
 from tashi.domain.identity import HostId, InstanceId, NetworkId, UserId
 from tashi.domain.instance import Instance
 from tashi.domain.placement.affinity import in_words, is_one_of, leads
-from tashi.domain.states import HostState
+from tashi.domain.states import HostState, Phase, facts
 
 _VERSION: Final = re.compile(r"(\d+)\.(\d+)(\D|\Z)")
 
@@ -64,6 +72,10 @@ class Rule(StrEnum):
     NEAR = "near"
     AWAY = "away"
     UNWELCOME = "unwelcome"
+    ACCEL = "accel"
+    QEMU = "qemu"
+    MACHINE = "machineType"
+    CPU = "cpu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +225,39 @@ def _attached(case: _Case) -> Refusal | None:
     )
 
 
+# ---- the host and what the guest was booted on --------------------------------------------------
+
+
+def _accel(case: _Case) -> Refusal | None:
+    return _goes_on(case, Rule.ACCEL, accel_trouble)
+
+
+def _qemu(case: _Case) -> Refusal | None:
+    return _goes_on(case, Rule.QEMU, qemu_trouble)
+
+
+def _machine(case: _Case) -> Refusal | None:
+    return _goes_on(case, Rule.MACHINE, machine_trouble)
+
+
+def _cpu(case: _Case) -> Refusal | None:
+    def trouble(hardware: Hardware, engine: Engine) -> str:
+        first = None if hardware.host_id is None else case.books.hosts.get(hardware.host_id)
+        return cpu_trouble(hardware, engine, None if first is None else first.engine)
+
+    return _goes_on(case, Rule.CPU, trouble)
+
+
+def _goes_on(case: _Case, rule: Rule, trouble: Callable[[Hardware, Engine], str]) -> Refusal | None:
+    """What troubles a guest that is not booted anew there; what nobody told us troubles nobody."""
+    instance, engine = case.instance, case.host.engine
+    is_booted = instance.saved is None and facts(instance.state).phase is Phase.WAITING
+    if is_booted or engine is None or instance.hardware is None:
+        return None
+    words = trouble(instance.hardware, engine)
+    return Refusal(rule, words) if words else None
+
+
 # ---- the company on the host --------------------------------------------------------------------
 
 
@@ -247,6 +292,7 @@ def _unwelcome(case: _Case) -> Refusal | None:
 _DOORS: Final[tuple[Callable[[Host, Policy], Refusal | None], ...]] = (_up, _state, _version)
 _RULES: Final[tuple[Callable[[_Case], Refusal | None], ...]] = (
     _reserved, _networks, _target, _disks, _cores, _memory, _attached, _near, _away, _unwelcome,
+    _accel, _qemu, _machine, _cpu,
 )  # fmt: skip
 
 

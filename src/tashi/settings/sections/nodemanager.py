@@ -110,6 +110,13 @@ class NodeManagerSettings:
     cores: int | None = setting(
         "cores", kinds.cores, default=None, words="Cores for guests; not set, all that are online."
     )
+    migration_address: str | None = setting(
+        "migrationAddress",
+        kinds.hostname,
+        default=None,
+        words="""The address of this machine that guests are sent from and to; not set, the one it
+        listens on or, where it listens on all, the one it reaches the cluster manager from.""",
+    )
     boot_id_file: Path | None = setting(
         "bootIdFile",
         kinds.path,

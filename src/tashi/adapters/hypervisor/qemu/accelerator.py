@@ -65,7 +65,7 @@ def choose(wish: str, qemu: str, folder: Path, commands: Commands) -> Accelerato
 
 
 def _verdict(qemu: str, folder: Path, commands: Commands) -> Verdict:
-    of = _circumstances(qemu)
+    of = circumstances(qemu)
     kept = folder / "accelerator.json"
     with suppress(OSError, msgspec.MsgspecError):
         known = msgspec.json.decode(kept.read_bytes(), type=Verdict)
@@ -78,7 +78,8 @@ def _verdict(qemu: str, folder: Path, commands: Commands) -> Verdict:
     return verdict
 
 
-def _circumstances(qemu: str) -> str:
+def circumstances(qemu: str) -> str:
+    """For how long what was found out about QEMU is true; raises Misconfigured without one."""
     found = shutil.which(qemu)
     if found is None:
         raise Misconfigured(f"There is no program {qemu}: install QEMU or set qemuBin in [Qemu].")

@@ -15,6 +15,7 @@ from typing import Final
 
 from tashi.adapters.hypervisor.qemu import forwards
 from tashi.adapters.hypervisor.qemu.places import Places
+from tashi.domain.engine import KVM, Hardware
 from tashi.domain.hints import flag
 from tashi.domain.identity import InstanceId
 from tashi.domain.instance import Nic
@@ -33,7 +34,6 @@ TRANSLATION_CACHE_MIB: Final = 32
 _NAMESPACE: Final = uuid.UUID("b1f6b0b3-6a0e-5d8c-9f0e-7a51c0de7a51")
 _FREE_PORTS: Final = 4
 """PCIe ports for disks and cards that are plugged in while the guest runs."""
-_CPUS: Final = {"kvm": "host", "tcg": "qemu64"}
 _NIC_DEVICES: Final = {"virtio": "virtio-net-pci"}
 
 
@@ -50,7 +50,7 @@ class Plan:
     """All that decides a command line. `plugs` has one for each network card."""
 
     qemu: str
-    accel: str
+    hardware: Hardware
     sandbox: bool
     spec: GuestSpec
     places: Places
@@ -93,13 +93,13 @@ def _identity(plan: Plan) -> tuple[str, ...]:
 def _machine(plan: Plan) -> tuple[str, ...]:
     spec = plan.spec
     acpi = {"acpi": "off"} if flag(spec.hints, "noAcpi") else {}
-    accel = {"tb-size": TRANSLATION_CACHE_MIB} if plan.accel == "tcg" else {}
-    cpu = spec.hints.get("cpumodel", _CPUS[plan.accel])
+    hardware = plan.hardware
+    accel = {} if hardware.accel == KVM else {"tb-size": TRANSLATION_CACHE_MIB}
     # fmt: off
     return (
-        "-machine", _option("q35", **acpi),
-        "-accel", _option(plan.accel, **accel),
-        "-cpu", _option(cpu),
+        "-machine", _option(hardware.machine, **acpi),
+        "-accel", _option(hardware.accel, **accel),
+        "-cpu", _option(hardware.cpu),
         "-smp", _option(cpus=spec.cores),
         "-m", _option(size=f"{spec.memory}M"),
         "-nodefaults",

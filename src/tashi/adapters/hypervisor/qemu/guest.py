@@ -12,7 +12,7 @@ import queue
 import signal
 import threading
 from asyncio import sleep
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
@@ -80,6 +80,7 @@ class Guest:
         self._words = ""
         self._ended_with = ""
         self._release: Cancel | None = None
+        self._companion: Cancel = lambda: None
         self._remembering = threading.Lock()
         self.monitor = Monitor(
             folder.places.monitor, around.reactor, self._hear, self._conversation_began
@@ -99,7 +100,8 @@ class Guest:
     @property
     def running(self) -> Running:
         """How others see it."""
-        return Running(self.vm_id, self.record.nics or self.record.spec.nics)
+        nics = self.record.nics or self.record.spec.nics
+        return Running(self.vm_id, nics, self.record.hardware)
 
     @property
     def cards(self) -> Cards:
@@ -137,6 +139,18 @@ class Guest:
     def hand(self, name: str, descriptor: int) -> None:
         """Hand QEMU an open file under a name; ours stays open. Raises HypervisorFailed."""
         self.monitor.give(name, descriptor, within_seconds=self._around.patience)
+
+    async def give(self, name: str, descriptor: int) -> None:
+        """`hand`, for those who are in the reactor's thread."""
+        await self.monitor.present(name, descriptor, within_seconds=self._around.patience)
+
+    async def request(self, command: str, **arguments: object) -> object:
+        """`ask`, for those who are in the reactor's thread."""
+        return await self.monitor.ask(command, arguments, within_seconds=self._around.patience)
+
+    def accompany(self, work: Coroutine[object, object, None]) -> None:
+        """Let something run beside the guest that ends with it, or when it is watched no more."""
+        self._companion = self._around.reactor.begin(work)
 
     def ask_as_a_human(self, line: str) -> str:
         """What the human monitor answers, for the few things that QMP does not say."""
@@ -207,6 +221,7 @@ class Guest:
     def let_go(self) -> None:
         """Watch it no more; it lives on."""
         self._stop_pressing()
+        self._companion()
         self.monitor.close()
         self._around.reactor.forget(self._process.descriptor, self._process.close)
 
@@ -300,6 +315,7 @@ class Guest:
 
     def _process_ended(self) -> None:
         self._stop_pressing()
+        self._companion()
         self.monitor.close()
         self._ended_with = self._process.close()
         self.migrations.put(GONE)

@@ -15,6 +15,7 @@ from tashi.adapters.hypervisor.qemu.counting import counters
 from tashi.adapters.hypervisor.qemu.disk_store import DiskStore
 from tashi.adapters.hypervisor.qemu.disks import Disks
 from tashi.adapters.hypervisor.qemu.ending import end
+from tashi.adapters.hypervisor.qemu.engine import known_engine
 from tashi.adapters.hypervisor.qemu.folder import GuestFolder, private_folder
 from tashi.adapters.hypervisor.qemu.guest import Guest, Surroundings
 from tashi.adapters.hypervisor.qemu.images import Images
@@ -25,6 +26,7 @@ from tashi.adapters.hypervisor.qemu.reactor import Reactor
 from tashi.adapters.hypervisor.qemu.receiving import Receiving
 from tashi.adapters.hypervisor.qemu.record import Move, Record
 from tashi.adapters.hypervisor.qemu.sending import Sending
+from tashi.domain.engine import Engine
 from tashi.domain.errors import HypervisorFailed, NoSuchVm
 from tashi.domain.guest import Ending, Progress
 from tashi.domain.identity import InstanceId
@@ -58,13 +60,14 @@ class Qemu:
     ) -> None:
         """`prefix` holds images/ and suspend/; `on_step` is told how far each start or move is.
 
-        Other machines send guests to `migration_address`, which must be one of this machine's.
-
+        Guests are sent from and to `migration_address`, which is one of this machine's, in numbers.
         Raises Misconfigured or HypervisorFailed.
         """
         premises = Premises(settings.info_dir.resolve(), settings.scratch_dir.resolve())
         private_folder(premises.info)
         chosen = accelerator.choose(settings.accel, settings.qemu_bin, premises.info, commands)
+        known = known_engine(settings.qemu_bin, chosen.name, premises.info, commands)
+        self._engine = known.engine
         self._listener: Listener = lambda _: None
         self._follower: Follower = lambda _guest, _progress: None
         self._guests: dict[InstanceId, Guest] = {}
@@ -81,16 +84,13 @@ class Qemu:
         self._reactor = Reactor()
         self._jobs = ThreadPoolExecutor(1, "qemu-news")
         self._caretaker = Caretaker(networks)
+        patience = settings.monitor_timeout
         around = Surroundings(
-            self._reactor,
-            self._later,
-            self._tell,
-            self._forget,
-            settings.monitor_timeout,
-            self._go_on,
+            self._reactor, self._later, self._tell, self._forget, patience, self._go_on
         )
         self._receiving = Receiving(migration_address, on_step)
         self._sending = Sending(
+            address=migration_address,
             limit_seconds=settings.migrate_timeout,
             turns=threading.Semaphore(settings.max_parallel_migrations),
             on_step=on_step,
@@ -98,7 +98,8 @@ class Qemu:
         self._adoption = Adoption(premises, self._memory, self._sending, around, self._guests)
         self._launcher = Launcher(
             qemu=settings.qemu_bin,
-            accelerator=chosen,
+            known=known,
+            sandbox=chosen.sandbox,
             premises=premises,
             disks=self._disks,
             networks=networks,
@@ -117,6 +118,10 @@ class Qemu:
         self._reactor.close()
         self._jobs.shutdown()
         self._caretaker.close()
+
+    def engine(self) -> Engine:
+        """What QEMU can do here."""
+        return self._engine
 
     def listen(self, listener: Listener) -> None:
         """Tell the listener from now on."""
@@ -196,10 +201,11 @@ class Qemu:
             raise HypervisorFailed(f"Instance {guest} still runs here: its disks are in use.")
         self._disks.store_all(guest, to)
 
-    def prepare_target(self, spec: GuestSpec) -> str:
-        """Start a QEMU that listens for the guest, with disks of its own."""
+    def prepare_target(self, spec: GuestSpec, peer: str) -> str:
+        """Start a QEMU that waits for the guest, with disks of its own."""
         record = Record(spec=replace(spec, keep_disks=False), move=Move.RECEIVING)
-        return self._launch(record, self._receiving.open_door).record.incoming
+        waiting = self._launch(record, lambda guest: self._receiving.open_door(guest, peer))
+        return waiting.record.incoming
 
     def send(self, guest: InstanceId, incoming: str) -> None:
         """Move the guest; what is left of it here is to be killed."""

@@ -13,16 +13,19 @@ from signal import Signals
 from typing import Final
 
 from tashi.adapters.hypervisor.qemu import forwards
-from tashi.adapters.hypervisor.qemu.accelerator import Accelerator
 from tashi.adapters.hypervisor.qemu.command_line import Plan, command_line
 from tashi.adapters.hypervisor.qemu.disks import Disks, MadeDisks
+from tashi.adapters.hypervisor.qemu.engine import Known, read_version
 from tashi.adapters.hypervisor.qemu.folder import PRIVATE_FILE, GuestFolder
 from tashi.adapters.hypervisor.qemu.guest import Guest, Surroundings
 from tashi.adapters.hypervisor.qemu.places import Places, Premises
 from tashi.adapters.hypervisor.qemu.process import Process, root_out
 from tashi.adapters.hypervisor.qemu.record import Move, Record
+from tashi.domain.engine import HOST_CPU, KVM, Hardware, accel_trouble, machine_trouble
 from tashi.domain.errors import CommandFailed, HypervisorFailed, InvalidInstance
 from tashi.domain.hints import check_hints
+from tashi.domain.identity import VmId
+from tashi.domain.instance import Nic
 from tashi.ports.commands import Commands
 from tashi.ports.hypervisor import GuestSpec
 from tashi.ports.network import Networks, Tap
@@ -31,11 +34,12 @@ Steps = Callable[[str], None]
 """Is told each step on the way of a guest, for tests that end the program there.
 
 Of a start: held, disks, wired, intent, spawned, met, ready, loaded, begun; of a target the same but
-the last, then arrived, runs. Of a send: noted, copying, copied, sending, standing, mirrored,
-continued, completed, left.
+the last, then called, arrived, runs. Of a send: noted, let in, copying, copied, sending, standing,
+mirrored, continued, completed, left.
 """
 
 _DEATH_SECONDS: Final = 10.0
+_EMULATED_CPU: Final = "qemu64"
 _LOCKED_IMAGE: Final = re.compile(
     r'Failed to get (?:shared )?"\w+" lock.*using the image \[(.+?)\]'
 )
@@ -46,7 +50,8 @@ class Launcher:
     """Starts QEMUs on this machine."""
 
     qemu: str
-    accelerator: Accelerator
+    known: Known
+    sandbox: bool
     premises: Premises
     disks: Disks
     networks: Networks
@@ -61,6 +66,7 @@ class Launcher:
         """
         spec = record.spec
         _check(spec)
+        self._check_can_go_on(spec)
         folder = GuestFolder(self.premises.of(spec.instance_id))
         with _undone_when_it_fails(folder), folder.held() as lock:
             self.on_step("held")
@@ -87,7 +93,8 @@ class Launcher:
             nics = guest.record.spec.nics
             if forwards.has_forwards(guest.record.command):
                 nics = forwards.with_forwards(nics, guest.ask_as_a_human(forwards.QUESTION))
-            guest.remember(lambda record: replace(record, vm_id=guest.vm_id, nics=nics))
+            version = read_version(guest.ask("query-version"))
+            guest.remember(lambda record: _met(record, guest.vm_id, nics, version))
             self.on_step("ready")
             ready(guest)
             self.on_step("loaded")
@@ -100,20 +107,21 @@ class Launcher:
             raise
 
     def _spawn(self, folder: GuestFolder, record: Record, made: MadeDisks, lock: int) -> Guest:
+        hardware = record.spec.hardware or self._as_booted_here(record.spec)
         cards = dict(enumerate(record.spec.nics))
         with self.networks.wire(record.spec.instance_id, cards) as wiring:
             self.on_step("wired")
             plan = Plan(
                 qemu=self.qemu,
-                accel=self.accelerator.name,
-                sandbox=self.accelerator.sandbox,
+                hardware=hardware,
+                sandbox=self.sandbox,
                 spec=record.spec,
                 places=folder.places,
                 disks=made.files,
                 plugs=[wiring[number] for number in cards],
                 incoming=record.restoring is not None or record.move is Move.RECEIVING,
             )
-            record = replace(record, command=command_line(plan))
+            record = replace(record, command=command_line(plan), hardware=hardware)
             folder.write(record)
             self.on_step("intent")
             taps = [plug.descriptor for plug in wiring.values() if isinstance(plug, Tap)]
@@ -121,12 +129,38 @@ class Launcher:
             self.on_step("spawned")
         return Guest(folder, record, process, self.around)
 
+    def _as_booted_here(self, spec: GuestSpec) -> Hardware:
+        engine = self.known.engine
+        usual = HOST_CPU if engine.accel == KVM else _EMULATED_CPU
+        return Hardware(
+            machine=self.known.newest,
+            cpu=spec.hints.get("cpumodel", usual),
+            accel=engine.accel,
+            qemu=engine.qemu,
+            processor=engine.processor,
+        )
+
+    def _check_can_go_on(self, spec: GuestSpec) -> None:
+        if (hardware := spec.hardware) is None:
+            return
+        for trouble in (accel_trouble, machine_trouble):
+            if words := trouble(hardware, self.known.engine):
+                raise HypervisorFailed(
+                    f"Instance {spec.instance_id} cannot go on here: it {words}."
+                )
+
     def _run(self, record: Record, places: Places, inherited: tuple[int, ...]) -> Process:
         try:
             pid = self.commands.spawn(record.command, log=str(places.log), inherited=inherited)
         except CommandFailed as failed:
             raise HypervisorFailed(f"QEMU did not start: {failed}") from failed
         return Process(pid)
+
+
+def _met(record: Record, vm_id: VmId, nics: tuple[Nic, ...], qemu: str) -> Record:
+    """The record of a guest whose QEMU has spoken: it may be newer than when we looked at it."""
+    hardware = None if record.hardware is None else replace(record.hardware, qemu=qemu)
+    return replace(record, vm_id=vm_id, nics=nics, hardware=hardware)
 
 
 @contextmanager

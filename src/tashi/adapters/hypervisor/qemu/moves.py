@@ -1,8 +1,13 @@
 """What both ends of a guest's move to another machine agree on.
 
-The target's QEMU listens on two ports that the kernel chose: one for the memory, one (NBD) for the
-disks that are not shared. The `Door` says which; its text travels to the source through the cluster
-manager. Which disks cross follows on both sides from what the guest is made of.
+The target has two ports that the kernel chose: one for the memory, one (NBD) for the disks that are
+not shared. Only the source's machine reaches them. The `Door` says which they are; its text travels
+to the source through the cluster manager. Which disks cross follows on both sides from what the
+guest is made of.
+
+Whoever comes for the memory says the door's key first, and the disks are offered under names that
+have it in them: so a source that is late never meets another guest behind a port that was given
+anew.
 """
 
 from collections.abc import Collection
@@ -14,6 +19,9 @@ from tashi.adapters.hypervisor.qemu.guest import Guest
 from tashi.domain.errors import HypervisorFailed
 from tashi.ports.hypervisor import GuestSpec
 
+LET_IN: Final = b"+"
+"""What a target says to who had the key; from then on its QEMU listens."""
+
 AS_FAST_AS_IT_GOES: Final = 1 << 40
 """Bytes a second; without a word from us QEMU would keep to 128 MiB."""
 
@@ -23,17 +31,12 @@ class Door(msgspec.Struct, frozen=True):
 
     address: str
     memory: int
+    key: str
     disks: int = 0
 
-    @property
-    def host(self) -> str:
-        """The address as it stands before a port."""
-        return url_host(self.address)
-
-
-def url_host(address: str) -> str:
-    """The address as it stands before a port: in brackets if it has colons of its own."""
-    return f"[{address}]" if ":" in address else address
+    def export(self, disk: str) -> str:
+        """The name that a disk is offered under."""
+        return f"{disk}-{self.key}"
 
 
 def write_door(door: Door) -> str:

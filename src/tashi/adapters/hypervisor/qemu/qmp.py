@@ -69,7 +69,7 @@ class Monitor:
 
     def give(self, name: str, descriptor: int, *, within_seconds: float) -> None:
         """Hand QEMU an open file, under a name for later commands; ours stays open."""
-        self._reactor.call(self._give(name, descriptor, within_seconds))
+        self._reactor.call(self.present(name, descriptor, within_seconds=within_seconds))
 
     async def ask(
         self,
@@ -90,7 +90,8 @@ class Monitor:
         self._stop_talking()
         self._reactor.post(self._give_up)
 
-    async def _give(self, name: str, descriptor: int, within_seconds: float) -> None:
+    async def present(self, name: str, descriptor: int, *, within_seconds: float) -> None:
+        """`give`, for those who are in the reactor's thread."""
         with _in_our_words("getfd", within_seconds):
             async with asyncio.timeout(within_seconds):
                 client = await self._speaker()

@@ -1,10 +1,17 @@
-"""The target's end of a move: a QEMU that listens, is filled, and stands still until it may run.
+"""The target's end of a move: a QEMU that waits, is filled, and stands still until it may run.
+
+Its door is kept in the reactor's thread until the source has come for the memory; from then on it
+is QEMU that holds both lines, and a node manager that ends takes nothing with it.
 
 A QEMU that waits for a guest leaves persistent disks unlocked until it runs (late-block-activate),
 so a move that fails at the last moment leaves them to the source. Whatever else goes wrong while it
 receives, QEMU ends itself.
 """
 
+import asyncio
+import hmac
+import logging
+import secrets
 import socket
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,17 +21,21 @@ import msgspec
 
 from tashi.adapters.hypervisor.qemu.guest import Guest
 from tashi.adapters.hypervisor.qemu.launch import Steps
+from tashi.adapters.hypervisor.qemu.lines import listen_for
 from tashi.adapters.hypervisor.qemu.moves import (
+    LET_IN,
     Door,
     crossing_disks,
     set_capabilities,
-    url_host,
     write_door,
 )
 from tashi.domain.errors import HypervisorFailed
 
 _CAPABILITIES: Final = ("events", "return-path", "late-block-activate")
+_LOG: Final = logging.getLogger(__name__)
 _SOCKET: Final = "disks"
+_LINE: Final = "memory"
+_KEY_SECONDS: Final = 5.0
 _ARRIVING: Final = "inmigrate"
 _ANNOUNCEMENTS: Final = {"initial": 50, "max": 550, "rounds": 5, "step": 100}
 """How often the network is told where the guest is now, and after how many milliseconds each."""
@@ -37,16 +48,24 @@ class Receiving:
     address: str
     on_step: Steps
 
-    def open_door(self, guest: Guest) -> None:
-        """Let a QEMU that has just been started listen; its record says where.
+    def open_door(self, guest: Guest, peer: str) -> None:
+        """Open a door to that machine for a QEMU that has just been started; its record says where.
 
         Raises HypervisorFailed.
         """
         set_capabilities(guest, _CAPABILITIES)
-        disks = crossing_disks(guest.record.spec)
-        disks_port = self._offer_disks(guest, disks) if disks else 0
-        door = Door(self.address, self._listen(guest), disks_port)
-        guest.remember(lambda record: replace(record, incoming=write_door(door)))
+        listener = listen_for(peer, self.address)
+        try:
+            door = Door(self.address, listener.getsockname()[1], secrets.token_hex(16))
+            if disks := crossing_disks(guest.record.spec):
+                port = self._start_server(guest, peer)
+                door = msgspec.structs.replace(door, disks=port)
+                _offer_disks(guest, door, disks)
+            guest.remember(lambda record: replace(record, incoming=write_door(door)))
+        except BaseException:
+            listener.close()
+            raise
+        guest.accompany(self._keep_door(guest, listener, door.key.encode()))
         guest.stand_by()
 
     def run(self, guest: Guest) -> None:
@@ -64,39 +83,73 @@ class Receiving:
         guest.remember(lambda record: replace(record, move=None, incoming=""))
         guest.catch_up()
 
-    def _offer_disks(self, guest: Guest, disks: tuple[str, ...]) -> int:
-        port = self._start_server(guest)
-        for disk in disks:
-            guest.ask(
-                "block-export-add",
-                **{"type": "nbd", "id": disk, "node-name": disk, "name": disk, "writable": True},
-            )
-        return port
+    def _start_server(self, guest: Guest, peer: str) -> int:
+        """Start QEMU's NBD server on a socket of ours, which is open to that machine only."""
+        with listen_for(peer, self.address) as listener:
+            guest.hand(_SOCKET, listener.fileno())
+            guest.ask("nbd-server-start", addr={"type": "fd", "data": {"str": _SOCKET}})
+            port: int = listener.getsockname()[1]
+            return port
 
-    def _start_server(self, guest: Guest) -> int:
-        """Start QEMU's NBD server on a socket of ours: QEMU would not say which port it got."""
+    async def _keep_door(self, guest: Guest, listener: socket.socket, key: bytes) -> None:
+        """Let in the first who has the key, and leave the line to QEMU."""
+        with listener:
+            line = await _first_with(key, listener)
+        with line, suppress(OSError):  # whoever called has gone again: QEMU will notice
+            try:
+                await guest.give(_LINE, line.fileno())
+                await guest.request("migrate-incoming", uri=f"fd:{_LINE}")
+            except HypervisorFailed as failed:
+                _LOG.warning("Instance %d cannot be received: %s", guest.id, failed)
+                return
+            await asyncio.get_running_loop().sock_sendall(line, LET_IN)
+        self.on_step("called")
+
+
+def _offer_disks(guest: Guest, door: Door, disks: tuple[str, ...]) -> None:
+    for disk in disks:
+        name = door.export(disk)
+        guest.ask(
+            "block-export-add",
+            **{"type": "nbd", "id": disk, "node-name": disk, "name": name, "writable": True},
+        )
+
+
+async def _first_with(key: bytes, listener: socket.socket) -> socket.socket:
+    listener.setblocking(False)
+    while True:
+        line = await _accepted(listener)
         try:
-            with socket.create_server((self.address, 0), family=_family(self.address)) as listener:
-                guest.hand(_SOCKET, listener.fileno())
-                guest.ask("nbd-server-start", addr={"type": "fd", "data": {"str": _SOCKET}})
-                port: int = listener.getsockname()[1]
-                return port
-        except OSError as error:
-            raise HypervisorFailed(f"No port of {self.address} can be had: {error}.") from error
-
-    def _listen(self, guest: Guest) -> int:
-        guest.ask("migrate-incoming", uri=f"tcp:{url_host(self.address)}:0")
-        answer = msgspec.convert(guest.ask("query-migrate"), _Listening)
-        return int(answer.socket_address[0].port)
+            async with asyncio.timeout(_KEY_SECONDS):
+                said = await _hear(line, len(key))
+        except (OSError, TimeoutError):
+            said = b""
+        except BaseException:
+            line.close()
+            raise
+        if hmac.compare_digest(said, key):
+            return line
+        line.close()
 
 
-class _Address(msgspec.Struct):
-    port: str
+async def _accepted(listener: socket.socket) -> socket.socket:
+    """The next who calls. (The loop's own way loses the line when it is cancelled just then.)"""
+    loop, calls = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(listener, calls.set)
+    try:
+        while True:
+            await calls.wait()
+            calls.clear()
+            with suppress(BlockingIOError):  # who called has hung up already
+                line, _ = listener.accept()
+                line.setblocking(False)
+                return line
+    finally:
+        loop.remove_reader(listener)
 
 
-class _Listening(msgspec.Struct, rename="kebab"):
-    socket_address: tuple[_Address, ...]
-
-
-def _family(address: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in address else socket.AF_INET
+async def _hear(line: socket.socket, most: int) -> bytes:
+    loop, said = asyncio.get_running_loop(), b""
+    while len(said) < most and (more := await loop.sock_recv(line, most - len(said))):
+        said += more
+    return said

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from tashi.domain.engine import Hardware
 from tashi.domain.guest import Ending
 from tashi.domain.identity import VmId
 from tashi.domain.instance import Nic
@@ -38,7 +39,7 @@ class Record:
     `command` is QEMU's command line and `vm_id` its process, once it runs. `saving` and
     `restoring` name the saved memory that is being written or was read. `incoming` is where a
     guest that is being received is to be sent. `ending` says how it ended, when that was known
-    before its QEMU was gone.
+    before its QEMU was gone. `hardware` is what it was booted on.
     """
 
     spec: GuestSpec
@@ -50,6 +51,7 @@ class Record:
     move: Move | None = None
     incoming: str = ""
     ending: Ending | None = None
+    hardware: Hardware | None = None
     version: int = _VERSION
 
 

@@ -1,5 +1,6 @@
 """The source's end of a move: disks are mirrored, memory follows, and the guest has left.
 
+    knock at the target's door, and be let in
     copy the disks, and mirror every write
     send the memory until little is missing; QEMU then stops the vCPUs and waits for us
     end the mirrors, whose copies are whole now, and let QEMU send the rest
@@ -22,8 +23,10 @@ import msgspec
 
 from tashi.adapters.hypervisor.qemu.guest import Guest
 from tashi.adapters.hypervisor.qemu.launch import Steps
+from tashi.adapters.hypervisor.qemu.lines import call
 from tashi.adapters.hypervisor.qemu.moves import (
     AS_FAST_AS_IT_GOES,
+    LET_IN,
     Door,
     crossing_disks,
     read_door,
@@ -45,7 +48,7 @@ _OVER: Final = {"none", _COMPLETED, *_BROKEN_OFF}
 _SENT: Final = "postmigrate"
 """What QEMU calls a guest whose memory is elsewhere."""
 _GREETING: Final = b"NBDMAGIC"
-_REACH_SECONDS: Final = 10.0
+_LINE: Final = "memory"
 _OPEN_SECONDS: Final = 10
 _ANSWER_SECONDS: Final = 10.0
 _END_SECONDS: Final = 30.0
@@ -77,8 +80,9 @@ class _Line(msgspec.Struct, rename="kebab", omit_defaults=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sending:
-    """Sends guests; `turns` says how many at the same time."""
+    """Sends guests from that address; `turns` says how many at the same time."""
 
+    address: str
     limit_seconds: float
     turns: threading.Semaphore
     on_step: Steps
@@ -135,13 +139,14 @@ class Sending:
         except OSError as error:
             raise HypervisorFailed(f"its record cannot be written: {error}.") from error
         self.on_step("noted")
-        disks = crossing_disks(guest.record.spec)
-        if disks:
-            _mirror(guest, door, disks)
-            self.on_step("copying")
-            _wait_for_jobs(guest, "ready", deadline)
-        self.on_step("copied")
-        _begin_sending(guest, door)
+        with _knock(door, self.address) as line:
+            self.on_step("let in")
+            if disks := crossing_disks(guest.record.spec):
+                self._mirror(guest, door, disks)
+                self.on_step("copying")
+                _wait_for_jobs(guest, "ready", deadline)
+            self.on_step("copied")
+            _begin_sending(guest, line)
         self.on_step("sending")
         _wait_for(guest, _SWITCH, deadline)
         self.on_step("standing")
@@ -152,6 +157,22 @@ class Sending:
         self.on_step("continued")
         _wait_for(guest, _COMPLETED, deadline)
         self.on_step("completed")
+
+    def _mirror(self, guest: Guest, door: Door, disks: tuple[str, ...]) -> None:
+        for disk in disks:
+            copy = _COPY + disk
+            with _greeted(door, self.address) as line:
+                guest.hand(copy, line.fileno())
+            guest.ask(
+                "blockdev-add",
+                **{"driver": "nbd", "node-name": copy, "server": {"type": "fd", "str": copy}},
+                **{"export": door.export(disk), "open-timeout": _OPEN_SECONDS},
+            )
+            guest.ask(
+                "blockdev-mirror",
+                **{"job-id": _JOB + disk, "device": disk, "target": copy},
+                **{"sync": "top", "copy-mode": "write-blocking", "auto-dismiss": False},
+            )
 
     def _promise(self, guest: Guest) -> None:
         """Write down, to outlive a power cut, that the guest never runs here again."""
@@ -166,33 +187,36 @@ class Sending:
         self.on_step("left")
 
 
-def _mirror(guest: Guest, door: Door, disks: tuple[str, ...]) -> None:
-    _check_reach(door)
-    server = {"type": "inet", "host": door.address, "port": str(door.disks)}
-    for disk in disks:
-        copy = _COPY + disk
-        guest.ask(
-            "blockdev-add",
-            **{"driver": "nbd", "node-name": copy, "server": server, "export": disk},
-            **{"open-timeout": _OPEN_SECONDS},
-        )
-        guest.ask(
-            "blockdev-mirror",
-            **{"job-id": _JOB + disk, "device": disk, "target": copy},
-            **{"sync": "top", "copy-mode": "write-blocking", "auto-dismiss": False},
-        )
-
-
-def _check_reach(door: Door) -> None:
-    """See first whether the target answers: QEMU would stand still while it tries."""
-    place = (door.address, door.disks)
+def _knock(door: Door, address: str) -> socket.socket:
+    """The line for the memory, once the target has let us in; raises HypervisorFailed."""
+    line = call((door.address, door.memory), address)
     try:
-        with socket.create_connection(place, _REACH_SECONDS) as line:
-            greeting = line.recv(len(_GREETING), socket.MSG_WAITALL)
+        line.sendall(door.key.encode())
+        answer = line.recv(len(LET_IN))
     except OSError as error:
-        raise HypervisorFailed(f"{door.host}:{door.disks} is not reached: {error}.") from error
+        line.close()
+        raise HypervisorFailed(f"{door.address} does not open its door: {error}.") from error
+    if answer != LET_IN:
+        line.close()
+        raise HypervisorFailed(f"{door.address} does not wait for it any more.")
+    # QEMU has its own way of waiting for a line.
+    line.settimeout(None)
+    return line
+
+
+def _greeted(door: Door, address: str) -> socket.socket:
+    """A line for a disk, once the target has greeted: QEMU would stand still while it waits."""
+    line = call((door.address, door.disks), address)
+    try:
+        greeting = line.recv(len(_GREETING), socket.MSG_PEEK | socket.MSG_WAITALL)
+    except OSError as error:
+        line.close()
+        raise HypervisorFailed(f"{door.address} does not offer its disks: {error}.") from error
     if greeting != _GREETING:
-        raise HypervisorFailed(f"{door.host}:{door.disks} offers no disks.")
+        line.close()
+        raise HypervisorFailed(f"{door.address}:{door.disks} offers no disks.")
+    line.settimeout(None)
+    return line
 
 
 def _cut_lines(guest: Guest) -> None:
@@ -203,10 +227,11 @@ def _cut_lines(guest: Guest) -> None:
         guest.interrupt("yank", instances=msgspec.to_builtins(ours))
 
 
-def _begin_sending(guest: Guest, door: Door) -> None:
+def _begin_sending(guest: Guest, line: socket.socket) -> None:
     set_capabilities(guest, _CAPABILITIES)
     guest.ask("migrate-set-parameters", **{"max-bandwidth": AS_FAST_AS_IT_GOES})
-    guest.ask("migrate", uri=f"tcp:{door.host}:{door.memory}")
+    guest.hand(_LINE, line.fileno())
+    guest.ask("migrate", uri=f"fd:{_LINE}")
 
 
 def _check_still_on(guest: Guest) -> None:
