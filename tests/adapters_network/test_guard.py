@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from frames import EVERYBODY, Card, ethernet, guest_on
+from frames import A_TEST, EVERYBODY, Card, ethernet, guest_on
 from namespaces import Namespace
 from tashi.adapters.network.bridges import BridgeNetworks
 from tashi.adapters.network.guard import Nftables, NoGuard
@@ -43,11 +43,12 @@ class Bench(NamedTuple):
         """Whether the neighbour hears it before what is sent next and passes always."""
         self.guest.send(frame)
         self.guest.say(b"and so on")
-        first = self.neighbour.next_of({int.from_bytes(frame[12:14]), 0x88B5})
-        if first.startswith(frame[:14]):
-            assert self.neighbour.words() == b"and so on"
-            return True
-        return False
+        kinds = {int.from_bytes(frame[12:14]), A_TEST}
+        heard = [self.neighbour.next_of(kinds)]
+        while b"and so on" not in heard[-1]:
+            heard.append(self.neighbour.next_of(kinds))
+        # The kernel may take the filling off an IP packet's end.
+        return any(frame.startswith(one) for one in heard)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from logging import getLogger
 from typing import Final
 
 from tashi.adapters.network.guard import Guard
-from tashi.adapters.network.links import opened_links
+from tashi.adapters.network.links import Steps, opened_links
 from tashi.adapters.network.tap import device_names, opened_tap, tidied_after_failure
 from tashi.adapters.network.uplinks import Uplinks
 from tashi.domain.errors import HypervisorFailed
@@ -30,8 +30,11 @@ _HOST_SIDE: Final = "fe"
 class BridgeNetworks:
     """Networks as [Bridges] describes them."""
 
-    def __init__(self, settings: BridgesSettings, guard: Guard) -> None:
-        """Raises Misconfigured."""
+    def __init__(
+        self, settings: BridgesSettings, guard: Guard, on_step: Steps = lambda _: None
+    ) -> None:
+        """`on_step` is told how far a card is on its way to its network. Raises Misconfigured."""
+        self._on_step = on_step
         self._uplinks = Uplinks(settings)
         self._guard = guard
         self._offered = tuple(sorted(NetworkId(one) for one in set(settings.networks)))
@@ -63,6 +66,8 @@ class BridgeNetworks:
         for guest, cards in guests.items():
             for number, nic in cards.items():
                 self._rejoin(tap_name(guest, number), nic)
+        with self._changing, opened_links() as links:
+            self._uplinks.finish(links)
         self._guard.begin(named(guests))
         self.tidy()
 
@@ -81,11 +86,15 @@ class BridgeNetworks:
                 f"This host does not offer network {nic.network}: networks in [Bridges] of its "
                 "configuration does not name it."
             )
-        with self._changing, opened_links() as links:
+        with self._changing, opened_links(self._on_step) as links:
+            self._on_step("tap")
             bridge, mtu = self._uplinks.bridge(nic.network, links)
+            self._on_step("joined")
             self._guard.watch({tap: nic})
+            self._on_step("guarded")
             # A bridge takes the lowest address of its ports, unless it was given one; this is not.
             links.plug(tap, bridge, _HOST_SIDE + nic.mac[2:], mtu)
+            self._on_step("plugged")
             return mtu
 
     def _rejoin(self, tap: str, nic: Nic) -> None:

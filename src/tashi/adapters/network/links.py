@@ -6,11 +6,10 @@ leaves a device that the next one knows and removes. Nothing without a mark is e
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from errno import EPERM
-from ipaddress import ip_interface
 from typing import Any, Final
 
 from pyroute2 import IPRoute
@@ -46,6 +45,10 @@ class Link:
     is_ours: bool
 
 
+Steps = Callable[[str], None]
+"""Is told each step, for tests that end the program there."""
+
+
 class Refused(Exception):
     """The kernel refused a change; `code` is its errno."""
 
@@ -57,8 +60,9 @@ class Refused(Exception):
 class Links:
     """The kernel's devices, in the network namespace of the thread that opened this."""
 
-    def __init__(self, kernel: IPRoute) -> None:
+    def __init__(self, kernel: IPRoute, on_step: Steps = lambda _: None) -> None:
         self.kernel = kernel
+        self._on_step = on_step
 
     def all(self) -> list[Link]:
         """Every device there is now."""
@@ -71,17 +75,21 @@ class Links:
         except NetlinkError:
             return None
 
-    def make(self, name: str, kind: str, **properties: Any) -> Link:
-        """A new device that is ours; raises Refused."""
+    def make(self, name: str, kind: str, *, for_guests: bool = True, **properties: Any) -> Link:
+        """A new device that is ours; `for_guests` alone, the host has no address in it.
+
+        Raises Refused.
+        """
         if (half_made := self.find(_MAKING)) is not None:
             self.remove(half_made)
         with _refusals():
             self.kernel.link("add", ifname=_MAKING, kind=kind, **properties)
         made = self.find(_MAKING)
         assert made is not None
+        self._on_step("making")
         try:
-            # No address of the host's own appears in a network for guests.
-            self.change(made, IFLA_AF_SPEC=_NO_HOST_IN_IT)
+            if for_guests:
+                self.change(made, IFLA_AF_SPEC=_NO_HOST_IN_IT)
             self.change(made, ifname=name, IFLA_IFALIAS=MARK)
             self.change(made, state="up")
         except Refused:
@@ -89,6 +97,7 @@ class Links:
             raise
         made = self.find(name)
         assert made is not None
+        self._on_step(f"made {name}")
         return made
 
     def change(self, link: Link, **properties: Any) -> None:
@@ -109,20 +118,18 @@ class Links:
         with suppress(NetlinkError):
             self.kernel.link("del", index=link.index)
 
+    def addresses_of(self, link: Link) -> list[Any]:
+        """What the kernel tells of its addresses that reach further than its cable."""
+        told = self.kernel.addr("dump", index=link.index)
+        return [one for one in told if one["scope"] < _LINK_SCOPE]
+
     def addresses(self, link: Link) -> list[str]:
-        """Its addresses with their prefixes, but those that reach no further than its cable."""
-        return [
-            f"{one.get('local') or one.get('address')}/{one['prefixlen']}"
-            for one in self.kernel.addr("dump", index=link.index)
-            if one["scope"] < _LINK_SCOPE
-        ]
+        """Its addresses, but those that reach no further than its cable."""
+        return [one.get("local") or one.get("address") for one in self.addresses_of(link)]
 
     def own_addresses(self) -> set[str]:
-        """Every address of this machine, without a prefix."""
-        return {
-            str(ip_interface(one.get("local") or one.get("address")).ip)
-            for one in self.kernel.addr("dump")
-        }
+        """Every address of this machine."""
+        return {one.get("local") or one.get("address") for one in self.kernel.addr("dump")}
 
     def send_to_all(self, vxlan: Link, peers: set[str]) -> None:
         """Let a VXLAN send what is for everybody to exactly these hosts; raises Refused."""
@@ -139,11 +146,11 @@ class Links:
 
 
 @contextmanager
-def opened_links() -> Iterator[Links]:
+def opened_links(on_step: Steps = lambda _: None) -> Iterator[Links]:
     """The devices of this thread's network namespace; raises HypervisorFailed."""
     try:
         with IPRoute() as kernel:
-            yield Links(kernel)
+            yield Links(kernel, on_step)
     except (NetlinkError, OSError) as error:
         raise HypervisorFailed(
             f"The kernel does not tell of its network devices: {error}."
@@ -176,5 +183,5 @@ def _read(message: Any) -> Link:
         under=message.get("link"),
         master=message.get("master"),
         number=details.get_attr(_TAGS[kind]) if details else None,
-        is_ours=message.get("ifalias") == MARK,
+        is_ours=message.get("ifalias") == MARK or message.get("ifname") == _MAKING,
     )

@@ -1,10 +1,11 @@
 """What joins a bridge to the other hosts: the uplink itself, a VLAN on it, or a VXLAN beside it."""
 
 from errno import EEXIST, EOPNOTSUPP
-from ipaddress import ip_address, ip_interface
-from typing import Final
+from ipaddress import ip_address
+from typing import Any, Final
 
 from tashi.adapters.network.links import Link, Links, Refused
+from tashi.adapters.network.moving import take_over
 from tashi.adapters.network.tap import LONGEST_NAME
 from tashi.domain.errors import HypervisorFailed, Misconfigured
 from tashi.domain.identity import NetworkId
@@ -48,21 +49,42 @@ class Uplinks:
                 f"This host has no network card {self._uplink}: uplink in [Bridges] must name the "
                 "one that leads to the other hosts."
             )
-        ports = [] if bridge is None else _leading_out(bridge, there)
-        if bridge is not None and ports and not any(port.is_ours for port in ports):
-            return bridge, bridge.mtu
-        port = self._port(network, card, there, links)
+        port = None if bridge is None else _foreign_way_out(bridge, there)
+        if port is None:
+            port = self._port(network, card, there, links)
         if bridge is None:
-            bridge = _make(links, name, "bridge", br_forward_delay=0, address=port.mac)
-        if port.master is None:
-            links.change(port, master=bridge.index)
+            bridge = self._made(name, port, links)
+        if port.master is None or (bridge.is_ours and links.addresses(port)):
+            take_over(port, bridge, links)
         elif port.master != bridge.index:
             other = next(link.name for link in there if link.index == port.master)
             raise HypervisorFailed(
                 f"{port.name} is a port of {other} already, so {name} of network {network} cannot "
                 "have it."
             )
-        return bridge, port.mtu
+        return bridge, min(settings.mtu, port.mtu)
+
+    def finish(self, links: Links) -> None:
+        """Let bridges of ours have the addresses that came back to their ports meanwhile."""
+        there = links.all()
+        for bridge in there:
+            if bridge.kind == "bridge" and bridge.is_ours:
+                port = _foreign_way_out(bridge, there)
+                if port is not None and links.addresses(port):
+                    take_over(port, bridge, links)
+
+    def _made(self, name: str, port: Link, links: Links) -> Link:
+        """A new bridge that looks like the port which is to join it."""
+        for_guests = port.name != self._uplink and not links.addresses(port)
+        return _make(
+            links,
+            name,
+            "bridge",
+            for_guests=for_guests,
+            br_forward_delay=0,
+            address=port.mac,
+            mtu=port.mtu,
+        )
 
     def unused(self, links: Links) -> list[Link]:
         """What is ours and of no use to any guest, to the host itself, or to somebody unknown."""
@@ -83,7 +105,7 @@ class Uplinks:
 
     def _port(self, network: NetworkId, card: Link, there: list[Link], links: Links) -> Link:
         if network == self._settings.untagged:
-            raise HypervisorFailed("Not yet.")
+            return card
         if self._settings.uplink_kind == _VLAN:
             return self._vlan(network, card, there, links)
         return self._vxlan(network, card, there, links)
@@ -120,7 +142,7 @@ class Uplinks:
                 vxlan_id=network,
                 vxlan_port=settings.vxlan_port,
                 vxlan_learning=True,
-                mtu=carrier.mtu - _OVERHEAD[version],
+                mtu=min(settings.mtu, carrier.mtu - _OVERHEAD[version]),
                 **self._ends(carrier, version, links),
             )
         elif (link.kind, link.number) != ("vxlan", network):
@@ -131,7 +153,7 @@ class Uplinks:
 
     def _ends(self, carrier: Link, version: int, links: Links) -> dict[str, object]:
         """Where a VXLAN sends from, and to whom."""
-        own = [ip_interface(one).ip for one in links.addresses(carrier)]
+        own = [ip_address(one) for one in links.addresses(carrier)]
         local = next((str(one) for one in own if one.version == version), None)
         if local is None:
             raise HypervisorFailed(
@@ -144,12 +166,13 @@ class Uplinks:
         return ends
 
 
-def _leading_out(bridge: Link, there: list[Link]) -> list[Link]:
-    """The ports of a bridge that are no guests'."""
-    return [link for link in there if link.master == bridge.index and link.kind != "tun"]
+def _foreign_way_out(bridge: Link, there: list[Link]) -> Link | None:
+    """The port by which somebody else has joined a bridge to other hosts."""
+    ports = [link for link in there if link.master == bridge.index and link.kind != "tun"]
+    return None if any(port.is_ours for port in ports) else next(iter(ports), None)
 
 
-def _make(links: Links, name: str, kind: str, **properties: object) -> Link:
+def _make(links: Links, name: str, kind: str, **properties: Any) -> Link:
     try:
         return links.make(name, kind, **properties)
     except Refused as refused:
