@@ -5,7 +5,7 @@ PYTHON_IN = $(VENV)/bin/python
 GUEST = build/guest/tashi-guest.qcow2
 
 .NOTPARALLEL:
-.PHONY: all demo demo-down test check bench docs guest lock package clean help node-packages test-packages
+.PHONY: all demo demo-down demo-cluster demo-cluster-down test check bench docs guest lock package clean help node-packages hosts-packages test-packages
 
 all: ## set up: virtual environment, libraries, links in bin/
 	@tools/setup $(VENV)
@@ -15,6 +15,12 @@ demo: node-packages all guest ## a whole cluster on this machine, with one real 
 
 demo-down: ## stop the demo and remove what it made
 	@$(PYTHON_IN) -m tashi.programs.demo down
+
+demo-cluster: hosts-packages all guest ## the same with three hosts and two VLANs; needs root
+	@$(PYTHON_IN) -m tashi.programs.demo up --many-hosts
+
+demo-cluster-down: ## stop the demo of many hosts and remove what it made
+	@$(PYTHON_IN) -m tashi.programs.demo down --many-hosts
 
 test: test-packages all guest ## everything: set-up with Debian packages, checks, all tests
 	@tools/check $(VENV) --static
@@ -34,6 +40,8 @@ docs: all ## write the generated pages and files anew
 # All that a target needs is asked for at once, so that a user who must ask root asks once.
 node-packages:
 	@tools/packages python guest node
+hosts-packages:
+	@tools/packages python guest node hosts
 test-packages:
 	@tools/packages python guest node hosts test
 
@@ -58,4 +66,4 @@ clean: ## remove what was built here, but nothing that a cluster wrote
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name words; do \
-	    printf '  make %-10s %s\n' "$$name" "$$words"; done
+	    printf '  make %-18s %s\n' "$$name" "$$words"; done

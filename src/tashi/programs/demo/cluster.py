@@ -1,4 +1,4 @@
-"""What the demo asks of its cluster: a host, an instance that runs, its boot, its web page.
+"""What a demo asks of its cluster: hosts, an instance that runs, its boot, its web page.
 
 Nothing is polled: whatever is waited for is looked at once, and again at every event.
 """
@@ -10,25 +10,26 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
+import msgspec
+
 from tashi.adapters.rpyc.peers import Link
 from tashi.domain.errors import Failed, Misconfigured, TimedOut
 from tashi.domain.permissions import Caller, Role
 from tashi.domain.states import InstanceState, Phase, facts
-from tashi.programs.demo.place import HTTP, IMAGE
+from tashi.programs.demo.place import HTTP
 from tashi.wire.calls import to_cluster_manager
 from tashi.wire.forms import (
     ConsoleForm,
-    DiskForm,
     EventsForm,
     HostForm,
     InstanceForm,
+    NetworkForm,
     NewInstanceForm,
     SnapshotForm,
 )
 
 T = TypeVar("T")
 
-NAME: Final = "demo"
 _PATIENCE_SECONDS: Final = 120.0
 _END_SECONDS: Final = 20.0
 _LOOK_AGAIN_SECONDS: Final = 5.0
@@ -37,28 +38,50 @@ _LAST_WORDS: Final = 500
 
 
 class Cluster:
-    """The demo's cluster manager, spoken to as an administrator. To be closed."""
+    """A demo's cluster manager, spoken to as an administrator. To be closed."""
 
-    def __init__(self, port: int) -> None:
-        self._link = Link(("127.0.0.1", port))
+    def __init__(self, address: tuple[str, int]) -> None:
+        self._link = Link(address)
         self._calls = to_cluster_manager(self._link, Caller(Role.ADMIN, name="demo"))
 
     def close(self) -> None:
         """Let go of the cluster manager."""
         self._link.close()
 
-    def wait_for_host(self) -> None:
-        """Return when a host is up; raises TimedOut."""
-        self._wait_for("the host to register", self._is_a_host_up)
+    def wait_for_hosts(self, number: int = 1) -> None:
+        """Return when as many hosts are up; raises TimedOut."""
+        self._wait_for("the host to register", lambda: self._hosts_up() >= number or None)
 
-    def start_instance(self) -> InstanceForm:
-        """The demo's instance, running; it is created if there is none. Raises Failed."""
-        if self._find() is None:
-            wanted = NewInstanceForm(
-                name=NAME, disks=(DiskForm(IMAGE),), user_id=os.getuid(), memory=128
-            )
+    def add_network(self, number: int, name: str) -> None:
+        """See to it that there is such a network."""
+        known = self._calls.call("getNetworks", tuple[NetworkForm, ...])
+        if number not in {network.id for network in known}:
+            self._calls.call("addNetwork", NetworkForm, network_id=number, name=name)
+
+    def has(self, name: str) -> bool:
+        """Whether there is an instance of that name."""
+        return self._find(name) is not None
+
+    def start_instance(self, wanted: NewInstanceForm) -> InstanceForm:
+        """The instance of that name, running; it is created if there is none. Raises Failed."""
+        wanted = msgspec.structs.replace(wanted, user_id=os.getuid())
+        if self._find(wanted.name) is None:
             self._calls.call("createVm", InstanceForm, instance=wanted)
-        return self._wait_for("the instance to run", self._running)
+        return self._wait_for("the instance to run", lambda: self._running(wanted.name))
+
+    def move(self, name: str) -> tuple[str, str]:
+        """Migrate it to another host that is up; the names of both. Raises Failed, TimedOut."""
+        hosts = [host for host in self._calls.call("getHosts", tuple[HostForm, ...]) if host.up]
+        instance = self._running(name)
+        if instance is None:
+            raise Failed(f"{name} does not run, so it is not moved.")
+        [source] = [host for host in hosts if host.id == instance.host_id]
+        target = next(host for host in hosts if host.id != source.id)
+        self._calls.call("migrateVm", InstanceForm, instance_id=instance.id, host_id=target.id)
+        moved = self._wait_for("the guest to move", lambda: self._running(name))
+        if moved.host_id != target.id:
+            raise Failed(f"{name} was not moved: {moved.reason}")
+        return source.name, target.name
 
     def boot_lines(self, instance: InstanceForm) -> list[str]:
         """What the guest's console said of its boot, up to the line that it is ready."""
@@ -78,9 +101,9 @@ class Cluster:
                 return lines
         raise TimedOut(f"The guest has not booted; its last words: {said[-_LAST_WORDS:]!r}.")
 
-    def web_page(self) -> tuple[str, str]:
+    def web_page(self, name: str) -> tuple[str, str]:
         """The address that leads to the guest's web server, and what that answers."""
-        instance = self._find()
+        instance = self._find(name)
         for nic in instance.nics if instance else ():
             for forward in nic.forwards:
                 if forward.guest_port == HTTP:
@@ -106,35 +129,35 @@ class Cluster:
             wait = min(left, _LOOK_AGAIN_SECONDS)
             events = self._calls.call("watch", EventsForm, since=following, timeout=wait)
             following = events.next
-        raise TimedOut(f"Waited {seconds:.0f} s in vain for {what}: see .demo/log.")
+        raise TimedOut(f"Waited {seconds:.0f} s in vain for {what}: see the demo's folder log.")
 
-    def _is_a_host_up(self) -> bool | None:
-        return any(host.up for host in self._calls.call("getHosts", tuple[HostForm, ...])) or None
+    def _hosts_up(self) -> int:
+        return sum(host.up for host in self._calls.call("getHosts", tuple[HostForm, ...]))
 
     def _instances(self) -> Sequence[InstanceForm]:
         return self._calls.call("getInstances", tuple[InstanceForm, ...])
 
-    def _find(self) -> InstanceForm | None:
-        return next((one for one in self._instances() if one.name == NAME), None)
+    def _find(self, name: str) -> InstanceForm | None:
+        return next((one for one in self._instances() if one.name == name), None)
 
-    def _running(self) -> InstanceForm | None:
-        instance = self._find()
+    def _running(self, name: str) -> InstanceForm | None:
+        instance = self._find(name)
         if instance is None or instance.state is InstanceState.RUNNING:
             return instance
         if instance.state is InstanceState.HELD:
             raise Failed(f"The guest could not be started: {instance.reason}")
         if facts(instance.state).phase is Phase.SETTLED:
             raise Failed(
-                f"The instance '{NAME}' is {instance.state.title}, as somebody asked: let it run "
+                f"The instance '{name}' is {instance.state.title}, as somebody asked: let it run "
                 "again, or destroy it, with bin/tashi-client."
             )
         return None
 
 
-def is_listening(port: int) -> bool:
-    """Whether anybody accepts connections on a port of this machine."""
+def is_listening(address: tuple[str, int]) -> bool:
+    """Whether anybody accepts connections there."""
     try:
-        with socket.create_connection(("127.0.0.1", port), _CONNECT_SECONDS):
+        with socket.create_connection(address, _CONNECT_SECONDS):
             return True
     except OSError:
         return False

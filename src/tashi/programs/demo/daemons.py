@@ -2,7 +2,8 @@
 
 Normally each nmd is asked to stop, and stops its daemon. Whatever was killed meanwhile, nothing is
 left running in the end: every process of the demo carries the demo's configuration folder in its
-environment, and by that the rest is found and killed.
+environment, and by that the rest is found and killed. (What runs on pretended machines goes with
+those.)
 """
 
 import os
@@ -13,6 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -29,45 +31,61 @@ _DEATH_SECONDS: Final = 5.0
 _PROC: Final = Path("/proc")
 
 
-class Daemons:
-    """The daemons of the demo in one place."""
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Where a daemon runs: `under` is what goes before its command, `name` is its log's."""
 
-    def __init__(self, place: Place, commands: Commands) -> None:
+    daemon: str
+    name: str
+    under: tuple[str, ...] = ()
+
+
+HERE: Final = tuple(Seat(daemon, daemon) for daemon in DAEMONS)
+"""All of a demo of one machine."""
+
+
+class Daemons:
+    """The daemons of a demo, in the order in which they are stopped last to first."""
+
+    def __init__(self, place: Place, commands: Commands, seats: Sequence[Seat] = HERE) -> None:
         self._place = place
         self._commands = commands
+        self._seats = seats
 
     def start(self) -> None:
         """Start what does not run; raises Failed with the daemon's own words.
 
         Side by side, because each nmd stays for a moment to see whether its daemon gives up.
         """
-        with ThreadPoolExecutor(len(DAEMONS)) as starters:
-            for _ in starters.map(self._start, DAEMONS):
+        with ThreadPoolExecutor(len(self._seats)) as starters:
+            for _ in starters.map(self._start, self._seats):
                 pass
 
     def stop(self) -> list[str]:
         """Stop all of them, then kill what is left of the demo; say what did not go its way."""
         troubles = []
-        for daemon in reversed(DAEMONS):
+        for seat in reversed(self._seats):
             try:
-                self._nmd(daemon, ["--stop"])
+                self._nmd(seat, ["--stop"])
             except CommandFailed as error:
                 troubles.append(error.message)
         strays = self._kill_strays()
         return [*troubles, *(f"{stray} was left and is killed." for stray in strays)]
 
-    def _start(self, daemon: str) -> None:
-        log = self._place.home / "log" / f"{daemon}.log"
+    def _start(self, seat: Seat) -> None:
+        log = self._place.home / "log" / f"{seat.name}.log"
         try:
-            self._nmd(daemon, ["--log", str(log), daemon])
+            self._nmd(seat, ["--log", str(log), seat.daemon])
         except CommandFailed as error:
             if "keeps this daemon already" not in error.message:
-                raise Failed(f"The {daemon} does not start; see {log}. {error.message}") from error
+                raise Failed(
+                    f"The {seat.name} does not start; see {log}. {error.message}"
+                ) from error
 
-    def _nmd(self, daemon: str, arguments: Sequence[str]) -> None:
-        pid_file = self._place.home / "run" / f"{daemon}.pid"
+    def _nmd(self, seat: Seat, arguments: Sequence[str]) -> None:
+        pid_file = self._place.home / "run" / f"{seat.name}.pid"
         self._commands.run(
-            [program("nmd"), "--pid-file", str(pid_file), *arguments],
+            [*seat.under, program("nmd"), "--pid-file", str(pid_file), *arguments],
             timeout_seconds=_PATIENCE_SECONDS,
             folder=str(self._place.checkout),
         )

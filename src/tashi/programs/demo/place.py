@@ -18,56 +18,78 @@ from tashi.domain.hostnames import check_host_name
 IMAGE: Final = "tashi-guest.qcow2"
 HTTP: Final = 80
 _PORTS: Final = (9882, 9883)
-_LINK: Final = Path("../.demo/etc/Tashi.cfg")
 _PRIVATE: Final = ("images", "suspend", "scratch", "info", "log", "run")
 
 
 class Place:
-    """The place of one checkout's demo."""
+    """The place of one checkout's demo; `target` is the target of make that made it."""
+
+    target = "demo"
 
     def __init__(self, checkout: Path) -> None:
         self.checkout = checkout
-        self.home = checkout / ".demo"
+        self.home = checkout / f".{self.target}"
         self.config = self.home / "etc" / "Tashi.cfg"
         self._site_config = checkout / "etc" / "Tashi.cfg"
+        self._link = Path("..") / self.config.relative_to(checkout)
 
     def prepare(self) -> None:
         """Make what is missing; raises Misconfigured, and OSError where files cannot be made."""
-        built = self.checkout / "build" / "guest" / IMAGE
-        if not built.exists():
-            raise Misconfigured(f"There is no {built}: run make guest.")
+        self.check_image()
         self.check_owner()
-        for folder in (self.home, self.config.parent):
-            folder.mkdir(parents=True, exist_ok=True)
         for name in _PRIVATE:
-            (self.home / name).mkdir(mode=0o700, exist_ok=True)
-        image = self.home / "images" / IMAGE
-        if not image.exists():
-            _in_one_step(image, lambda part: shutil.copyfile(built, part))
+            (self.home / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.add_image(self.home / "images")
         if not self.config.exists():
-            _in_one_step(self.config, lambda part: part.write_text(self._configuration()))
+            self.configure(self._configuration())
+        self.lead_clients_here()
+
+    def check_image(self) -> None:
+        """Raise Misconfigured when the demo's guest has not been built."""
+        if not self._built.exists():
+            raise Misconfigured(f"There is no {self._built}: run make guest.")
+
+    def add_image(self, images: Path) -> None:
+        """Put the guest's disk into the image folder."""
+        image = images / IMAGE
+        if not image.exists():
+            _in_one_step(image, lambda part: shutil.copyfile(self._built, part))
+
+    def configure(self, text: str) -> None:
+        """Write the configuration, unless it says that already."""
+        self.config.parent.mkdir(parents=True, exist_ok=True)
+        if not self.config.exists() or self.config.read_text(encoding="utf-8") != text:
+            _in_one_step(self.config, lambda part: part.write_text(text, encoding="utf-8"))
+
+    def lead_clients_here(self) -> None:
+        """Let the clients of this checkout find the demo, unless a file says otherwise."""
         if not os.path.lexists(self._site_config):
-            self._site_config.symlink_to(_LINK)
+            self._site_config.symlink_to(self._link)
 
     def check_owner(self) -> None:
         """Raise Misconfigured when the folder is another user's; root may do what it likes."""
         if self.home.exists() and os.getuid() not in {0, self.home.stat().st_uid}:
             raise Misconfigured(
                 f"{self.home} belongs to another user: who made the demo can remove it with "
-                "make demo-down."
+                f"make {self.target}-down."
             )
 
     def is_found_by_clients(self) -> bool:
         """Whether etc/Tashi.cfg of the checkout is the link to the demo's configuration."""
-        return self._site_config.is_symlink() and self._site_config.readlink() == _LINK
+        return self._site_config.is_symlink() and self._site_config.readlink() == self._link
 
     def manager_port(self) -> int:
         """The cluster manager's port; raises Misconfigured when the configuration is not ours."""
-        for line in self.config.read_text(encoding="utf-8").splitlines():
-            key, _, value = line.partition("=")
-            if key.strip() == "clusterManagerPort" and value.strip().isdigit():
-                return int(value)
-        raise Misconfigured(f"{self.config} names no clusterManagerPort: run make demo-down first.")
+        port = self._configured("clusterManagerPort")
+        if port is None or not port.isdigit():
+            raise Misconfigured(
+                f"{self.config} names no clusterManagerPort: run make {self.target}-down first."
+            )
+        return int(port)
+
+    def manager_address(self) -> tuple[str, int]:
+        """Where the cluster manager listens; raises Misconfigured as `manager_port` does."""
+        return self._configured("clusterManagerHost") or "127.0.0.1", self.manager_port()
 
     def remove(self) -> None:
         """Remove the folder and the link to it; raises Failed when something stays."""
@@ -76,6 +98,17 @@ class Place:
         shutil.rmtree(self.home, ignore_errors=True)
         if self.home.exists():
             raise Failed(f"{self.home} cannot be removed: perhaps parts of it are another user's.")
+
+    @property
+    def _built(self) -> Path:
+        return self.checkout / "build" / "guest" / IMAGE
+
+    def _configured(self, wanted: str) -> str | None:
+        for line in self.config.read_text(encoding="utf-8").splitlines():
+            key, _, value = line.partition("=")
+            if key.strip() == wanted:
+                return value.strip()
+        return None
 
     def _configuration(self) -> str:
         manager, node = _free_ports()

@@ -25,6 +25,7 @@ from tashi.programs.demo.machines.namespace import NAMED, Namespace
 LEAST_HOSTS: Final = 1
 MOST_HOSTS: Final = 200
 _SECONDS: Final = 20.0
+_LEASE_WORDS: Final = 3
 _SWITCH: Final = "switch"
 _OWN: Final = ("info", "scratch", "config", "etc", "run", "layer")
 _DEVICES: Final = Path("/sys/class/net")
@@ -77,8 +78,7 @@ class Lab:
         `by_hand` has the hosts' VLANs made here, with the guide's scripts; otherwise Tashi makes
         them. With a `keeper` the machines are abandoned when that process has ended.
         """
-        if os.geteuid() != 0:
-            raise Misconfigured("Several hosts on one machine take network namespaces: be root.")
+        check_root()
         self.home = home
         self.number = claims.claim(home, keeper=keeper)
         self._commands = commands
@@ -109,6 +109,12 @@ class Lab:
         if claims.holder_of(self.number) == str(self.home):  # else they are gone, or another's
             _remove_set(self.number, self._commands)
             claims.release(self.number)
+
+    def leases(self) -> dict[str, str]:
+        """The address that DHCP gave to each MAC, the latest one."""
+        file = self.switch.own / "leases"
+        lines = file.read_text().splitlines() if file.exists() else []
+        return {words[1]: words[2] for line in lines if len(words := line.split()) > _LEASE_WORDS}
 
     # ---- what befalls hosts ----------------------------------------------------------------------
 
@@ -188,6 +194,12 @@ class Lab:
 
     def _ip(self, lines: Sequence[str], namespace: str = "") -> None:
         _ip(self._commands, lines, namespace)
+
+
+def check_root() -> None:
+    """Raise Misconfigured when this process may not make machines."""
+    if os.geteuid() != 0:
+        raise Misconfigured("Several hosts on one machine take network namespaces: be root.")
 
 
 def sweep(commands: Commands) -> None:

@@ -15,13 +15,11 @@ VLANS: Final = {999: "172.16.99", 1001: "172.16.101"}
 
 VXLAN_PORT: Final = 4789
 _PLAIN_MTU: Final = 1500
-_CABLE_MTU: Final = 1600
+_CABLE_MTU: Final = 1550
 """Room for a guest's whole packet with VXLAN's headers around it."""
 
-
-def group_of(vlan: int) -> str:
-    """The multicast group that carries what everybody on a VLAN is to hear."""
-    return f"239.{vlan >> 8}.{vlan & 255}.1"
+GROUP: Final = "239.18.0.1"
+"""Where all machines hear what is for everybody on a VLAN."""
 
 
 def switch(address: str) -> list[str]:
@@ -58,7 +56,7 @@ def vlans(uplink: str, addresses: Iterable[str] = ()) -> list[str]:
     own = dict(zip(VLANS, addresses, strict=False))
     words = []
     for vlan in VLANS:
-        carried = f"id {vlan} dev {uplink} group {group_of(vlan)} dstport {VXLAN_PORT}"
+        carried = f"id {vlan} dev {uplink} group {GROUP} dstport {VXLAN_PORT}"
         words += [
             f"link add name vmbr.{vlan} type bridge mcast_snooping 0",
             f"link set vmbr.{vlan} mtu {_PLAIN_MTU} up",

@@ -1,0 +1,66 @@
+"""`make demo-cluster` and `make demo-cluster-down`, as the README promises them."""
+
+import os
+import re
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from system.demos import DemoCheckout, checkout_for_a_demo
+from tashi.programs.demo.machines import claims
+from tashi.programs.demo.machines.namespace import NAMED
+
+pytestmark = pytest.mark.qemu
+
+
+@pytest.fixture
+def checkout_of_a_demo(guest_image: Path, checkout: Path) -> Iterator[DemoCheckout]:
+    made = checkout_for_a_demo(guest_image, checkout)
+    yield made
+    made.demo("down", "--many-hosts")
+    shutil.rmtree(made.folder)
+
+
+def guests(processes: dict[str, int]) -> set[int]:
+    return {pid for words, pid in processes.items() if words.startswith("qemu-system")}
+
+
+def test_the_demo_of_many_hosts_moves_a_guest_and_leaves_nothing_whatever_was_killed(
+    checkout_of_a_demo: DemoCheckout,
+) -> None:
+    home = checkout_of_a_demo.folder / ".demo-cluster"
+
+    first = checkout_of_a_demo.demo("up", "--many-hosts")
+    assert (first.returncode, first.stderr) == (0, ""), first.stdout
+    [number] = [one for one, claim in claims.claims() if claim.home == str(home)]
+    layout = checkout_of_a_demo.client("getVmLayout")
+    before = checkout_of_a_demo.processes()
+    second = checkout_of_a_demo.demo("up", "--many-hosts")
+    after = checkout_of_a_demo.processes()
+    for words, pid in after.items():
+        if re.search("/nmd |/nodemanager|dnsmasq", words):
+            os.kill(pid, signal.SIGKILL)
+    third = checkout_of_a_demo.demo("up", "--many-hosts")
+    mended = checkout_of_a_demo.processes()
+    down = checkout_of_a_demo.demo("down", "--many-hosts")
+
+    moved = re.search(r"^web on (host\d):\n.*?nonce=(\w+).*?"
+                      r"^web on (host\d): the same boot.*?nonce=(\w+)", first.stdout,
+                      re.DOTALL | re.MULTILINE)  # fmt: skip
+    assert moved is not None, first.stdout
+    assert moved[1] != moved[3]
+    assert moved[2] == moved[4]
+    assert layout in first.stdout
+    assert (second.returncode, second.stderr, after) == (0, "", before)
+    assert (third.returncode, third.stderr) == (0, "")
+    assert guests(mended) == guests(before)
+    assert len(guests(before)) == 3
+    assert (down.returncode, down.stderr) == (0, "")
+    assert down.stdout.endswith("Nothing of the demo is left.\n")
+    assert checkout_of_a_demo.processes() == {}
+    assert list(NAMED.glob(f"tashi{number}-*")) == []
+    assert not home.exists()
+    assert list((checkout_of_a_demo.folder / "etc").iterdir()) == []
