@@ -1,43 +1,21 @@
 """A folder of images, looked at by the real qemu-img, with whatever may lie about in it."""
 
-import json
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from fakes.commands import ScriptedCommands, hangs, says
+from fakes.commands import ScriptedCommands
 from tashi.adapters.images.directory import ImageFolder
 from tashi.adapters.system.commands import SystemCommands
 from tashi.domain.catalogue import Image
 from tashi.domain.errors import ImagesFailed, Refused
-from tashi.ports.commands import NO_DESCRIPTORS, Descriptors
 
 NOBODY = 65534
 MIB = 1024 * 1024
-
-
-class CountedCommands(SystemCommands):
-    """Commands that really run; `runs` counts them."""
-
-    def __init__(self) -> None:
-        self.runs = 0
-
-    def run(
-        self,
-        arguments: Sequence[str],
-        *,
-        timeout_seconds: float,
-        folder: str | None = None,
-        descriptors: Descriptors = NO_DESCRIPTORS,
-    ) -> str:
-        self.runs += 1
-        return super().run(
-            arguments, timeout_seconds=timeout_seconds, folder=folder, descriptors=descriptors
-        )
 
 
 @pytest.fixture
@@ -66,7 +44,7 @@ def test_an_image_is_listed_with_what_qemu_says_of_it(prefix: Path) -> None:
     images = listed(prefix)
 
     assert images["base.qcow2"] == Image(
-        "base.qcow2", base.stat().st_blocks * 512, MIB, "qcow2", None
+        "base.qcow2", base.stat().st_blocks * 512, MIB, "qcow2", backs=("copy.qcow2",)
     )
     assert images["copy.qcow2"].backing == "base.qcow2"
 
@@ -137,37 +115,45 @@ def opened_by_a_guest(path: Path) -> Iterator[None]:
         process.stdout.read()
 
 
-def test_qemu_is_asked_once_for_each_version_of_a_file(prefix: Path) -> None:
+def test_a_file_is_looked_into_once_for_each_version_of_it(
+    prefix: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = make(prefix, "one.qcow2")
     make(prefix, "two.qcow2")
-    commands = CountedCommands()
-    folder = ImageFolder(prefix, commands)
+    looks: list[int] = []
+
+    def counted(fd: int, length: int, offset: int) -> bytes:
+        looks.append(fd)
+        return pread(fd, length, offset)
+
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", counted)
+    folder = ImageFolder(prefix, ScriptedCommands())
 
     folder.images()
+    first = len(looks)
     folder.images()
-    once = commands.runs
+    again = len(looks)
     path.write_bytes(bytes(2 * MIB))
     changed = folder.images()
 
-    assert once == 2
-    assert commands.runs == 3
+    assert 0 < first == again < len(looks)
     assert (changed[0].format, changed[0].virtual_size) == ("raw", 2 * MIB)
 
 
-def test_what_could_not_be_read_just_now_is_asked_again(prefix: Path) -> None:
-    make(prefix, "one.qcow2")
-    answers = iter([hangs, says(json.dumps({"format": "qcow2", "virtual-size": MIB}))])
+def test_whether_an_image_is_there_costs_no_look_at_the_others(
+    prefix: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(prefix, "teams/one.qcow2")
+    folder = ImageFolder(prefix, ScriptedCommands())
 
-    def qemu_img(arguments: Sequence[str], seconds: float) -> str:
-        return next(answers)(arguments, seconds)
+    def refuse(path: str) -> None:
+        raise AssertionError(f"{path} was listed")
 
-    commands = ScriptedCommands(qemu_img=qemu_img)
-    folder = ImageFolder(prefix, commands)
+    monkeypatch.setattr(os, "scandir", refuse)
 
-    formats = [folder.images()[0].format for _ in range(3)]
-
-    assert formats == ["unknown", "qcow2", "qcow2"]
-    assert len(commands.ran) == 2
+    assert folder.has("teams/one.qcow2")
+    assert not folder.has("teams/two.qcow2")
 
 
 def test_an_unreadable_folder_is_an_error_and_not_an_empty_store(prefix: Path) -> None:

@@ -1,14 +1,14 @@
 """KVM is believed only when a guest ran under it, and what was found out is kept for the boot."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from tashi.adapters.hypervisor.qemu.accelerator import Accelerator, choose
 from tashi.domain.errors import CommandFailed, Misconfigured
-from tashi.ports.commands import NO_DESCRIPTORS, Descriptors
+from tashi.ports.commands import NO_DESCRIPTORS, Descriptors, Leash
 
 QEMU = "sh"
 """Any program that is there; the fake runs none."""
@@ -34,6 +34,9 @@ class FakeQemu:
         if accel in self.fails or ("sandbox" in self.fails and "-sandbox" in arguments):
             raise CommandFailed(f"qemu had not ended after {timeout_seconds:g} s and was killed.")
         return "TASHI"
+
+    def follow(self, arguments: Sequence[str], *, hear: Callable[[str], None], leash: Leash) -> str:
+        raise AssertionError(f"nothing is followed: {arguments} {hear} {leash}")
 
     def spawn(self, arguments: Sequence[str], *, log: str, inherited: Sequence[int] = ()) -> int:
         raise CommandFailed("Nothing is spawned to find out.")

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from tashi.adapters.hypervisor.qemu import engine as room
 from tashi.adapters.hypervisor.qemu.engine import known_engine, read_cpuinfo
 from tashi.domain.errors import CommandFailed, Misconfigured
-from tashi.ports.commands import NO_DESCRIPTORS, Descriptors
+from tashi.ports.commands import NO_DESCRIPTORS, Descriptors, Leash
 
 QEMU = "sh"
 """Any program that is there; the fake runs none."""
@@ -59,6 +59,9 @@ class Talker:
         self.asked.append(os.read(descriptors.source, 4096).decode())
         said = [{"QMP": {}}, {"return": {}}, *({"return": one} for one in self.answers)]
         return "\n".join(map(json.dumps, [*said, {"event": "SHUTDOWN"}, {"return": {}}]))
+
+    def follow(self, arguments: Sequence[str], *, hear: Callable[[str], None], leash: Leash) -> str:
+        raise AssertionError(f"nothing is followed: {arguments} {hear} {leash}")
 
     def spawn(self, arguments: Sequence[str], *, log: str, inherited: Sequence[int] = ()) -> int:
         raise CommandFailed("Nothing is spawned to find out.")

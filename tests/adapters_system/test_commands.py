@@ -2,13 +2,14 @@
 
 import os
 import signal
+import threading
 from pathlib import Path
 
 import pytest
 
 from tashi.adapters.system.commands import SystemCommands, last_words
 from tashi.domain.errors import CommandFailed
-from tashi.ports.commands import NO_DESCRIPTORS, Descriptors
+from tashi.ports.commands import NO_DESCRIPTORS, Descriptors, Leash
 
 SOON = 10.0
 
@@ -158,3 +159,26 @@ def test_a_spawned_program_inherits_what_it_is_given_and_nothing_else(tmp_path: 
         os.waitpid(pid, 0)
 
     assert log.read_text().split() == [str(numbers[0])]
+
+
+def test_pulling_the_leash_kills_a_followed_program_with_all_it_started() -> None:
+    leash, said = Leash(), list[str]()
+    pull = threading.Timer(0.2, leash.pull)
+    pull.start()
+
+    with pytest.raises(CommandFailed, match="killed by signal 9: under way"):
+        SystemCommands().follow(
+            ["sh", "-c", "echo under way; sleep 60 & sleep 60"], hear=said.append, leash=leash
+        )
+    pull.join()
+
+
+def test_a_listener_that_has_heard_enough_ends_the_program() -> None:
+    class EnoughError(Exception):
+        pass
+
+    def stop(_: str) -> None:
+        raise EnoughError
+
+    with pytest.raises(EnoughError):
+        SystemCommands().follow(["sh", "-c", "echo a; sleep 60"], hear=stop, leash=Leash())

@@ -162,6 +162,7 @@ class Cluster:
             most_events=10_000,
             fetch_threshold=60.0,
             version=__version__,
+            largest_image=1 << 30,
             configured=(Network(NetworkId(1), "default"),),
         )
         self.manager = ClusterManager(world, plan)

@@ -25,7 +25,6 @@ from tashi.wire.forms import (
     DiskForm,
     EventsForm,
     HostForm,
-    ImageForm,
     InstanceForm,
     NetworkForm,
     NewInstanceForm,
@@ -33,6 +32,7 @@ from tashi.wire.forms import (
     UserForm,
     VerdictForm,
 )
+from tashi.wire.images import ImageForm
 
 
 def admin(cluster: Cluster) -> Calls:

@@ -9,9 +9,13 @@ import pytest
 from fakes.commands import ScriptedCommands, fails, hangs, says
 from tashi.adapters.system.commands import SystemCommands
 from tashi.domain.errors import CommandFailed
-from tashi.ports.commands import Commands
+from tashi.ports.commands import Commands, Leash
 
 SOON = 10.0
+
+
+def unheard(_: str) -> None:
+    """Nobody minds what it says."""
 
 
 class Shelf(Protocol):
@@ -101,3 +105,38 @@ def test_a_program_that_is_not_there_is_an_error_that_names_it(shelf: Shelf) -> 
         shelf.commands.run(["no-such-program", "--version"], timeout_seconds=SOON)
     with pytest.raises(CommandFailed, match="there is no no-such-program"):
         shelf.commands.spawn(["no-such-program"], log=os.devnull)
+
+
+@pytest.mark.parametrize("text", ["", "two\nlines\n", "naïve ☃"])
+def test_what_a_followed_program_says_is_heard_and_returned(shelf: Shelf, text: str) -> None:
+    heard: list[str] = []
+    program = shelf.speaker(text)
+
+    said = shelf.commands.follow(program, hear=heard.append, leash=Leash())
+
+    assert said == "".join(heard) == text
+
+
+def test_a_followed_program_that_ends_badly_is_an_error_with_its_own_words(shelf: Shelf) -> None:
+    program = shelf.complainer("the disk is on fire")
+
+    with pytest.raises(CommandFailed, match="exit code 3: the disk is on fire"):
+        shelf.commands.follow(program, hear=unheard, leash=Leash())
+
+
+def test_what_the_listener_raises_ends_the_program_and_is_raised(shelf: Shelf) -> None:
+    def refuse(words: str) -> None:
+        raise ValueError(words)
+
+    program = shelf.speaker("too much")
+
+    with pytest.raises(ValueError, match="too much"):
+        shelf.commands.follow(program, hear=refuse, leash=Leash())
+
+
+def test_a_leash_that_was_pulled_beforehand_kills_the_program(shelf: Shelf) -> None:
+    program, leash = shelf.speaker("late"), Leash()
+    leash.pull()
+
+    with pytest.raises(CommandFailed, match="killed"):
+        shelf.commands.follow(program, hear=unheard, leash=leash)

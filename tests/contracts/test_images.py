@@ -1,56 +1,14 @@
 """What every image store promises: images by their place below one folder, and nothing beside."""
 
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
-from fakes.images import FakeImages
-from tashi.adapters.images.directory import ImageFolder
-from tashi.adapters.system.commands import SystemCommands
+from contracts.stores import NAMES, PLACES, Place
 from tashi.domain.errors import ImagesFailed
-from tashi.ports.images import ImageStore
-
-NAMES = ("debian.raw", "teams/web/front.raw", "teams/base.raw")
 
 
-class Place(Protocol):
-    """An image store with the images of `NAMES`."""
-
-    store: ImageStore
-
-    def take_away(self) -> None:
-        """Let the store be away, as one whose share is not mounted."""
-        ...
-
-
-class FolderPlace:
-    """A folder on this machine, with a secret beside it."""
-
-    def __init__(self, prefix: Path) -> None:
-        self._images = prefix / "images"
-        for name in NAMES:
-            (self._images / name).parent.mkdir(parents=True, exist_ok=True)
-            (self._images / name).write_bytes(bytes(4096))
-        (prefix / "secret.raw").write_bytes(bytes(4096))
-        self.store: ImageStore = ImageFolder(prefix, SystemCommands())
-
-    def take_away(self) -> None:
-        self._images.rename(self._images.with_name("elsewhere"))
-
-
-class FakePlace:
-    """A store of names."""
-
-    def __init__(self, _: Path) -> None:
-        self._fake = FakeImages(NAMES)
-        self.store: ImageStore = self._fake
-
-    def take_away(self) -> None:
-        self._fake.is_away = True
-
-
-@pytest.fixture(params=[FolderPlace, FakePlace])
+@pytest.fixture(params=PLACES)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     made: Place = request.param(tmp_path)
     return made

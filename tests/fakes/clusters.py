@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 import msgspec
 
@@ -14,6 +15,7 @@ from tashi.domain.errors import (
     Refused,
     TashiError,
 )
+from tashi.domain.jobs import JobState
 from tashi.domain.journal import Kind
 from tashi.domain.permissions import Caller
 from tashi.domain.states import HostState, InstanceState
@@ -21,8 +23,11 @@ from tashi.wire import answers, versions
 from tashi.wire import forms as f
 from tashi.wire import glimpses as g
 from tashi.wire.drains import DrainPlanForm, EvacueeForm
+from tashi.wire.images import ImageForm, ImportForm, JobForm, PieceForm
 from tashi.wire.methods import CLUSTER_MANAGER
 from tashi.wire.serving import Desk, Handler
+
+T = TypeVar("T")
 
 AFTER = {
     "destroyVm": InstanceState.DESTROYING,
@@ -95,6 +100,17 @@ RACK1 = f.HostForm(
 RACK2 = f.HostForm(id=2, name="rack2", state=HostState.DRAINED, memory=16000, cores=32)
 
 
+MADE = JobForm(30001, "copying web.qcow2 to mine.qcow2", JobState.DONE, 1000, 4096, 4096, change=3)
+
+
+def _told(answers: "list[T | TashiError]") -> "T":
+    """The next answer, raised if it is an error."""
+    answer = answers.pop(0)
+    if isinstance(answer, TashiError):
+        raise answer
+    return answer
+
+
 def entry(number: int, instance: f.InstanceForm | None, key: int = 3) -> f.EntryForm:
     """An event about an instance; without the instance, that it was removed."""
     key = key if instance is None else instance.id
@@ -130,6 +146,10 @@ class FakeClusterManager:
     plans: list[tuple[EvacueeForm, ...]] = field(default_factory=lambda: [()])
     """What is left on a host that is emptied, one answer after the other, the last for ever."""
     drains: bool = True
+    jobs: list[JobForm | TashiError] = field(default_factory=lambda: [MADE])
+    """What is told of a job, one answer after the other."""
+    sent: bytes = b""
+    pieces: list[PieceForm | TashiError] = field(default_factory=list)
 
     def link(self) -> DirectLink:
         """A link to it."""
@@ -197,9 +217,31 @@ class FakeClusterManager:
 
     def _getImages(self) -> object:  # noqa: N802
         return [
-            f.ImageForm("web.qcow2", 52_428_800, 2_147_483_648, "qcow2", used_by=(3,)),
-            f.ImageForm("empty.raw", 512, 512, "raw"),
+            ImageForm("web.qcow2", 52_428_800, 2_147_483_648, "qcow2", used_by=(3,), user_id=1000),
+            ImageForm("empty.raw", 512, 512, "raw", backs=("teams/a.qcow2",)),
         ]
+
+    def _make(self, **_: object) -> object:
+        return self._getJob(**_)
+
+    _copyImage = _cloneImage = _rebaseImage = _deleteImage = _finishImport = _cancelJob = _make  # noqa: N815
+
+    def _getJob(self, **_: object) -> object:  # noqa: N802
+        return _told(self.jobs)
+
+    def _getJobs(self) -> object:  # noqa: N802
+        return self.jobs
+
+    def _beginImport(self, name: str, size: int) -> object:  # noqa: N802
+        return ImportForm(5, name, size, 4, len(self.sent) // 4)
+
+    def _sendPiece(self, import_id: int, number: int, content: bytes) -> object:  # noqa: N802
+        assert number == len(self.sent) // 4
+        self.sent += content
+        return ImportForm(import_id, "new.img", 10, 4, number + 1)
+
+    def _readImage(self, **_: object) -> object:  # noqa: N802
+        return _told(self.pieces)
 
     def _getSlots(self, cores: int, memory: int) -> object:  # noqa: N802
         return answers.SlotsForm(7, cores, memory)

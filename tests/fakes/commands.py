@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from tashi.domain.errors import CommandFailed
-from tashi.ports.commands import NO_DESCRIPTORS, Descriptors
+from tashi.ports.commands import NO_DESCRIPTORS, Descriptors, Leash
 
+_LONG = 86_400.0
 Program = Callable[[Sequence[str], float], str]
 
 
@@ -24,6 +25,13 @@ class ScriptedCommands:
         descriptors: Descriptors = NO_DESCRIPTORS,
     ) -> str:
         return self._find(arguments)(arguments, timeout_seconds)
+
+    def follow(self, arguments: Sequence[str], *, hear: Callable[[str], None], leash: Leash) -> str:
+        said = self._find(arguments)(arguments, _LONG)
+        if leash.pulled:
+            raise CommandFailed(f"{arguments[0]} was killed by signal 9: it said nothing")
+        hear(said)
+        return said
 
     def spawn(self, arguments: Sequence[str], *, log: str, inherited: Sequence[int] = ()) -> int:
         self._find(arguments)

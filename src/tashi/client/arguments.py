@@ -266,3 +266,33 @@ HOST_STATE: Final = Argument(
 NOTES: Final = Argument(
     name="notes", read=any_text, metavar="TEXT", required=True, words="a note for people"
 )
+SOURCE_IMAGE: Final = Argument(
+    name="src", read=text, metavar="IMAGE", required=True, words="the image to begin with"
+)
+TARGET_IMAGE: Final = Argument(
+    name="dst", read=text, metavar="IMAGE", required=True, words="what the new image is called"
+)
+IMAGE: Final = Argument(
+    name="image", read=text, metavar="IMAGE", required=True, words="an image's name"
+)
+NEW_IMAGE: Final[Argument[str | None]] = Argument(
+    name="name",
+    read=text,
+    metavar="IMAGE",
+    words="what the new image is called (default: as the file is)",
+)
+BACKING: Final[Argument[str | None]] = Argument(
+    name="backing", read=text, metavar="IMAGE", words="base it on this image (default: on none)"
+)
+FILE: Final = Argument(
+    name="file", read=text, metavar="FILE", required=True, words="a file on this machine"
+)
+REPLACE: Final = Argument(
+    name="replace", read=switch, default=False, words="take the place of an image of your own"
+)
+NO_WAIT: Final = Argument(
+    name="noWait", read=switch, default=False, words="return when it has begun, not when it is done"
+)
+JOB: Final = Argument(
+    name="job", read=whole_number, metavar="NUMBER", required=True, words="a job's number"
+)

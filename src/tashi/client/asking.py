@@ -12,7 +12,7 @@ from tashi.client.arguments import Given
 from tashi.client.command import Session
 from tashi.client.tables import Row
 from tashi.wire.answers import SlotsForm, WhyForm
-from tashi.wire.forms import ConsoleForm, EntryForm, EventsForm, ImageForm
+from tashi.wire.forms import ConsoleForm, EntryForm, EventsForm
 
 _ONE_LOOK_SECONDS: Final = 30.0
 _LAST_BYTES: Final = 4096
@@ -71,12 +71,6 @@ def networks(session: Session, _given: Given) -> None:
     """List all networks."""
     rows = [sheets.row_of(one) for one in session.cluster.networks()]
     session.terminal.show(sheets.NETWORKS, rows)
-
-
-def images(session: Session, _given: Given) -> None:
-    """List all images."""
-    found = session.cluster.calls.call("getImages", tuple[ImageForm, ...])
-    session.terminal.show(sheets.IMAGES, sheets.image_rows(found))
 
 
 def why(session: Session, given: Given) -> None:

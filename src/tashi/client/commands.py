@@ -7,7 +7,7 @@ the rows run stands in `doing` (commands that change instances) and `asking` (qu
 from typing import Final
 
 from tashi.client import arguments as a
-from tashi.client import asking, doing, draining, sheets
+from tashi.client import asking, doing, draining, imaging, jobs, sheets
 from tashi.client.command import Command
 from tashi.client.waiting import Goal
 from tashi.domain.states import InstanceState as State
@@ -183,13 +183,8 @@ COMMANDS: Final = (
         examples=("",),
         sheet=sheets.NETWORKS,
     ),
-    Command(
-        name="getImages",
-        run=asking.images,
-        help="List all images.",
-        examples=("", "--show-usedBy"),
-        sheet=sheets.IMAGES,
-    ),
+    *imaging.COMMANDS,
+    *jobs.COMMANDS,
     Command(
         name="why",
         run=asking.why,

@@ -25,6 +25,7 @@ from tashi.client.tables import (
 from tashi.domain.states import HostState, InstanceState, facts
 from tashi.wire import forms
 from tashi.wire.answers import WhyForm
+from tashi.wire.images import ImageForm
 
 
 def plain(value: object) -> Json:
@@ -118,6 +119,16 @@ def _in_all(devices: str, name: str) -> Callable[[Row], Json]:
     return value
 
 
+def _far(row: Row) -> str:
+    """How far a job is, or why it failed."""
+    if row["error"]:
+        return as_text(row["error"])
+    done, total = row["done"], row["total"]
+    assert isinstance(done, int)
+    assert isinstance(total, int)
+    return f"{100 * done // total} % of {as_size(total)}" if total else NOTHING
+
+
 # ---- sheets -------------------------------------------------------------------------------------
 
 INSTANCES: Final = sheet(
@@ -148,10 +159,17 @@ LAYOUT: Final = sheet("id name state instances usedMemory memory usedCores cores
 USERS: Final = sheet("id name")
 NETWORKS: Final = sheet("id name default")
 IMAGES: Final = sheet(
-    "imageName imageSize",
-    "virtualSize format backing usedBy",
+    "imageName imageSize virtualSize format backing usedBy",
+    "backs user userId",
     imageSize=lambda row: as_size(row["imageSize"]),
     virtualSize=lambda row: as_size(row["virtualSize"]),
+)
+JOBS: Final = sheet(
+    "id state words done",
+    "userId total rate error errno kind change",
+    done=_far,
+    total=lambda row: as_size(row["total"]),
+    rate=lambda row: f"{as_size(row['rate'])}/s",
 )
 REASONS: Final = sheet("host rule words", "hostId shortBy")
 
@@ -171,10 +189,15 @@ def instance_rows(
     ]
 
 
-def image_rows(images: Iterable[forms.ImageForm]) -> list[Row]:
-    """Images, under the names that Tashi had for their columns."""
-    rows = (row_of(image) for image in images)
+def image_rows(images: Iterable[ImageForm], users: Iterable[forms.UserForm]) -> list[Row]:
+    """Images, under the names that Tashi had for their columns, each with its owner's name."""
+    names = {user.id: user.name for user in users}
+    rows = [row_of(image) | {"user": _name(image.user_id, names)} for image in images]
     return [{"imageName": row.pop("name"), "imageSize": row.pop("size"), **row} for row in rows]
+
+
+def _name(user: int | None, names: Mapping[int, str]) -> str | None:
+    return None if user is None else names.get(user, str(user))
 
 
 def layout_rows(

@@ -108,6 +108,32 @@ class Terminal:
                 task, description=text.Text(tables.harmless(words)).markup, completed=done
             )
 
+    @contextmanager
+    def transfer(self, words: str) -> Iterator[Callable[[int, int], None]]:
+        """Draw how many bytes are done of how many, and how fast that goes."""
+        if self.err_width is None or self.json:
+            yield lambda _done, _total: None
+            return
+        from rich import console, progress, text  # noqa: PLC0415  only who looks waits for it
+
+        screen = console.Console(file=self.err, width=self.err_width, force_terminal=True)
+        parts = (
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.DownloadColumn(binary_units=True),
+            progress.TransferSpeedColumn(),
+            progress.TimeRemainingColumn(),
+        )
+        with progress.Progress(*parts, console=screen, transient=True) as bar:
+            task = bar.add_task(text.Text(tables.harmless(words)).markup, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+
+    def add(self, words: str) -> None:
+        """Say something beside the result, to people and only to them."""
+        if not self.json:
+            self.err.write(f"{tables.harmless(words)}\n")
+            self.err.flush()
+
     def _write_json(self, value: Json) -> None:
         encoded = msgspec.json.format(msgspec.json.encode(value), indent=2)
         self.out.write(f"{encoded.decode()}\n")

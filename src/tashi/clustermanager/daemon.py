@@ -2,19 +2,25 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from logging import getLogger
 from random import Random
 
 from tashi.clustermanager.board import Board
+from tashi.clustermanager.claims import Claims
 from tashi.clustermanager.dispatch import Dispatch
 from tashi.clustermanager.draft import Draft
 from tashi.clustermanager.history import in_words
+from tashi.clustermanager.images import Images, Undertaking
+from tashi.clustermanager.imports import Imports
 from tashi.clustermanager.instances import Rules
+from tashi.clustermanager.jobs import Jobs
 from tashi.clustermanager.ledger import Ledger
 from tashi.clustermanager.monitor import Monitor, Times
 from tashi.clustermanager.people import People
-from tashi.clustermanager.service import admins, daemons, drains, owners, questions
+from tashi.clustermanager.service import admins, daemons, drains, images, owners, questions
 from tashi.clustermanager.service.office import Handler, Office
+from tashi.domain.errors import TashiError
 from tashi.domain.host import Host
 from tashi.domain.journal import Entry, Put, Record
 from tashi.ports.clock import Clock
@@ -25,6 +31,9 @@ from tashi.ports.users import Directory
 from tashi.ports.workers import Workers
 
 _log = getLogger(__name__)
+
+_FIRST_PAUSE_SECONDS = 2.0
+_LONGEST_PAUSE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +65,7 @@ class Plan:
     most_events: int
     fetch_threshold: float
     version: str | None
+    largest_image: int
     configured: tuple[Record, ...] = ()
 
 
@@ -82,6 +92,12 @@ class ClusterManager:
         )
         self.monitor = Monitor(world.clock, plan.times, self.ledger.books)
         self.board = Board()
+        claims = Claims()
+        self.jobs = Jobs(self.ledger, world.workers, world.clock)
+        undertaking = Undertaking(self.ledger, self.jobs, claims)
+        self.imports = Imports(
+            world.images, world.clock, claims, self.jobs, undertaking, plan.largest_image
+        )
         self._office = Office(
             ledger=self.ledger,
             monitor=self.monitor,
@@ -90,6 +106,11 @@ class ClusterManager:
             nodes=world.nodes,
             workers=world.workers,
             images=world.images,
+            claims=claims,
+            jobs=self.jobs,
+            making=Images(world.images),
+            undertaking=undertaking,
+            imports=self.imports,
             clock=world.clock,
             rules=plan.rules,
             draws=world.draws,
@@ -98,7 +119,7 @@ class ClusterManager:
 
     def handlers(self) -> dict[str, Handler]:
         """The handler of every call, by method."""
-        rooms = (owners, questions, admins, drains, daemons)
+        rooms = (owners, questions, admins, drains, daemons, images)
         return {name: one for room in rooms for name, one in room.handlers(self._office).items()}
 
     def begin(self) -> None:
@@ -108,6 +129,7 @@ class ClusterManager:
         self.ledger.turn(0.0)
         for answer in begun:
             answer.result(timeout=0)
+        self._world.workers.run("images", partial(self._tidy_images, _FIRST_PAUSE_SECONDS))
 
     def turn(self, wait_seconds: float) -> None:
         """Wait for work, at most so long, and do it."""
@@ -115,8 +137,31 @@ class ClusterManager:
 
     def tick(self) -> None:
         """Do what time brings."""
-        self.ledger.history.expire(self._world.clock.monotonic())
+        now = self._world.clock.monotonic()
+        self.ledger.history.expire(now)
+        self.jobs.expire(now)
+        for one in self.imports.idle(now):
+            self._world.workers.run(f"import {one.id}", partial(self.imports.give_up, one))
         self.ledger.ask(self.monitor.tick)
+
+    def stop(self) -> None:
+        """Give up what is under way and can be given up."""
+        self.dispatch.stop()
+        self.jobs.stop()
+
+    def _tidy_images(self, pause: float) -> None:
+        """Remove what an earlier reign left half made, and look once at what there is.
+
+        So nobody waits for that look later. A store that is away is waited for.
+        """
+        try:
+            for name in self._world.images.sweep():
+                _log.info("%s was left half made and is removed.", name)
+            self._world.images.images()
+        except TashiError as error:
+            _log.warning("The image store is looked at again in %.0f s: %s", pause, error)
+            longer = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            self._world.workers.after(pause, "images", partial(self._tidy_images, longer))
 
     def _committed(self, entries: Iterable[Entry]) -> None:
         self.monitor.note(entries)

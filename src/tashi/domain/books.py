@@ -49,7 +49,8 @@ class Books:
 
     `names` and `macs` know every instance that is not over. `usage` counts everything that
     occupies a host or is on its way there. `on_host` also names instances that a host keeps disks
-    or leftovers of. `attached` says which instance has a persistent disk.
+    or leftovers of. `attached` says which instance has a persistent disk, `disks` which instances
+    have an image as a disk of whatever kind, also those that are over and left something.
     """
 
     instances: Map[InstanceId, Instance] = field(default_factory=Map)
@@ -62,6 +63,7 @@ class Books:
     on_host: Map[HostId, Ids] = field(default_factory=Map)
     groups: Map[str, Ids] = field(default_factory=Map)
     attached: Map[str, InstanceId] = field(default_factory=Map)
+    disks: Map[str, Ids] = field(default_factory=Map)
     waiting: Map[InstanceId, None] = field(default_factory=Map)
 
     # ---- questions ----------------------------------------------------------------------------
@@ -116,6 +118,10 @@ class Books:
         """Every instance that occupies the host or has left something there."""
         return (self.instances[key] for key in sorted(self.on_host.get(host, _NONE)))
 
+    def with_disk(self, image: str) -> list[Instance]:
+        """The instances that have an image as a disk, by id; also those that left something."""
+        return [self.instances[key] for key in sorted(self.disks.get(image, _NONE))]
+
     def visible(self) -> list[Instance]:
         """The instances that are not over, by id."""
         return sorted(
@@ -169,6 +175,7 @@ class _Keys(NamedTuple):
     groups: tuple[str, ...] = ()
     on_host: frozenset[HostId] = frozenset()
     attached: tuple[str, ...] = ()
+    disks: frozenset[str] = frozenset()
     waiting: tuple[InstanceId, ...] = ()
 
 
@@ -185,6 +192,7 @@ def _keys(one: Instance | None) -> _Keys:
         groups=(one.group_name,) if live and one.group_name else (),
         on_host=concerned_hosts(one),
         attached=_held(one),
+        disks=frozenset(disk.uri for disk in one.disks),
         waiting=(one.id,) if facts(one.state).phase is Phase.WAITING else (),
     )
 
@@ -205,6 +213,7 @@ def _exchanged(books: Books, key: InstanceId, after: Instance | None) -> Books:
         on_host=_shared(books.on_host, old.on_host, new.on_host, key),
         groups=_shared(books.groups, old.groups, new.groups, key),
         attached=_owned(books.attached, old.attached, new.attached, key),
+        disks=_shared(books.disks, old.disks, new.disks, key),
         waiting=_owned(books.waiting, old.waiting, new.waiting, None),
     )
 

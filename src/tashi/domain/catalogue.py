@@ -29,7 +29,13 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A disk image in the store, by its place under ``images/``; sizes are in bytes."""
+    """A disk image in the store, by its place under ``images/``; sizes are in bytes.
+
+    `size` is what it takes up, `virtual_size` what a guest sees. `backing` is the image that it is
+    based on, or whatever else its file names. `backs` are the images that are based on it or are
+    links to it. `user_id` is its owner, who brought it in; ``None`` for one that was put there by
+    hand.
+    """
 
     name: str
     size: int
@@ -37,3 +43,5 @@ class Image:
     format: str
     backing: str | None = None
     used_by: tuple[InstanceId, ...] = ()
+    backs: tuple[str, ...] = ()
+    user_id: UserId | None = None

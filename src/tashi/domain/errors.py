@@ -167,6 +167,18 @@ class VersionMismatch(Refused):
     errno = 109
 
 
+class ImageInUse(Refused):
+    """Somebody uses the image: it cannot be changed, or not be read, for as long as they do."""
+
+    errno = 120
+
+
+class NoSuchJob(Refused):
+    """No job or import has that number, or not any more."""
+
+    errno = 121
+
+
 class UnableToResume(Failed):
     """Saved memory could not be restored."""
 
@@ -219,6 +231,12 @@ class CommandFailed(Failed):
     """A program that Tashi ran ended badly; the message holds its words."""
 
     errno = 207
+
+
+class Cancelled(Failed):
+    """Somebody asked for it to be left undone; nothing of it happened."""
+
+    errno = 220
 
 
 class TimedOut(Failed):

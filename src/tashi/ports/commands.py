@@ -1,6 +1,6 @@
 """Running a program and hearing how it ended, or starting one that goes on by itself."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -19,6 +19,39 @@ class Descriptors:
 NO_DESCRIPTORS: Final = Descriptors()
 
 
+class Leash:
+    """What a program hangs on that another thread may want to end; may be pulled once, at any time.
+
+    Whatever is attached ends when it is pulled, also what is attached afterwards. Pulling and
+    attaching may meet: then the act is called by one of the two or by both, so it must not mind.
+    """
+
+    def __init__(self) -> None:
+        self._acts: list[Callable[[], None]] = []
+        self._pulled = False
+
+    @property
+    def pulled(self) -> bool:
+        """Whether it was pulled."""
+        return self._pulled
+
+    def attach(self, act: Callable[[], None]) -> None:
+        """Call `act` when the leash is pulled, at once if it has been."""
+        self._acts.append(act)
+        if self._pulled:
+            act()
+
+    def detach(self, act: Callable[[], None]) -> None:
+        """Leave `act` alone from now on; what it would end has ended."""
+        self._acts.remove(act)
+
+    def pull(self) -> None:
+        """End all that is attached."""
+        self._pulled = True
+        for act in tuple(self._acts):
+            act()
+
+
 class Commands(Protocol):
     """Runs other programs: argument lists only, never a shell."""
 
@@ -34,6 +67,15 @@ class Commands(Protocol):
 
         With a `sink` that is nothing. Raises CommandFailed, with the program's own last words, when
         it ended badly, could not be started, or had to be killed because the time was up.
+        """
+        ...
+
+    def follow(self, arguments: Sequence[str], *, hear: Callable[[str], None], leash: Leash) -> str:
+        """What the program wrote, both streams in one, once it has ended well; it may take long.
+
+        `hear` is given its words as they come, in pieces of any length; what it raises ends the
+        program and is raised here. Raises CommandFailed as `run` does, and when the leash was
+        pulled, which kills the program.
         """
         ...
 

@@ -44,6 +44,7 @@ from tashi.wire.serving import Desk
 
 _log = logging.getLogger(__name__)
 
+_MIB = 1 << 20
 _WORDS = "Keep the books of the cluster: hosts, instances, networks and users."
 
 
@@ -120,7 +121,7 @@ class ClusterManagerDaemon:
     def stop(self) -> None:
         """Answer no more calls, send no more orders, give the store back."""
         self._server.stop()
-        self._manager.dispatch.stop()
+        self._manager.stop()
         self._workers.stop()
         self._store.close()
 
@@ -149,6 +150,7 @@ def _plan(settings: Settings, threshold: float) -> Plan:
         ),
         most_events=ours.event_retention,
         fetch_threshold=threshold,
+        largest_image=settings.of(VfsSettings).max_image_size * _MIB,
         version=None if ours.allow_mismatched_versions else __version__,
         configured=tuple(_configured(settings, NetworkId(ours.default_network))),
     )

@@ -21,6 +21,7 @@ from tashi.domain.journal import Answer, Counters, Drop, Entry, Kind, Put, Recor
 from tashi.domain.states import HostState, InstanceState, Order
 from tashi.wire.glimpses import ProgressForm, StatsForm
 from tashi.wire.hardware import EngineForm, HardwareForm
+from tashi.wire.images import ImageForm
 from tashi.wire.shape import Form
 
 T = TypeVar("T")
@@ -136,17 +137,6 @@ class UserForm(Form, frozen=True):
 
     id: int
     name: str
-
-
-class ImageForm(Form, frozen=True):
-    """An image; sizes in bytes."""
-
-    name: str
-    size: int
-    virtual_size: int
-    format: str
-    backing: str | None = None
-    used_by: tuple[int, ...] = ()
 
 
 class EntryForm(Form, frozen=True, omit_defaults=True):

@@ -16,6 +16,7 @@ from tashi.domain.permissions import Who
 from tashi.domain.states import HostState
 from tashi.wire import answers
 from tashi.wire import forms as f
+from tashi.wire import images as i
 from tashi.wire.drains import DrainPlanForm
 from tashi.wire.glimpses import GlimpseForm
 
@@ -90,6 +91,14 @@ def _since(minor: int, row: Method) -> Method:
     return replace(row, since=(1, minor))
 
 
+def _image(name: str, arguments: type[msgspec.Struct], gives: object, doc: str) -> Method:
+    """Something done with images; its repeat under the same request id gets the same job."""
+    return Method(
+        name=name, takes=arguments, gives=gives, who=Who.ANYONE, within=Within.SLOW,
+        since=(1, 1), repeatable=True, doc=doc,
+    )  # fmt: skip
+
+
 _AN_INSTANCE: Final = takes(instance_id=int)
 _A_HOST: Final = takes(host_id=int)
 
@@ -112,11 +121,24 @@ CLUSTER_MANAGER: Final = _methods((
     _ask("getHosts", takes(), tuple[f.HostForm, ...], "Every host."),
     _ask("getNetworks", takes(), tuple[f.NetworkForm, ...], "Every network, and which is the default."),
     _ask("getUsers", takes(), tuple[f.UserForm, ...], "Every user."),
-    _ask("getImages", takes(), tuple[f.ImageForm, ...], "Every image, and who uses it."),
+    _ask("getImages", takes(), tuple[i.ImageForm, ...], "Every image, and who uses it."),
     _ask("getSlots", takes(cores=(int, 1), memory=(int, 128)), answers.SlotsForm, "How many instances of that size would fit now."),
     _ask("why", _AN_INSTANCE, answers.WhyForm, "Why an instance is where it is, or what keeps it from moving: for every host, each rule that keeps it away."),
     _ask("getSnapshot", takes(), f.SnapshotForm, "Every record, and the number of the event to follow from."),
     _ask("watch", takes(since=int, timeout=(float, 30.0), instance_id=(int | None, None)), f.EventsForm, "Events from a number on; wait up to `timeout` seconds for the first."),
+
+    _image("copyImage", takes(src=str, dst=str, replace=(bool, False)), i.JobForm, "Copy an image byte by byte."),
+    _image("cloneImage", takes(src=str, dst=str, replace=(bool, False)), i.JobForm, "Make an empty qcow2 image that is based on another image."),
+    _image("rebaseImage", takes(src=str, dst=str, backing=(str | None, None), replace=(bool, False)), i.JobForm, "Make a qcow2 image with the same content, based on `backing` or on nothing."),
+    _image("deleteImage", takes(name=str), i.JobForm, "Delete an image of one's own that nobody uses."),
+    _image("beginImport", takes(name=str, size=int), i.ImportForm, "Begin to send a new image of so many bytes, or go on with it."),
+    _image("sendPiece", takes(import_id=int, number=int, content=bytes), i.ImportForm, "Send the next piece of an image; one that was sent before changes nothing."),
+    _image("finishImport", takes(import_id=int, sha256=str), i.JobForm, "Make the image of what was sent, if it is what was read."),
+    _image("cancelImport", takes(import_id=int), i.ImportForm, "Forget what was sent of an image."),
+    _image("readImage", takes(name=str, offset=int, length=int), i.PieceForm, "Read a piece of an image's file."),
+    _image("getJob", takes(job_id=int, seen=(int, -1), timeout=(float, 0.0)), i.JobForm, "A job; wait up to `timeout` seconds until its `change` is another than `seen`."),
+    _image("getJobs", takes(), tuple[i.JobForm, ...], "The jobs of this cluster manager, also those that ended lately."),
+    _image("cancelJob", takes(job_id=int), i.JobForm, "Give up a job of one's own."),
 
     _do("activateVm", takes(instance_id=int, host_id=int), f.VerdictForm, Who.SCHEDULER, "Propose a host for a waiting instance; may be refused with the reason."),
     _since(1, _do("moveVms", takes(proposals=tuple[f.ProposalForm, ...]), tuple[f.VerdictForm, ...], Who.SCHEDULER, "Propose where to move running instances of hosts that are being emptied, each accepted or refused by itself.")),

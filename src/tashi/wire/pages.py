@@ -15,7 +15,7 @@ from msgspec import inspect
 
 from tashi.domain import errors
 from tashi.domain.states import HostState, InstanceState
-from tashi.wire import answers, drains, forms, glimpses, hardware, methods, versions
+from tashi.wire import answers, drains, forms, glimpses, hardware, images, methods, versions
 from tashi.wire.methods import Method, Row, Within
 from tashi.wire.shape import Form
 from tashi.wire.versions import Interface
@@ -40,7 +40,7 @@ wrong type is a `BadRequest`.
 `migrateTimeout`. A call that may be *repeated* changes nothing the second time.
 """
 _WITHIN: Final = {Within.QUICK: "quick", Within.SLOW: "slow", Within.LONG: "long"}
-_ROOMS: Final = (forms, answers, hardware, glimpses, drains)
+_ROOMS: Final = (forms, answers, hardware, glimpses, drains, images)
 """Where the forms are declared."""
 
 _SERVICES: Final = (
@@ -52,6 +52,7 @@ _PLAIN: Final[dict[type[inspect.Type], str]] = {
     inspect.FloatType: "decimal",
     inspect.StrType: "text",
     inspect.BoolType: "true or false",
+    inspect.BytesType: "bytes in base64",
     inspect.NoneType: "null",
     inspect.AnyType: "anything",
 }

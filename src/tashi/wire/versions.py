@@ -62,7 +62,7 @@ CLUSTER_MANAGER: Final = Interface(
         Line(Version(1, 0), "The calls of Apache Tashi, and watching numbered events."),
         Line(
             Version(1, 1),
-            "Many hosts: what guests use, how far moves are, disks at rest, and more calls.",
+            "Many hosts: what guests use, how far moves are, disks at rest, images, jobs, more.",
         ),
     ),
 )

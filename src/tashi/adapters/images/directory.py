@@ -1,35 +1,24 @@
 """Images in a folder that every node sees, as `[Vfs] prefix` names it.
 
-The facts about an image (format, virtual size, backing) come from `qemu-img info`, asked once for
-each version of a file.
+The front of this room: `listing` looks, `works` and `receiving` make, `parts` gives names, `spots`
+leads to every place without ever leaving the folder.
 """
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
-from typing import Final
 
-import msgspec
-
+from tashi.adapters.images import locks, parts
+from tashi.adapters.images.listing import Listing
+from tashi.adapters.images.receiving import FolderIntake
+from tashi.adapters.images.spots import Spots, failed
+from tashi.adapters.images.works import Works
 from tashi.domain.catalogue import Image
-from tashi.domain.errors import CommandFailed, ImagesFailed, Refused
+from tashi.domain.errors import ImageInUse, ImagesFailed, NoSuchImage, Refused
 from tashi.ports.commands import Commands
-
-_TIMEOUT_SECONDS: Final = 30.0
-_SECTOR_BYTES: Final = 512
-_QCOW2_MAGIC: Final = b"QFI\xfb"
-_QCOW2_VERSIONS: Final = {2, 3}
-_QCOW2_HEADER_BYTES: Final = 72
-"""The header of version 2, with which that of version 3 begins: QEMU, docs/interop/qcow2.txt."""
-_Version = tuple[int, int]
-
-
-class _Facts(msgspec.Struct, rename="kebab"):
-    format: str = "unknown"
-    virtual_size: int = 0
-    backing_filename: str | None = None
+from tashi.ports.images import Intake, NewImage, Piece, Progress
 
 
 class ImageFolder:
@@ -38,28 +27,85 @@ class ImageFolder:
     def __init__(self, prefix: Path, commands: Commands) -> None:
         self._images = prefix / "images"
         self._suspend = prefix / "suspend"
-        self._commands = commands
-        self._known: dict[str, tuple[_Version, _Facts]] = {}
-        self._usable: dict[str, tuple[int, int, int, int]] = {}
+        self._spots = Spots(self._images)
+        self._listing = Listing(self._spots)
+        self._works = Works(self._spots, self._listing, commands)
+
+    # ---- looking --------------------------------------------------------------------------------
 
     def images(self) -> Sequence[Image]:
         """Every image, by name."""
-        try:
-            files = sorted(self._files())
-        except OSError as error:
-            raise _failed(self._images, error) from error
-        return [self._image(name, size, version) for name, size, version in files]
+        return self._listing.images()
 
     def has(self, name: str) -> bool:
         """Whether there is a file of that name inside the folder that can be a disk."""
-        path = self._images / name
+        return self._listing.has(name)
+
+    def image(self, name: str) -> Image:
+        """That image."""
+        return self._listing.image(name)
+
+    def same_as(self, name: str) -> Sequence[str]:
+        """Every name of the same file."""
+        return self._listing.same_as(name)
+
+    def backs(self, name: str) -> Sequence[str]:
+        """The images that are based on it or are links to it, by a look at all of them."""
+        self._listing.images()
+        return self._listing.backs(name)
+
+    def room(self) -> int:
+        """How many bytes can still be written."""
         try:
-            if not path.is_file():
-                self._images.stat()  # a store that is away says nothing about what it has
-                return False
-            return self._is_usable(name, path)
+            free = os.statvfs(self._images)
         except OSError as error:
-            raise _failed(path, error) from error
+            raise _failed(self._images, error) from error
+        return free.f_bavail * free.f_frsize
+
+    def read(self, name: str, offset: int, length: int) -> Piece:
+        """A piece of an image's file as it is in the store."""
+        with _told(name), self._spots.at(self._spots.real_name(name)) as spot, spot.reading() as fd:
+            there = os.fstat(fd)
+            version = f"{there.st_ino:x}-{there.st_mtime_ns:x}-{there.st_size:x}"
+            return Piece(os.pread(fd, length, offset), there.st_size, version)
+
+    # ---- changing -------------------------------------------------------------------------------
+
+    def copy(self, source: str, new: NewImage, progress: Progress) -> None:
+        """Copy an image byte by byte."""
+        with self._made(new):
+            self._works.copy(source, new, progress)
+
+    def clone(self, source: str, new: NewImage, progress: Progress) -> None:
+        """Make an image that is based on another."""
+        with self._made(new):
+            self._works.clone(source, new, progress)
+
+    def rebase(self, source: str, backing: str | None, new: NewImage, progress: Progress) -> None:
+        """Make an image of the same content, based on another one or on none."""
+        with self._made(new):
+            self._works.rebase(source, backing, new, progress)
+
+    def receive(self, new: NewImage, size: int) -> Intake:
+        """Begin to take in a new image."""
+        with _told(new.name):
+            return FolderIntake(self._works, new, size)
+
+    def delete(self, name: str) -> None:
+        """Remove an image, and the card beside it."""
+        with self._spots.at(name) as spot, _told(name):
+            with suppress(NoSuchImage), spot.reading() as fd:  # a link is removed as what it is
+                if locks.is_open(fd):
+                    raise ImageInUse(f"Image {name!r} is open in a QEMU: it cannot be deleted.")
+            os.unlink(spot.base, dir_fd=spot.folder)
+            with suppress(FileNotFoundError):
+                os.unlink(spot.card, dir_fd=spot.folder)
+            os.fsync(spot.folder)
+
+    def sweep(self) -> Sequence[str]:
+        """Remove what earlier processes left half made."""
+        with _told("images"):
+            return parts.sweep(self._spots)
 
     def delete_saved(self, name: str) -> None:
         """Remove saved memory, used or not; harmless if it is not there.
@@ -85,78 +131,25 @@ class ImageFolder:
             except OSError as error:
                 raise _failed(path, error) from error
 
-    def _files(self) -> Iterator[tuple[str, int, _Version]]:
-        """The name, the space taken up and the version of every file."""
+    @contextmanager
+    def _made(self, new: NewImage) -> Iterator[None]:
+        with _told(new.name):
+            yield
+        self._listing.note_made(new.name)
 
-        def refuse(error: OSError) -> None:
-            raise error
 
-        for folder, _, names in os.walk(self._images, onerror=refuse):
-            for name in names:
-                path = Path(folder, name)
-                with suppress(FileNotFoundError):  # removed while we looked
-                    if path.is_file() and self._holds(path):
-                        yield path.relative_to(self._images).as_posix(), *_measures(path)
-
-    def _holds(self, path: Path) -> bool:
-        """Whether it is inside the folder also when all links are followed."""
-        return path.resolve().is_relative_to(self._images.resolve())
-
-    def _is_usable(self, name: str, path: Path) -> bool:
-        """Whether it is inside and can be a disk; looked at again only when it is another file."""
-        stat = path.stat()
-        there = (stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size)
-        if self._usable.get(name) == there:
-            return True
-        usable = self._holds(path) and _can_be_disk(path)
-        if usable:
-            self._usable[name] = there
-        return usable
-
-    def _image(self, name: str, size: int, version: _Version) -> Image:
-        facts = self._facts(name, version)
-        return Image(name, size, facts.virtual_size, facts.format, facts.backing_filename)
-
-    def _facts(self, name: str, version: _Version) -> _Facts:
-        known = self._known.get(name)
-        if known is not None and known[0] == version:
-            return known[1]
-        path = self._images / name
-        arguments = ["qemu-img", "info", "--force-share", "--output=json", str(path)]
-        try:
-            text = self._commands.run(arguments, timeout_seconds=_TIMEOUT_SECONDS)
-            facts = msgspec.json.decode(text, type=_Facts) if _can_be_disk(path) else _Facts()
-        except (CommandFailed, OSError, msgspec.DecodeError):
-            # A file that is no image is listed as such; using it is refused where it is used.
-            # Not remembered: it may be a good one that could not be read just now.
-            return _Facts()
-        self._known[name] = (version, facts)
-        return facts
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Let an error of the system be told as one of the image store."""
+    try:
+        yield
+    except OSError as error:
+        raise failed(name, error) from error
 
 
 def _check_saved_name(name: str) -> None:
     if name in {"", ".", ".."} or "/" in name or "\0" in name:
         raise Refused(f"{name!r} is no name of saved memory or stored disks.")
-
-
-def _can_be_disk(path: Path) -> bool:
-    """Whether the file is qcow2, or anything in whole sectors; only QEMU knows whether it is sound.
-
-    This may be asked for every instance that is created, so it reads a few bytes and runs nothing.
-    """
-    with path.open("rb") as file:
-        head = file.read(_QCOW2_HEADER_BYTES)
-        size = file.seek(0, os.SEEK_END)
-    if head.startswith(_QCOW2_MAGIC):
-        version = int.from_bytes(head[4:8])
-        return len(head) == _QCOW2_HEADER_BYTES and version in _QCOW2_VERSIONS
-    return size > 0 and size % _SECTOR_BYTES == 0
-
-
-def _measures(path: Path) -> tuple[int, _Version]:
-    stat = path.stat()
-    # What it takes up: stat(2) counts in blocks of 512 bytes.
-    return stat.st_blocks * 512, (stat.st_mtime_ns, stat.st_size)
 
 
 def _failed(path: Path, error: OSError) -> ImagesFailed:

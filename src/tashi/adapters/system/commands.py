@@ -8,15 +8,18 @@ read by programs.
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
 from tashi.domain.errors import CommandFailed
-from tashi.ports.commands import NO_DESCRIPTORS, Descriptors
+from tashi.ports.commands import NO_DESCRIPTORS, Descriptors, Leash
 
 _LAST_LINES: Final = 4
 _LONGEST_WORDS: Final = 600
+_MOST_KEPT: Final = 1 << 16
+_PIECE: Final = 4096
 _GRACE_SECONDS: Final = 1.0
 _PRIVATE: Final = 0o600
 _LANGUAGE: Final = {"LC_ALL": "C.UTF-8"}
@@ -51,6 +54,32 @@ class SystemCommands:
             raise CommandFailed(f"{arguments[0]} {_ending(process.returncode)}: {words}")
         return (out or b"").decode(errors="replace")
 
+    def follow(self, arguments: Sequence[str], *, hear: Callable[[str], None], leash: Leash) -> str:
+        """Run the program to its end, however long that takes, and pass its words on."""
+        if leash.pulled:
+            raise CommandFailed(f"{arguments[0]} was killed before it began.")
+        process = _start(arguments, None, NO_DESCRIPTORS, subprocess.STDOUT)
+
+        def end() -> None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+        with process:
+            leash.attach(end)
+            try:
+                said = _listen(process, hear)
+                # Its number is its own until it is waited for, so the leash cannot end another.
+                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            except BaseException:
+                end()
+                raise
+            finally:
+                leash.detach(end)
+        if process.returncode != 0:
+            words = last_words(said) or "it said nothing"
+            raise CommandFailed(f"{arguments[0]} {_ending(process.returncode)}: {words}")
+        return said.decode(errors="replace")
+
     def spawn(self, arguments: Sequence[str], *, log: str, inherited: Sequence[int] = ()) -> int:
         """Start the program and leave it to itself."""
         to_log = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -79,8 +108,25 @@ def last_words(output: bytes) -> str:
     return "; ".join([line for line in lines if line][-_LAST_LINES:])[-_LONGEST_WORDS:]
 
 
+def _listen(process: subprocess.Popen[bytes], hear: Callable[[str], None]) -> bytes:
+    """Pass on what the program says until it says no more; the end of it all."""
+    assert process.stdout is not None
+    decoder = getincrementaldecoder("utf-8")(errors="replace")
+    said = b""
+    while piece := os.read(process.stdout.fileno(), _PIECE):
+        said = (said + piece)[-_MOST_KEPT:]
+        hear(decoder.decode(piece))
+    return said
+
+
 def _begin(
     arguments: Sequence[str], folder: str | None, descriptors: Descriptors
+) -> subprocess.Popen[bytes]:
+    return _start(arguments, folder, descriptors, subprocess.PIPE)
+
+
+def _start(
+    arguments: Sequence[str], folder: str | None, descriptors: Descriptors, complaints: int
 ) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
@@ -89,7 +135,7 @@ def _begin(
             env=_environment(),
             stdin=subprocess.DEVNULL if descriptors.source is None else descriptors.source,
             stdout=subprocess.PIPE if descriptors.sink is None else descriptors.sink,
-            stderr=subprocess.PIPE,
+            stderr=complaints,
             start_new_session=True,
         )
     except (OSError, ValueError) as error:

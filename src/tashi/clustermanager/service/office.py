@@ -9,8 +9,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from tashi.clustermanager.board import Board
+from tashi.clustermanager.claims import Claims
 from tashi.clustermanager.draft import Draft
+from tashi.clustermanager.images import Images, Undertaking
+from tashi.clustermanager.imports import Imports
 from tashi.clustermanager.instances import Rules
+from tashi.clustermanager.jobs import Jobs
 from tashi.clustermanager.ledger import Ledger
 from tashi.clustermanager.monitor import Monitor
 from tashi.clustermanager.people import People
@@ -40,6 +44,11 @@ class Office:
     nodes: Nodes
     workers: Workers
     images: ImageStore
+    claims: Claims
+    jobs: Jobs
+    making: Images
+    undertaking: Undertaking
+    imports: Imports
     clock: Clock
     rules: Rules
     draws: Random

@@ -1,14 +1,17 @@
 """The calls by which owners create and command their instances."""
 
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 from tashi.clustermanager import instances
+from tashi.clustermanager.draft import Draft
+from tashi.clustermanager.images import check_may_be_written
 from tashi.clustermanager.instances import Request
 from tashi.clustermanager.service.office import Handler, Office, elsewhere, then
 from tashi.domain import events as e
 from tashi.domain.admission import image_path
-from tashi.domain.errors import ImagesFailed, NoSuchVm
+from tashi.domain.errors import ImagesFailed, NoSuchImage, NoSuchVm
 from tashi.domain.identity import HostId, InstanceId, Mib, UserId
 from tashi.domain.instance import Disk, Instance, Nic
 from tashi.domain.permissions import Caller, check_owner
@@ -52,17 +55,22 @@ class OwnersCalls:
         """Accept an instance and queue it for a host."""
         office = self._office
         wanted = _wanted(instance)
+        disks = tuple(replace(disk, uri=image_path(disk.uri)) for disk in wanted.disks)
+        since = office.claims.turn
         asked = Request(
             wanted=wanted,
             caller=caller,
             owner=None if instance.user_id is None else UserId(instance.user_id),
             users=office.people.users(),
-            images=self._existing(wanted.disks),
+            images=self._existing(disks, caller),
             draws=office.draws,
         )
-        return office.change(
-            request, lambda draft: instances.create(draft, asked, office.rules), InstanceForm
-        )
+
+        def take_on(draft: Draft) -> Instance:
+            office.claims.check_disks(disks, since)
+            return instances.create(draft, asked, office.rules)
+
+        return office.change(request, take_on, InstanceForm)
 
     def migrate(self, caller: Caller, request: str, instance_id: int, host_id: int) -> Future[Any]:
         """Move a running instance to another host."""
@@ -122,16 +130,24 @@ class OwnersCalls:
         self._office.nodes.reset(host, key, instance.attempt)
         return shape
 
-    def _existing(self, disks: tuple[Disk, ...]) -> set[str]:
+    def _existing(self, disks: tuple[Disk, ...], caller: Caller) -> set[str]:
+        """The images of these disks that are there; refuses to write to what is not the caller's.
+
+        Costs the same however many images there are.
+        """
         found = set()
         for disk in disks:
-            path = image_path(disk.uri)
             try:
-                if self._office.images.has(path):
-                    found.add(path)
+                if not self._office.images.has(disk.uri):
+                    continue
+                found.add(disk.uri)
+                if disk.persistent:
+                    check_may_be_written(self._office.images.image(disk.uri), caller)
+            except NoSuchImage:  # it went away between two looks
+                found.discard(disk.uri)
             except ImagesFailed:
                 # The node will find out; an unreadable store is no reason to refuse a queued wish.
-                found.add(path)
+                found.add(disk.uri)
         return found
 
 

@@ -6,7 +6,6 @@ waits for the ledger nor holds it up.
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from itertools import groupby
 from typing import Any
 
 from tashi.clustermanager import reasons
@@ -41,7 +40,6 @@ def handlers(office: Office) -> dict[str, Handler]:
         "getHosts": calls.hosts,
         "getNetworks": calls.networks,
         "getUsers": calls.users,
-        "getImages": calls.images,
         "getSlots": calls.slots,
         "why": calls.why,
         "getSnapshot": calls.snapshot,
@@ -78,30 +76,6 @@ class Questions:
         """Every user, of the directory and of Tashi's own list."""
         known = {**self._office.people.users(), **dict(self._office.ledger.books.users)}
         return tuple(f.UserForm(one.id, one.name) for _, one in sorted(known.items()))
-
-    def images(self, _caller: Caller, _request: str) -> tuple[f.ImageForm, ...]:
-        """Every image, and the instances that have it as a disk."""
-        pairs = sorted(
-            {
-                (disk.uri, one.id)
-                for one in self._office.ledger.books.visible()
-                for disk in one.disks
-            }
-        )
-        users = {
-            uri: tuple(key for _, key in group) for uri, group in groupby(pairs, lambda p: p[0])
-        }
-        return tuple(
-            f.ImageForm(
-                one.name,
-                one.size,
-                one.virtual_size,
-                one.format,
-                one.backing,
-                users.get(one.name, ()),
-            )
-            for one in self._office.images.images()
-        )
 
     def slots(self, caller: Caller, _request: str, cores: int, memory: int) -> answers.SlotsForm:
         """How many instances of that size would fit now."""

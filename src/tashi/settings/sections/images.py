@@ -17,3 +17,9 @@ class VfsSettings:
         words="""The folder that holds images/ and suspend/; on a cluster a mount that all hosts
         share, such as /mnt/merkabah/tashi/.""",
     )
+    max_image_size: int = setting(
+        "maxImageSize",
+        kinds.mebibytes,
+        default=1_048_576,
+        words="The most MiB that an imported image may have.",
+    )
