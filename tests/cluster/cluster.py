@@ -121,6 +121,12 @@ class NodeSite:
         self.hypervisor.power_cut()
         self.machine = replace(self.machine, boot_id=f"boot-{self.machine.name}-{number}")
 
+    def reimage(self, number: int) -> None:
+        """The whole machine dies and comes back with an empty disk, as one that boots by PXE."""
+        self.reboot(number)
+        self.hypervisor = SimulatedHypervisor(self.machine.name, self._cluster.ether)
+        self.notebook = MemoryNotebook()
+
 
 class Cluster:
     """Begins with no host; add some, then `settle`."""

@@ -20,6 +20,10 @@ class Place(Protocol):
         """What is in the store beside images and what belongs to them."""
         ...
 
+    def save(self, name: str) -> None:
+        """Let there be saved memory of that name."""
+        ...
+
     def take_away(self) -> None:
         """Let the store be away, as one whose share is not mounted."""
         ...
@@ -47,6 +51,11 @@ class FolderPlace:
         beside = {one.name for one in self._images.parent.iterdir()} - {"images", "secret.raw"}
         return sorted(files - images - cards | beside)
 
+    def save(self, name: str) -> None:
+        suspended = self._images.with_name("suspend")
+        suspended.mkdir()
+        (suspended / name).write_bytes(b"memory")
+
     def take_away(self) -> None:
         self._images.rename(self._images.with_name("elsewhere"))
 
@@ -60,6 +69,9 @@ class FakePlace:
 
     def left_over(self) -> list[str]:
         return []
+
+    def save(self, name: str) -> None:
+        self._fake.saved.add(name)
 
     def take_away(self) -> None:
         self._fake.is_away = True

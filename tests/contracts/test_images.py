@@ -49,3 +49,20 @@ def test_a_store_that_is_away_says_so_rather_than_that_it_is_empty(place: Place)
         place.store.images()
     with pytest.raises(ImagesFailed):
         place.store.has("debian.raw")
+
+
+def test_saved_memory_is_there_when_it_is_complete_and_unused(place: Place) -> None:
+    before = place.store.has_saved("7-2")
+
+    place.save("7-2")
+
+    assert not before
+    assert place.store.has_saved("7-2")
+    assert not place.store.has_saved("7-3")
+
+
+def test_a_store_that_is_away_does_not_say_that_memory_is_not_there(place: Place) -> None:
+    place.take_away()
+
+    with pytest.raises(ImagesFailed):
+        place.store.has_saved("7-2")

@@ -211,7 +211,7 @@ def test_disks_are_stored_by_the_host_that_has_them_whatever_was_asked_since() -
 def test_a_host_that_owes_a_clearing_when_it_is_buried_owes_nothing_more() -> None:
     record = a_record(S.SUSPENDED, leftovers=(HERE,), stored="1-7")
 
-    assert burial(record, HERE, "It burnt.") == e.LeftoversLost(host_id=HERE, words="It burnt.")
+    assert burial(record, HERE, "It burnt.", ()) == e.LeftoversLost(host_id=HERE, words="It burnt.")
 
 
 def test_a_host_may_clear_what_it_was_asked_to_and_nothing_else() -> None:

@@ -33,6 +33,7 @@ class FakeImages:
     def __init__(self, names: Iterable[str]) -> None:
         self.kept = {name: Kept(bytes(4096)) for name in names}
         self.deleted: list[str] = []
+        self.saved: set[str] = set()
         self.is_away = False
         self.free = 1 << 40
         self.midway: Callable[[], None] = lambda: None
@@ -113,6 +114,10 @@ class FakeImages:
     def sweep(self) -> Sequence[str]:
         self._check()
         return ()
+
+    def has_saved(self, name: str) -> bool:
+        self._check()
+        return name in self.saved
 
     def delete_saved(self, name: str) -> None:
         self.deleted.append(name)

@@ -95,7 +95,7 @@ def test_an_order_that_fits_is_done(order: Order, state: GuestState, do: Do | No
     assert step.note.operation == 2
 
 
-@pytest.mark.parametrize("order", [Order.PAUSE, Order.UNPAUSE, Order.SAVE, Order.SEND, Order.RUN])
+@pytest.mark.parametrize("order", [Order.PAUSE, Order.UNPAUSE, Order.SEND, Order.RUN])
 def test_an_order_to_a_guest_that_is_not_there_is_answered_with_its_end(order: Order) -> None:
     kept, nothing = took(GONE, an_order(order)), took(None, an_order(order))
 

@@ -13,7 +13,8 @@ from simulator.world import World
 from tashi.domain import events as e
 from tashi.domain.guest import Ending, GuestState
 from tashi.domain.identity import InstanceId
-from tashi.domain.states import Phase, facts
+from tashi.domain.instance import Instance
+from tashi.domain.states import InstanceState, Phase, facts
 from tashi.domain.transitions import commands_in
 
 _G: Final = GuestState
@@ -34,7 +35,7 @@ def place(world: World) -> None:
     if not world.manager.alive or not waiting:
         return
     one = world.random.choice(waiting)
-    hosts = [host for host in world.manager.sessions if one.disks_on in {None, host}]
+    hosts = world.manager.targets(one)
     if hosts:
         kind = e.Place if one.saved is None else e.PlaceSaved
         world.befall(one.id, kind(world.manager.operation(), world.random.choice(hosts)))
@@ -50,7 +51,7 @@ def command(world: World) -> None:
     keen = world.keen_on in asked and world.likely(0.6)
     kind = world.keen_on if keen else world.random.choice(asked)
     if kind is e.Migrate:
-        targets = [host for host in world.manager.sessions if host not in one.hosts]
+        targets = world.manager.targets(one)
         if targets:
             target = world.random.choice(targets)
             world.befall(one.id, e.Migrate(world.manager.operation(), target))
@@ -62,6 +63,39 @@ def command(world: World) -> None:
     causes.destroyed |= kind is e.Destroy
     causes.shut_down |= kind in {e.ShutDown, e.Stop}
     world.befall(one.id, kind(world.manager.operation()))
+
+
+def drain(world: World) -> None:
+    """An administrator wants a host empty, or open again."""
+    if world.manager.alive:
+        host = world.any_node().host_id
+        world.manager.draining ^= {host}
+        world.tell("to be emptied:", sorted(world.manager.draining))
+
+
+def evacuate(world: World) -> None:
+    """The scheduler moves one that runs on a host which is to be emptied."""
+    leaving = evacuees(world) if world.manager.alive else []
+    if leaving:
+        move_away(world, world.random.choice(leaving))
+
+
+def evacuees(world: World) -> list[Instance]:
+    """Who runs on a host that is to be emptied, and could go elsewhere."""
+    manager = world.manager
+    return [
+        one
+        for one in manager.records.values()
+        if one.state is InstanceState.RUNNING
+        and one.host_id in manager.draining
+        and manager.targets(one)
+    ]
+
+
+def move_away(world: World, one: Instance) -> None:
+    """Begin to move an instance off its host."""
+    target = world.random.choice(world.manager.targets(one))
+    world.befall(one.id, e.Migrate(world.manager.operation(), target))
 
 
 def overdue(world: World) -> None:
@@ -287,6 +321,7 @@ _DAILY: Final[dict[Action, float]] = {
     place: 25,
     command: 20,
     obey: 5,
+    evacuate: 6,
     overdue: 3,
     exchange: 50,
     work: 12,
@@ -300,6 +335,7 @@ _DAILY: Final[dict[Action, float]] = {
 _FAULTS: Final[dict[Action, float]] = {
     deliver_any: 12,
     cut: 3,
+    drain: 1,
     hello: 6,
     lose_host: 3,
     declare_dead: 10,

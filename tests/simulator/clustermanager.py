@@ -21,7 +21,14 @@ from tashi.domain.instructions import (
     NodeOrder,
     standing_orders,
 )
-from tashi.domain.reconciliation import applies, burial, compare, leaves_something, meaning
+from tashi.domain.reconciliation import (
+    applies,
+    burial,
+    compare,
+    disks_lost,
+    leaves_something,
+    meaning,
+)
 from tashi.domain.states import InstanceState, Order
 from tashi.domain.transitions import ON_HOST, step
 
@@ -68,6 +75,7 @@ class ClusterManager:
 
     # durable
     records: dict[InstanceId, Instance] = field(default_factory=dict)
+    draining: set[HostId] = field(default_factory=set)
     next_operation: int = 1
     next_session: int = 1
     next_instance: int = 1
@@ -91,6 +99,14 @@ class ClusterManager:
         self.sessions.clear()
         self.heard.clear()
         self.senders.clear()
+
+    def targets(self, one: Instance) -> list[HostId]:
+        """Where the instance may be moved, or placed: hosts that answer and take anybody."""
+        return [
+            host
+            for host in self.sessions
+            if host not in one.hosts and host not in self.draining and one.disks_on in {None, host}
+        ]
 
     # ---- commands -----------------------------------------------------------------------------
 
@@ -194,7 +210,7 @@ class ClusterManager:
         """Somebody has proof that nothing runs on the host any more."""
         for before in list(self.records.values()):
             record = before
-            while (event := burial(record, host, "fenced")) is not None:
+            while (event := burial(record, host, "fenced", self.store.complete)) is not None:
                 self.befall(record.id, event)
                 after = self.records.get(before.id, record)
                 if after == record:
@@ -205,7 +221,14 @@ class ClusterManager:
         record = self.records.get(key)
         report = self._trusted(record, spoken)
         if record is not None and applies(record, report):
-            self.befall(key, meaning(record, report, lasted=0.0))
+            event = meaning(record, report, lasted=0.0)
+            self.befall(key, event)
+            if isinstance(report, e.Saved) and isinstance(event, e.Gone):
+                self._give([DeleteSaved(report.saved)])
+            after = self.records.get(key)
+            failed = isinstance(report, e.StartFailed) and not report.disks_remain
+            if failed and after is not None and after.disks_on == report.host_id:
+                self.befall(key, disks_lost(after, report.host_id, "It says so."))
             return
         if isinstance(report, e.DisksStored) and (record is None or record.stored != report.stored):
             self._give([DeleteStored(report.stored)])

@@ -47,7 +47,9 @@ class Hands:
             case Order.RUN:
                 self._begin_run(key, slot, order)
             case Order.SAVE if self._is_saved(slot, order):
-                self.machine.say(order, e.Saved(**who(order), saved=memory_of(order)))
+                kept = slot is not None and slot.disks
+                saved = e.Saved(**who(order), saved=memory_of(order), disks_remain=kept)
+                self.machine.say(order, saved)
             case Order.SEND if slot and slot.state is _G.LEFT:
                 self.machine.say(order, e.SourceLeft(**who(order)))
             case _:
@@ -58,6 +60,11 @@ class Hands:
             return
         # Whatever an older attempt left here is ended first; its disks are gone on with.
         kept = slot is not None and slot.disks and slot.state is _G.GONE
+        assert order.instance is not None
+        if order.instance.disks_on == order.host_id and not kept:
+            self.machine.slots.pop(key, None)
+            self.machine.say(order, e.StartFailed(**who(order), disks_remain=False))
+            return
         self.machine.slots[key] = Slot(
             order.attempt, order.operation, _G.STARTING, disks=kept, intent=order
         )

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from simulator.chance import start_manager
+from simulator.chance import evacuees, move_away, start_manager
 from simulator.node import Node
 from simulator.store import Violation
 from simulator.world import World
@@ -75,6 +75,8 @@ def _round(world: World) -> None:
             world.work(node, key, lucky=True)
             check(world)
         _obey(world, node)
+    for one in evacuees(world):
+        move_away(world, one)
 
 
 def _obey(world: World, node: Node) -> None:
@@ -122,6 +124,10 @@ def _check_record(world: World, record: Instance) -> None:
         raise Violation(f"{record} has lost its saved memory.")
     if record.stored is not None and record.stored not in world.store.disks:
         raise Violation(f"{record} has lost its disks.")
+    if record.disks_on is not None and record.has_local_disks:
+        kept = world.nodes[record.disks_on].slots.get(record.id)
+        if kept is None or not kept.disks:
+            raise Violation(f"{record} waits for disks that host {record.disks_on} has lost.")
     if record.host_id is None:
         return
     slot = world.nodes[record.host_id].slots.get(record.id)

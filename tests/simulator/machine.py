@@ -35,8 +35,13 @@ class Machine:
 
     def say_ended(self, key: InstanceId, of: Slot | NodeOrder, how: Ending) -> None:
         """Report the end of a guest."""
+        slot = self.slots.get(key)
         report = e.GuestEnded(
-            host_id=self.host_id, attempt=of.attempt, operation=of.operation, how=how
+            host_id=self.host_id,
+            attempt=of.attempt,
+            operation=of.operation,
+            how=how,
+            disks_remain=slot is not None and slot.disks,
         )
         self.outbox.append((key, report))
 

@@ -18,10 +18,13 @@ from simulator.store import SavedMemory, Violation
 from tashi.domain import events as e
 from tashi.domain.guest import Ending, GuestState
 from tashi.domain.identity import HostId, InstanceId, Mib, UserId
-from tashi.domain.instance import Disk, Instance, OnExit, OnLoss
+from tashi.domain.instance import Disk, Instance, OnExit, OnLoss, saved_name
 from tashi.domain.states import InstanceState
 
+_ANEW: Final = {InstanceState.PENDING, InstanceState.STOPPED, InstanceState.EXITED}
 MOST_IN_FLIGHT: Final = 12
+PERSISTENT: Final = 0.3
+"""How many of the instances have all their disks in the image store."""
 
 
 @dataclass(slots=True)
@@ -84,7 +87,7 @@ class World:
             user_id=UserId(1),
             cores=1,
             memory=Mib(1),
-            disks=(Disk("image"),),
+            disks=(Disk(f"image{key}", persistent=self.random.random() < PERSISTENT),),
             on_exit=self.random.choice(list(OnExit)),
             on_loss=self.random.choice(list(OnLoss)),
         )
@@ -179,3 +182,7 @@ class World:
         over = after.state is InstanceState.EXITED and before.state is not InstanceState.EXITED
         if over and not self.causes[after.id].excuse(after):
             raise Violation(f"{after} vanished.")
+        name = saved_name(before.id, before.operation)
+        was_saving = before.state is InstanceState.SUSPENDING and name in self.store.complete
+        if was_saving and after.state in _ANEW and not before.has_local_disks:
+            raise Violation(f"{after} was saved, and its memory is thrown away.")

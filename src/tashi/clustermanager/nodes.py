@@ -6,20 +6,29 @@ record) never gets that far. What a node has of an instance that the books do no
 told to end.
 """
 
+from collections.abc import Container
 from dataclasses import replace
 from logging import getLogger
 
 from tashi.clustermanager import hosts
 from tashi.clustermanager.draft import Draft, addressed
 from tashi.domain import events as e
+from tashi.domain.books import Books
 from tashi.domain.errors import HostNameMismatch, HostStateError, NoSuchHost
 from tashi.domain.guest import Inventory
 from tashi.domain.host import Host, Machine
 from tashi.domain.hostnames import check_host_name
 from tashi.domain.identity import Attempt, HostId, InstanceId
-from tashi.domain.instance import Instance
-from tashi.domain.instructions import DeleteStored, NodeOrder, standing_orders
-from tashi.domain.reconciliation import applies, burial, compare, leaves_something, meaning
+from tashi.domain.instance import Instance, saved_name
+from tashi.domain.instructions import DeleteSaved, DeleteStored, NodeOrder, standing_orders
+from tashi.domain.reconciliation import (
+    applies,
+    burial,
+    compare,
+    disks_lost,
+    leaves_something,
+    meaning,
+)
 from tashi.domain.states import HostState, InstanceState, Order
 from tashi.domain.transitions import ON_HOST
 
@@ -84,7 +93,13 @@ def take_report(draft: Draft, key: InstanceId, report: e.Report) -> None:
         _end_if_surplus(draft, key, report, record)
         return
     event = meaning(record, report, lasted=max(0.0, draft.at - record.changed_at))
-    draft.befall(key, event, draft.books.host(report.host_id).name)
+    by = draft.books.host(report.host_id).name
+    after = draft.befall(key, event, by)
+    if isinstance(report, e.Saved) and isinstance(event, e.Gone):
+        draft.instruct(DeleteSaved(report.saved))
+    without_disks = isinstance(report, e.StartFailed) and not report.disks_remain
+    if without_disks and after.disks_on == report.host_id:
+        draft.befall(key, disks_lost(after, report.host_id, report.words), by)
 
 
 def take_inventory(draft: Draft, host: HostId, inventory: Inventory) -> None:
@@ -112,10 +127,22 @@ def lose(draft: Draft, key: HostId, words: str) -> None:
             draft.befall(instance.id, e.HostLost(host_id=key, words=words))
 
 
-def bury(draft: Draft, key: HostId, by: str) -> Host:
+def may_have_saved(books: Books, key: HostId) -> list[str]:
+    """The names under which a host that is silent may have saved memory which is of use."""
+    return [
+        saved_name(one.id, one.operation)
+        for one in books.concerning(key)
+        if one.host_id == key
+        and InstanceState.SUSPENDING in {one.state, one.was}
+        and not one.has_local_disks
+    ]
+
+
+def bury(draft: Draft, key: HostId, memories: Container[str], by: str) -> Host:
     """Take it from an administrator that a silent host is dead, and free what it held.
 
     Its guests count as lost, its disks too; each instance's `on_loss` says what becomes of it.
+    `memories` are those of `may_have_saved` that the image store has.
     Raises HostStateError while the host is up: a living host must be asked, not declared dead.
     """
     host = draft.books.host(key)
@@ -124,12 +151,17 @@ def bury(draft: Draft, key: HostId, by: str) -> Host:
     words = f"{host.name} was declared dead."
     draft.put(replace(host, boot_id="", port=0), "CM HOST DEAD", by)
     for instance in list(draft.books.concerning(key)):
-        _bury_with(draft, instance, key, words)
+        _bury_with(draft, instance, memories, (key, words))
     return draft.books.host(key)
 
 
-def _bury_with(draft: Draft, record: Instance, host: HostId, words: str) -> None:
-    while (event := burial(record, host, words)) is not None:
+def _bury_with(
+    draft: Draft, record: Instance, memories: Container[str], death: tuple[HostId, str]
+) -> None:
+    if InstanceState.SUSPENDING in {record.state, record.was} and record.has_local_disks:
+        # Whether it was complete or not: without the disks it is of no use.
+        draft.instruct(DeleteSaved(saved_name(record.id, record.operation)))
+    while (event := burial(record, *death, memories)) is not None:
         after = draft.befall(record.id, event)
         if after == record:
             return

@@ -133,7 +133,7 @@ def _drop_saved(record: Instance, _: Event) -> Instance:
 
 
 def _keep_disks(record: Instance, event: Event) -> Instance:
-    remain = event.disks_remain if isinstance(event, Gone) else True
+    remain = event.disks_remain if isinstance(event, Gone | Saved) else True
     return replace(record, disks_on=record.host_id if remain else None)
 
 

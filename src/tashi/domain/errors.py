@@ -197,6 +197,10 @@ class HypervisorFailed(Failed):
     errno = 201
 
 
+class DisksGone(HypervisorFailed):
+    """The guest was to go on with disks that are not on its machine any more."""
+
+
 class StoreFailed(Failed):
     """The store did not take the change; nothing of it happened."""
 

@@ -135,7 +135,12 @@ class Started(Report):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartFailed(Report):
-    """It could not be started or restored; nothing of it is left on the host."""
+    """It could not be started or restored; nothing of it is left on the host.
+
+    Unless `disks_remain`, the disks that the host was to have kept are not there.
+    """
+
+    disks_remain: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,9 +170,13 @@ class UnpauseFailed(Report):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saved(Report):
-    """The memory stands complete in the image store under that name; the guest is no more."""
+    """The memory stands complete in the image store under that name; the guest is no more.
+
+    Unless `disks_remain`, the host has lost what it had of the guest.
+    """
 
     saved: str
+    disks_remain: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -335,7 +344,12 @@ class GoneForget(Gone):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DisksLost(Observation):
-    """The host that kept its disks is proven dead."""
+    """The host that kept its disks is proven dead, or has come back without them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NothingKept(Observation):
+    """The host that was to keep its disks has none; nor had it any, all are in the image store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

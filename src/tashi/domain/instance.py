@@ -120,9 +120,20 @@ class Instance:
         return tuple(host for host in (self.host_id, self.target_id) if host is not None)
 
     @property
+    def has_local_disks(self) -> bool:
+        """Whether what it writes to some disk is only on the host where it runs."""
+        local = any(not disk.persistent for disk in self.disks)
+        return local or int(self.hints.get("scratchSpace", "0")) > 0
+
+    @property
     def persistent_disks(self) -> tuple[str, ...]:
         """The places of the disks that no other instance may have at the same time."""
         return tuple(disk.uri for disk in self.disks if disk.persistent)
 
     def __str__(self) -> str:
         return f"instance {self.id} ({self.name})"
+
+
+def saved_name(instance: InstanceId, operation: Operation) -> str:
+    """Under which name an instance's memory is saved; no two operations ever share one."""
+    return f"{instance}-{operation}"

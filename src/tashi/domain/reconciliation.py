@@ -8,14 +8,14 @@ The absence of a guest proves nothing about orders that the node had not taken u
 concluded for an instance whose order is still on its way; that order is repeated anyway.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from tashi.domain import events as e
 from tashi.domain.guest import Ending, Guest, GuestState, Inventory
 from tashi.domain.identity import HostId, InstanceId
-from tashi.domain.instance import Instance, OnExit, OnLoss
+from tashi.domain.instance import Instance, OnExit, OnLoss, saved_name
 from tashi.domain.states import InstanceState
 from tashi.domain.transitions import LOSABLE
 
@@ -46,7 +46,17 @@ def meaning(record: Instance, report: e.Report, lasted: float) -> e.Event:
     if isinstance(report, e.SourceLeft) and _is_dying_on_one_host(record):
         # The target has said already that it has nothing: with the source, the last one is gone.
         return _as(e.GuestExited, report)
+    if isinstance(report, e.Saved) and record.state is _S.SUSPENDING:
+        return _saved(record, report, lasted)
     return report
+
+
+def _saved(record: Instance, report: e.Saved, lasted: float) -> e.Event:
+    """What saved memory is for its instance: of no use where the disks are lost that go with it."""
+    if report.disks_remain or not record.has_local_disks:
+        return report
+    words = "It was suspended, but its host has lost its disks, and memory is no use without them."
+    return gone(record, report.host_id, words, lasted=lasted, disks_remain=False)
 
 
 def leaves_something(report: e.Report) -> bool:
@@ -95,18 +105,37 @@ def gone(
     return kind(host_id=host, words=words, disks_remain=disks_remain, lasted=lasted)
 
 
-def burial(record: Instance, host: HostId, words: str) -> e.Event | None:
+def burial(record: Instance, host: HostId, words: str, memories: Container[str]) -> e.Event | None:
     """The next event that befalls an instance because `host` is proven dead; None after the last.
 
     An orphan first becomes what it was, so that its loss means what it would have meant then.
+    `memories` are names of saved memory that stand complete in the image store: what was being
+    saved may have got there before its host died.
     """
     if record.state is _S.ORPHANED and record.host_id == host:
         return e.HostBack(host_id=host)
+    saved = saved_name(record.id, record.operation)
+    if record.state is _S.SUSPENDING and record.host_id == host and saved in memories:
+        report = e.Saved(
+            host_id=host,
+            attempt=record.attempt,
+            operation=record.operation,
+            words=words,
+            saved=saved,
+            disks_remain=False,
+        )
+        return _saved(record, report, 0.0)
     if host in record.hosts and record.state is not _S.ORPHANED:
         return gone(record, host, words, lasted=0.0, disks_remain=False)
     if host in record.leftovers:
         return e.LeftoversLost(host_id=host, words=words)
-    return e.DisksLost(host_id=host, words=words) if host == record.disks_on else None
+    return disks_lost(record, host, words) if host == record.disks_on else None
+
+
+def disks_lost(record: Instance, host: HostId, words: str) -> e.Event:
+    """What it is for an instance that the host which was to keep its disks has nothing of it."""
+    kind = e.DisksLost if record.has_local_disks else e.NothingKept
+    return kind(host_id=host, words=words)
 
 
 def _is_dying_on_one_host(record: Instance) -> bool:
@@ -166,6 +195,8 @@ def compare(
 
 
 def _difference(record: Instance, host: HostId, guest: Guest | None) -> e.Event | None:
+    if record.disks_on == host and not record.hosts and guest is None:
+        return disks_lost(record, host, "Its host has come back without its disks: they are lost.")
     crossing = record.state is _S.MIGRATE_TRANS and record.target_id is not None
     if record.host_id != host or crossing:
         # While memory is crossing, the two nodes' own reports decide; an absence does not.

@@ -147,8 +147,9 @@ TABLE: Final[tuple[Rule, ...]] = (
     _rule(e.GoneStop,      {_S.MIGRATE_PREP},                            _S.STOPPED,        [Edit.LEAVE_TARGET, Edit.KEEP_DISKS, Edit.LEAVE_HOST], [Ask.KILL_TARGET, Ask.STORE]),
     _rule(e.GoneForget,    LOSABLE | {_S.SHUTTING_DOWN, _S.DESTROYING},  _S.EXITED,         [Edit.OWE_CLEARING_IF_DISKS, Edit.LEAVE_HOST], [Ask.FORGET]),
     _rule(e.GoneForget,    {_S.MIGRATE_PREP},                            _S.EXITED,         [Edit.LEAVE_TARGET, Edit.OWE_CLEARING_IF_DISKS, Edit.LEAVE_HOST], [Ask.KILL_TARGET, Ask.FORGET]),
-    _rule(e.DisksLost,     {_S.PENDING, _S.HELD, _S.STOPPED},            _SAME,             [Edit.LOSE_DISKS]),
+    _rule(e.DisksLost,     {_S.PENDING, _S.HELD, _S.STOPPED},            _SAME,             [Edit.LOSE_DISKS, Edit.DROP_SAVED],    [Ask.DELETE_SAVED]),
     _rule(e.DisksLost,     {_S.SUSPENDED},                               _S.STOPPED,        [Edit.LOSE_DISKS, Edit.DROP_SAVED],    [Ask.DELETE_SAVED]),
+    _rule(e.NothingKept,   {_S.PENDING, _S.HELD, _S.STOPPED, _S.SUSPENDED}, _SAME,          [Edit.LOSE_DISKS]),
     _rule(e.LeftoversLost, set(_S),                                      _SAME,             [Edit.CLEARED],                        [], ""),
     _rule(e.Overdue,       OVERDUE,                                      _SAME,             [],                                    [Ask.REPEAT], ""),
 )

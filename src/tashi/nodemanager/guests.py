@@ -63,6 +63,8 @@ class Do(Enum):
     UNPAUSE = auto()
     POWER_DOWN = auto()
     SAVE = auto()
+    FIND_SAVED = auto()
+    """Of a guest that is not here any more: it may have been saved before."""
     PREPARE = auto()
     SEND = auto()
     CANCEL = auto()
@@ -105,7 +107,7 @@ _FAILURES: Final[dict[Order, str]] = {
     Order.SEND: "MoveFailed",
     Order.RUN: "GuestEnded",
 }
-_INSISTED: Final = {Order.KILL, Order.FORGET, Order.STORE}
+_INSISTED: Final = {Order.KILL, Order.FORGET, Order.STORE, Order.SAVE}
 """Orders that have no way to fail: until they succeed, each repeat is another try."""
 _ALIVE: Final = {
     GuestState.RUNNING,
@@ -152,6 +154,8 @@ def _begin(note: Note, order: OrderForm) -> Step:
     if order.order is Order.STORE:
         ready = note.state is GuestState.GONE and not note.cleared
         return Step(replace(note, doing=order), Do.STORE) if ready else concluded(note, order, None)
+    if order.order is Order.SAVE and note.state is GuestState.GONE:
+        return Step(replace(note, doing=order), Do.FIND_SAVED)
     if note.state not in _FITS.get(order.order, _ALIVE):
         return _unfit(note, order)
     state = _WHILE.get(order.order, note.state)
@@ -198,8 +202,10 @@ def _way_to_start(note: Note, order: OrderForm) -> Do:
     return Do.START if note.cleared or goes_on else Do.REPLACE
 
 
-def again(order: OrderForm) -> Do:
+def again(note: Note, order: OrderForm) -> Do:
     """What is to be done for an order that was taken up, whatever had been done of it before."""
+    if order.order is Order.SAVE and note.state is GuestState.GONE:
+        return Do.FIND_SAVED
     if order.order is Order.START and not keeps_disks(order):
         return Do.REPLACE
     return _DOES[order.order]
@@ -212,6 +218,8 @@ def keeps_disks(order: OrderForm) -> bool:
 
 def concluded(note: Note, order: OrderForm, outcome: ReportForm | None) -> Step:
     """What the outcome of an order makes of a guest; ``None`` is one that nobody waits for."""
+    if outcome is not None and order.order is Order.SAVE and note.cleared:
+        outcome = replace(outcome, disks_remain=False)
     doing = None if note.doing == order else note.doing
     ended = replace(_after(note, order, outcome), doing=doing)
     answered = note.answered
@@ -255,7 +263,9 @@ def _after(note: Note, order: OrderForm, outcome: ReportForm | None) -> Note:
 def _is_cleared(order: OrderForm, outcome: ReportForm) -> bool:
     """Whether, with that end, nothing is left of the guest here."""
     if outcome.kind in {"StartFailed", "MemorySpent"}:
-        return not keeps_disks(order)
+        return not keeps_disks(order) or not outcome.disks_remain
+    if outcome.kind == "Saved":
+        return not outcome.disks_remain
     if outcome.kind == "GuestEnded":
         return outcome.how is Ending.KILLED or not outcome.disks_remain
     return outcome.kind in _NOTHING_LEFT

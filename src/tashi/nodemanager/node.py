@@ -116,7 +116,7 @@ class Node:
 
     def _finish(self, note: Note, order: OrderForm, found: FoundGuest | None) -> None:
         """Go on with what was under way when the program before this one ended."""
-        do = guests.again(order)
+        do = guests.again(note, order)
         if do is Do.SEND:
             self._finish_send(note, order, found)
             return

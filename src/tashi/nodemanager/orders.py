@@ -11,10 +11,10 @@ from typing import Final
 from msgspec.structs import replace
 
 from tashi.domain.engine import Hardware
-from tashi.domain.errors import NoSuchImage, TashiError
+from tashi.domain.errors import DisksGone, NoSuchImage, NoSuchVm, TashiError, UnableToSuspend
 from tashi.domain.guest import Ending
-from tashi.domain.identity import Attempt, InstanceId, Mib
-from tashi.domain.instance import Disk, Nic
+from tashi.domain.identity import Attempt, InstanceId, Mib, Operation
+from tashi.domain.instance import Disk, Nic, saved_name
 from tashi.nodemanager.guests import Do, failure, keeps_disks, success
 from tashi.ports.hypervisor import GuestSpec, Hypervisor, Running
 from tashi.wire.forms import (
@@ -39,6 +39,9 @@ def carry_out(hypervisor: Hypervisor, do: Do, order: OrderForm) -> ReportForm | 
         if do in {Do.RESTORE, Do.RESTORE_AFRESH}:
             return replace(success(order, "MemorySpent"), words=error.message)
         return failure(order, error.message)
+    except DisksGone as error:
+        gone = failure(order, error.message)
+        return None if gone is None else replace(gone, disks_remain=False)
     except TashiError as error:
         _log.warning("Instance %d: %s failed: %s", guest, order.order.value, error)
         return failure(order, error.message)
@@ -94,10 +97,20 @@ def _power_down(hypervisor: Hypervisor, guest: InstanceId, _: OrderForm) -> None
 
 
 def _save(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> ReportForm:
-    # The operation makes the name unique, so that no two saves ever share a file.
-    saved = f"{order.instance_id}-{order.operation}"
+    saved = saved_name(guest, Operation(order.operation))
     hypervisor.save(guest, saved)
     return replace(success(order, "Saved"), saved=saved)
+
+
+def _find_saved(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> ReportForm | None:
+    """Whether a guest that is not here was saved; None where the image store cannot tell now."""
+    try:
+        return _save(hypervisor, guest, order)
+    except NoSuchVm:
+        return replace(success(order, "GuestEnded"), words="There is no such guest.")
+    except UnableToSuspend as error:
+        _log.warning("Instance %d: whether it was saved is not known yet: %s", guest, error)
+        return None
 
 
 def _prepare(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> ReportForm:
@@ -154,6 +167,7 @@ _ACTS: Final = {
     Do.UNPAUSE: _unpause,
     Do.POWER_DOWN: _power_down,
     Do.SAVE: _save,
+    Do.FIND_SAVED: _find_saved,
     Do.PREPARE: _prepare,
     Do.SEND: _send,
     Do.RUN: _run,

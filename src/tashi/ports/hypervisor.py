@@ -211,7 +211,8 @@ class Hypervisor(Protocol):
 
         The name appears only when the file is complete and durable; from then on the guest never
         runs again. When the name is there and the guest is not, this was done before and is done.
-        Raises NoSuchVm or UnableToSuspend; the guest then runs on.
+        Raises NoSuchVm when neither is there, or UnableToSuspend; the guest, if there is one, then
+        runs on.
         """
         ...
 

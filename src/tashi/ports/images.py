@@ -130,3 +130,7 @@ class ImageStore(Protocol):
     def sweep(self) -> Sequence[str]:
         """Remove what earlier users of the store left half made; what it was."""
         ...
+
+    def has_saved(self, name: str) -> bool:
+        """Whether memory of that name is complete and unused; raises ImagesFailed."""
+        ...

@@ -14,7 +14,13 @@ from typing import Final
 
 from tashi.adapters.hypervisor.quiet import counters_of
 from tashi.domain.engine import HOST_CPU, Engine, Hardware
-from tashi.domain.errors import HypervisorFailed, NoSuchImage, NoSuchVm, UnableToSuspend
+from tashi.domain.errors import (
+    DisksGone,
+    HypervisorFailed,
+    NoSuchImage,
+    NoSuchVm,
+    UnableToSuspend,
+)
 from tashi.domain.guest import Ending, Progress
 from tashi.domain.identity import InstanceId, VmId
 from tashi.domain.instance import with_address
@@ -117,7 +123,7 @@ class SimulatedHypervisor:
             if self.start_fails:
                 raise HypervisorFailed(self.start_fails)
             if spec.keep_disks and left is None:
-                raise HypervisorFailed(f"The disks of instance {spec.instance_id} are gone.")
+                raise DisksGone(f"The disks of instance {spec.instance_id} are gone.")
             writes = left.writes if left is not None and spec.keep_disks else 0
             # Another process's store is not seen from here; its disks are as good as new.
             return self._run(spec, self._ether.stored.get(spec.stored, writes))

@@ -107,6 +107,19 @@ class ImageFolder:
         with _told("images"):
             return parts.sweep(self._spots)
 
+    def has_saved(self, name: str) -> bool:
+        """Whether memory of that name is complete and unused.
+
+        Raises Refused for a name that leads elsewhere, ImagesFailed.
+        """
+        _check_saved_name(name)
+        path = self._suspend / name
+        try:
+            self._images.stat()  # a store that is away says nothing about what it has
+            return path.is_file()
+        except OSError as error:
+            raise _failed(path, error) from error
+
     def delete_saved(self, name: str) -> None:
         """Remove saved memory, used or not; harmless if it is not there.
 

@@ -55,9 +55,11 @@ class AdminsCalls:
         return self._host(request, act)
 
     def declare_host_dead(self, caller: Caller, request: str, host_id: int) -> Future[Any]:
-        """Free what a silent host held."""
-        key = HostId(host_id)
-        return self._host(request, lambda draft: nodes.bury(draft, key, caller.name))
+        """Free what a silent host held, once the image store was asked what it still saved."""
+        key, office = HostId(host_id), self._office
+        names = nodes.may_have_saved(office.ledger.books, key)
+        memories = {name for name in names if office.images.has_saved(name)}
+        return self._host(request, lambda draft: nodes.bury(draft, key, memories, caller.name))
 
     def set_host_state(
         self, caller: Caller, request: str, host_id: int, state: HostState

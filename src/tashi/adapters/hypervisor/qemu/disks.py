@@ -15,7 +15,7 @@ from tashi.adapters.hypervisor.qemu.disk_store import DiskStore
 from tashi.adapters.hypervisor.qemu.folder import PRIVATE_FILE, private_folder
 from tashi.adapters.hypervisor.qemu.images import Images
 from tashi.adapters.hypervisor.qemu.places import Premises
-from tashi.domain.errors import CommandFailed, HypervisorFailed
+from tashi.domain.errors import CommandFailed, DisksGone, HypervisorFailed
 from tashi.domain.identity import InstanceId
 from tashi.domain.instance import Disk
 from tashi.ports.commands import Commands
@@ -90,7 +90,7 @@ class Disks:
         """Whether the guest goes on with a disk: one that is here, or is fetched from the store."""
         if spec.keep_disks:
             if not target.exists():
-                raise HypervisorFailed(f"The disk {target} that it left here is gone.")
+                raise DisksGone(f"The disk {target} that it left here is gone.")
             return True
         target.unlink(missing_ok=True)
         made.new.append(target)

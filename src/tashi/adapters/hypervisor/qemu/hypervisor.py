@@ -187,7 +187,7 @@ class Qemu:
 
     def save(self, guest: InstanceId, to: str) -> None:
         """Write the guest's memory and end it."""
-        if guest not in self._guests and self._memory.has(to):
+        if guest not in self._guests and self._memory.find(to):
             return
         self._memory.save(self._known(guest), to)
         self.kill(guest)

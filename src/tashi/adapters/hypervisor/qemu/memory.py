@@ -76,6 +76,17 @@ class Memory:
         final = self._place(name)
         return final.exists() or _used(final).exists()
 
+    def find(self, name: str) -> bool:
+        """Whether memory of that name is complete; UnableToSuspend where that cannot be told.
+
+        The images are beside it: a store that is away says nothing about what it has.
+        """
+        try:
+            (self.folder.parent / "images").stat()
+            return self.has(name)
+        except OSError as error:
+            raise UnableToSuspend(f"The image store cannot be read: {error}.") from error
+
     def check_unused(self, name: str) -> None:
         """Raise NoSuchImage when there is no such memory, or none any more."""
         final = self._place(name)
