@@ -3,7 +3,7 @@
     deadly.py STEP TIMES
 
 The steps are those of the flat file and of the ledger. The file is begun anew after little growth,
-so that the swap of a snapshot is met often.
+so that the swap of a snapshot is met often, also while it holds many answers.
 """
 
 import os
@@ -21,6 +21,7 @@ from tashi.settings.load import Settings
 from tashi.settings.search import Program
 from tashi.settings.sections.stores import PickledSettings
 
+GROWTH: Final = 0.02
 LEAST_GROWTH: Final = 6_000
 LEDGER_STEPS: Final = ("committed", "published", "dispatched")
 STORE_STEPS: Final = tuple(str(step) for step in Step if step is not Step.BEFORE_CUT)
@@ -47,7 +48,7 @@ class Countdown:
 def build(on_step: Countdown, settings: Settings) -> ClusterManagerDaemon:
     """The daemon as its program builds it, with a flat file that is soon begun anew."""
     file = settings.of(PickledSettings).file
-    store = FlatFile(file, on_step=on_step, least_growth=LEAST_GROWTH)
+    store = FlatFile(file, on_step=on_step, growth=GROWTH, least_growth=LEAST_GROWTH)
     return ClusterManagerDaemon(settings, on_step, store=store)
 
 

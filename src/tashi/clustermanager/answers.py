@@ -14,8 +14,8 @@ from typing import Final
 from tashi.domain.identity import EventNumber
 from tashi.domain.journal import Answer
 
-KEPT_SECONDS: Final = 120.0
-"""Twelve times as long as a quick call may take."""
+KEPT_SECONDS: Final = 60.0
+"""Six times as long as a quick call may take."""
 
 
 class Answers:

@@ -51,15 +51,22 @@ _LEAST_GROWTH: Final = 4 * 1024 * 1024
 class FlatFile:
     """A store in one file; after growing by what it began with, it is written anew.
 
+    `growth` is another share of that, `least_growth` are bytes below which it is never worth while.
     `on_step` hears of every step, also from the thread that writes a fresh file.
     """
 
     def __init__(
-        self, path: Path, *, on_step: OnStep = unheard, least_growth: int = _LEAST_GROWTH
+        self,
+        path: Path,
+        *,
+        on_step: OnStep = unheard,
+        growth: float = 1.0,
+        least_growth: int = _LEAST_GROWTH,
     ) -> None:
         self._path = path.absolute()
         self._new = self._path.with_name(f"{path.name}.new")
         self._on_step = on_step
+        self._growth = growth
         self._least_growth = least_growth
         self._claim: Claim | None = None
         self._texts = Texts()
@@ -175,7 +182,7 @@ class FlatFile:
             fresh.close()
             raise
         self._file = fresh
-        self._snapshot_at = fresh.size + max(fresh.size, self._least_growth)
+        self._snapshot_at = fresh.size + max(int(fresh.size * self._growth), self._least_growth)
 
     def _keep_short(self, file: GrowingFile, line: bytes) -> None:
         """Begin a snapshot when it is time, and swap it in when it is written.
