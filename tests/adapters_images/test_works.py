@@ -12,7 +12,7 @@ from disk_images import MIB, Bar, qcow2
 from tashi.adapters.images import parts
 from tashi.adapters.images.directory import ImageFolder
 from tashi.adapters.system.commands import SystemCommands
-from tashi.domain.errors import ImageInUse, ImagesFailed, NoSuchImage, Refused
+from tashi.domain.errors import Cancelled, ImageInUse, ImagesFailed, NoSuchImage, Refused
 from tashi.domain.identity import UserId
 from tashi.domain.images import new_image_name
 from tashi.ports.images import NewImage
@@ -91,6 +91,33 @@ def test_a_guest_sees_the_same_in_whatever_is_made(store: ImageFolder, images: P
     backings = {image.name: image.backing for image in store.images()}
     assert backings["copy.qcow2"] == "one.qcow2"
     assert backings["moved.qcow2"] == backings["from-raw.qcow2"] == "other.raw"
+
+
+def test_how_far_a_conversion_is_is_told_while_it_goes_on(store: ImageFolder, images: Path) -> None:
+    (images / "large.raw").write_bytes(b"data" * 8 * MIB)
+    bar = Bar()
+
+    store.rebase("large.raw", None, new("whole.qcow2"), bar)
+
+    assert any(0 < done < total for done, total in bar.told)
+    assert bar.told == sorted(bar.told)
+    assert {total for _, total in bar.told} == {32 * MIB}
+    assert (bar.told[0][0], bar.told[-1][0]) == (0, 32 * MIB)
+
+
+def test_a_conversion_that_is_cancelled_ends_at_once_and_leaves_nothing(
+    store: ImageFolder, images: Path
+) -> None:
+    (images / "large.raw").write_bytes(b"data" * 4 * MIB)
+
+    with pytest.raises(Cancelled):
+        store.rebase("large.raw", None, new("new"), Bar(lambda done, _: done > 0))
+    pulled = Bar()
+    pulled.leash.pull()
+    with pytest.raises(Cancelled):
+        store.rebase("large.raw", None, new("new"), pulled)
+
+    assert sorted(one.name for one in images.iterdir()) == ["base.raw", "large.raw"]
 
 
 def test_holes_stay_holes(store: ImageFolder, images: Path) -> None:

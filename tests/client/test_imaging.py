@@ -86,6 +86,29 @@ def test_a_job_that_was_lost_with_its_cluster_manager_is_a_failure_in_one_senten
     assert ended.err.count("\n") == 1
 
 
+class Impatient(FakeClusterManager):
+    """Whoever waits here for a job or sends a second piece is interrupted."""
+
+    def _getJob(self, **_: object) -> object:  # noqa: N802
+        raise KeyboardInterrupt
+
+    def _sendPiece(self, import_id: int, number: int, content: bytes) -> object:  # noqa: N802
+        if number == 1:
+            raise KeyboardInterrupt
+        return super()._sendPiece(import_id, number, content)
+
+
+def test_whoever_interrupts_is_told_what_goes_on(image: Path) -> None:
+    waiting = Shell(Impatient(jobs=[BEGUN])).type(*COPY)
+    sending = Shell(Impatient()).type("importImage", "--file", str(image))
+
+    assert (waiting.code, sending.code) == (130, 130)
+    assert waiting.err == (
+        "Job 30001 goes on: cancelJob --job 30001 ends it, getJobs shows how far it is.\n"
+    )
+    assert sending.err.startswith("What was sent is kept for ten minutes")
+
+
 @pytest.mark.parametrize(
     ("words", "call", "asked"),
     [

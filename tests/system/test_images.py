@@ -218,6 +218,21 @@ def test_a_copy_is_cancelled_while_it_runs(site: Site, large: Path) -> None:
     assert (site.images / "copy.raw").exists() == (ended.state is JobState.DONE)
 
 
+def test_a_cluster_manager_that_is_told_to_end_midway_of_a_copy_leaves_nothing(
+    site: Site, large: Path
+) -> None:
+    large.rename(site.images / "large.raw")
+    client = begin_client(site, "copyImage", "--src", "large.raw", "--dst", "copy.raw")
+    until(lambda: parts(site.images) != [], "The beginning")
+
+    code = site.manager.stop()
+    left = parts(site.images)
+    client.kill()
+    client.communicate()
+
+    assert (code, left) == (0, [])
+
+
 # ---- a full store --------------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from typing import Final
 from tashi.domain.books import Books
 from tashi.domain.errors import ImageInUse, ImagesFailed
 from tashi.domain.instance import Disk
+from tashi.domain.states import InstanceState
 
 _MOST_REMEMBERED: Final = 4096
 
@@ -125,10 +126,12 @@ def _busy(name: str, claim: Claim) -> ImageInUse:
 
 def _check_unused(books: Books, name: str) -> None:
     for instance in books.with_disk(name):
+        over = instance.state is InstanceState.EXITED
+        how = (
+            "of which a host still keeps something" if over else f"which is {instance.state.title}"
+        )
         raise ImageInUse(
-            f"Image {name!r} is in use: it is a disk of {instance}, which is "
-            f"{instance.state.title}.",
-            instance=instance.id,
+            f"Image {name!r} is in use: it is a disk of {instance}, {how}.", instance=instance.id
         )
 
 

@@ -196,7 +196,9 @@ class Jobs:
         else:
             state = JobState.CANCELLED if isinstance(error, Cancelled) else JobState.FAILED
             self._set(key, state=state, error=error)
-        _log.info("%s is %s%s", job, self._jobs[key].state, f": {error}" if error else ".")
+        whose = "nobody" if job.user_id is None else f"user {job.user_id}"
+        how = f"{self._jobs[key].state}{f': {error}' if error else '.'}"
+        _log.info("%s, for %s, is %s", str(job).capitalize(), whose, how)
         self._forget_the_oldest()
         self._start_waiting()
 

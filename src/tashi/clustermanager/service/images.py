@@ -24,6 +24,7 @@ from tashi.wire.forms import to_form
 from tashi.wire.images import ImageForm, ImportForm, JobForm, PieceForm
 
 _LONGEST_WATCH_SECONDS = 60.0
+_LOOKING = "look at images"
 
 
 def handlers(office: Office) -> dict[str, Handler]:
@@ -52,7 +53,7 @@ class ImagesCalls:
     def __init__(self, office: Office) -> None:
         self._office = office
 
-    def images(self, _caller: Caller, request: str) -> Future[Any]:
+    def images(self, _caller: Caller, _request: str) -> Future[Any]:
         """Every image, and the instances that have it as a disk."""
         office = self._office
 
@@ -61,7 +62,7 @@ class ImagesCalls:
             books = office.ledger.books
             return tuple(_image_form(one, books) for one in images)
 
-        return elsewhere(office.workers, f"images {request}", look)
+        return elsewhere(office.workers, _LOOKING, look)
 
     # ---- made from others -----------------------------------------------------------------------
 
@@ -141,7 +142,7 @@ class ImagesCalls:
         return self._in_its_lane(imports.find(import_id, caller), imports.drop)
 
     def read(
-        self, _caller: Caller, request: str, name: str, offset: int, length: int
+        self, caller: Caller, _request: str, name: str, offset: int, length: int
     ) -> Future[Any]:
         """A piece of an image's file, as it is in the store."""
         office, checked = self._office, checked_image_name(name)
@@ -153,7 +154,7 @@ class ImagesCalls:
                 check_at_rest(office.ledger.books, other)
             return to_form(office.images.read(checked, offset, length), PieceForm)
 
-        return elsewhere(office.workers, f"images {request}", look)
+        return elsewhere(office.workers, _lane_of(caller), look)
 
     # ---- jobs -----------------------------------------------------------------------------------
 
@@ -192,11 +193,16 @@ class ImagesCalls:
         def begin(planned: Plan) -> Future[Any]:
             return office.undertaking.begin(planned, caller, request)
 
-        planned = elsewhere(office.workers, f"images {request}", plan)
+        planned = elsewhere(office.workers, _lane_of(caller), plan)
         return then(then(planned, begin), lambda job: _now(job_form(job)))
 
     def _in_its_lane(self, one: Import, act: Callable[[Import], Import]) -> Future[Any]:
         return elsewhere(self._office.workers, f"import {one.id}", lambda: _import_form(act(one)))
+
+
+def _lane_of(caller: Caller) -> str:
+    """One for each user: where the store hangs, nobody takes up more than one thread with it."""
+    return f"images of {caller.user_id}"
 
 
 def job_form(job: Job) -> JobForm:
