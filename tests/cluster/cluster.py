@@ -167,7 +167,7 @@ class Cluster:
             ),
             most_events=10_000,
             fetch_threshold=60.0,
-            version=__version__,
+            version=None if self.policy.allow_mismatched_versions else __version__,
             largest_image=1 << 30,
             configured=(Network(NetworkId(1), "default"),),
         )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from fakes.links import DirectLink
-from tashi.domain.errors import Broken, NoSuchInstance, OutcomeUnknown
+from tashi.domain.errors import Broken, NoSuchInstance, OutcomeUnknown, VersionMismatch
 from tashi.domain.identity import UserId
 from tashi.domain.permissions import Caller, Role
 from tashi.domain.states import InstanceState
@@ -128,3 +128,30 @@ def test_a_node_manager_is_called_in_the_same_way() -> None:
     calls = to_node_manager(DirectLink(desk.answer), Caller(Role.CLUSTER_MANAGER))
 
     assert calls.call("liveCheck", forms.SessionForm, epoch=2) == session
+
+
+def a_service_of(minor: int, major: int = 1) -> versions.Interface:
+    """The cluster manager as it was, or will be."""
+    return versions.Interface(
+        "the cluster manager", (versions.Line(versions.Version(major, minor), "Then."),)
+    )
+
+
+def test_a_service_of_the_minor_version_before_is_spoken_to_in_its_own() -> None:
+    ours = versions.CLUSTER_MANAGER.version
+    rows: Row = {"pauseVm": CLUSTER_MANAGER["pauseVm"]}
+    older = a_service_of(ours.minor - 1)
+    desk = Desk(rows, {"pauseVm": lambda caller, _id, instance_id: WEB}, older)
+    calls = to_cluster_manager(DirectLink(desk.answer), ALICE)
+
+    assert calls.call("pauseVm", forms.InstanceForm, instance_id=3) == WEB
+
+
+@pytest.mark.parametrize("service", [a_service_of(0, major=2), a_service_of(9)])
+def test_a_service_that_is_too_far_from_us_is_not_spoken_to(service: versions.Interface) -> None:
+    rows: Row = {"pauseVm": CLUSTER_MANAGER["pauseVm"]}
+    desk = Desk(rows, {"pauseVm": lambda caller, _id, instance_id: WEB}, service)
+    calls = to_cluster_manager(DirectLink(desk.answer), ALICE)
+
+    with pytest.raises(VersionMismatch, match="upgrade the older one"):
+        calls.call("pauseVm", forms.InstanceForm, instance_id=3)

@@ -26,6 +26,7 @@ from tashi.domain.placement.filters import Policy
 from tashi.ports.peers import Peer
 from tashi.ports.store import Store
 from tashi.programs.daemon import run
+from tashi.programs.doorman import Doorman
 from tashi.programs.implementations import (
     chosen_directory,
     chosen_store,
@@ -85,12 +86,13 @@ class ClusterManagerDaemon:
             on_step=on_step,
         )
         self._manager = ClusterManager(world, _plan(settings, threshold))
-        self._desk = Desk(
+        desk = Desk(
             CLUSTER_MANAGER,
             self._manager.handlers(),
             versions.CLUSTER_MANAGER,
             relaxed=ours.allow_mismatched_versions,
         )
+        self._doorman = Doorman(desk)
         # After the books are ours: whoever finds them in use waits for their owner's end (exit
         # code 1), but whoever finds only the port taken must mend a file (2).
         self._server = listen(
@@ -104,7 +106,7 @@ class ClusterManagerDaemon:
         _log.info("Listening on %s:%d.", *self._server.address)
 
     def _answer(self, request: bytes, peer: Peer) -> bytes | Future[bytes]:
-        return self._desk.answer(request, peer)
+        return self._doorman.answer(request, peer)
 
     def turn(self, wait_seconds: float) -> None:
         """Let the ledger take what is queued."""

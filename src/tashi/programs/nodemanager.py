@@ -19,6 +19,7 @@ from tashi.nodemanager.daemon import NodeManager, Times, World
 from tashi.nodemanager.remote import RemoteRegistrar
 from tashi.ports.peers import Peer
 from tashi.programs.daemon import run
+from tashi.programs.doorman import Doorman
 from tashi.programs.implementations import (
     chosen_hypervisor,
     chosen_networks,
@@ -82,7 +83,8 @@ class NodeManagerDaemon:
             ),
             register=ours.register_host,
         )
-        self._desk = Desk(NODE_MANAGER, self._manager.handlers(), versions.NODE_MANAGER)
+        desk = Desk(NODE_MANAGER, self._manager.handlers(), versions.NODE_MANAGER)
+        self._doorman = Doorman(desk)
         self._manager.begin()
         self._server.serve()
         _log.info("%s listens on %s:%d.", machine.name, *self._server.address)
@@ -108,7 +110,7 @@ class NodeManagerDaemon:
         self._notebook.close()
 
     def _answer(self, request: bytes, peer: Peer) -> bytes | Future[bytes]:
-        return self._desk.answer(request, peer)
+        return self._doorman.answer(request, peer)
 
 
 def _machine(ours: NodeManagerSettings, qemu: QemuSettings, port: int) -> Machine:

@@ -9,14 +9,14 @@ One class serves every pair of programs, because it reads the rows that the serv
 * what is raised is a TashiError, always.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 from uuid import uuid4
 
 import msgspec
 
-from tashi.domain.errors import Broken, OutcomeUnknown
+from tashi.domain.errors import Broken, OutcomeUnknown, VersionMismatch
 from tashi.domain.permissions import Caller
 from tashi.wire import codec, envelope, methods, versions
 
@@ -58,20 +58,27 @@ class Calls:
             raise Broken(f"{name} gives {row.gives}, but {gives} was expected of it.")
         request_id = request_id or uuid4().hex
         args = codec.encode(row.takes(**arguments))
-        request = envelope.write_request(str(self.version), request_id, name, args, self.who)
         limit = (row.within.value or self.long_seconds) + _wait_seconds(arguments)
 
-        def send() -> msgspec.Raw:
+        def send(version: versions.Version) -> msgspec.Raw:
+            request = envelope.write_request(str(version), request_id, name, args, self.who)
             content = self.link.call(request, limit, repeatable=row.repeatable)
             return envelope.read_answer(content, request_id)
 
         try:
-            answer = send()
+            answer = self._send(send)
         except OutcomeUnknown:
             if not row.repeatable:
                 raise
-            answer = send()
+            answer = self._send(send)
         return codec.decode(gives, answer, f"The answer to {name}")
+
+    def _send(self, send: Callable[[versions.Version], msgspec.Raw]) -> msgspec.Raw:
+        """Speak our version, or the one before where the service is of that."""
+        try:
+            return send(self.version)
+        except VersionMismatch as mismatch:  # raised before anything was done
+            return send(versions.spoken_to(self.version, mismatch))
 
 
 def _wait_seconds(arguments: Mapping[str, object]) -> float:

@@ -4,9 +4,10 @@ An interface has one version, `major.minor`, and a line of history for each. Add
 optional field raises the minor number, anything else the major one.
 
 The rule: two programs of the same major version and at most one minor version apart speak the
-older of the two. So a cluster is upgraded in any order, one minor version at a time, and a caller
-always says in its request which version it speaks. `relaxed` (the setting
-`allowMismatchedVersions`) lets every pair of versions try.
+older of the two. So a cluster is upgraded in any order, one minor version at a time. A caller says
+in its request which version it speaks: first its own, and when the service turns out to serve the
+one before, that. `relaxed` (the setting `allowMismatchedVersions`) lets every pair of minor
+versions try; programs of different major versions would not understand each other, and are refused.
 """
 
 import re
@@ -85,11 +86,11 @@ def agree(interface: Interface, theirs: Version, *, relaxed: bool = False) -> Ve
     Raises VersionMismatch, naming both, when the two are too far apart.
     """
     ours = interface.version
-    near = ours.major == theirs.major and abs(ours.minor - theirs.minor) <= 1
-    if near or relaxed:
+    near = relaxed or abs(ours.minor - theirs.minor) <= 1
+    if near and ours.major == theirs.major:
         return min(ours, theirs)
     raise VersionMismatch(
-        f"This program speaks version {ours} of the interface of {interface.name}, its peer "
+        f"{interface.name.capitalize()} speaks version {ours} of its interface, the caller "
         f"version {theirs}: upgrade the older one.",
         ours=str(ours),
         theirs=str(theirs),
@@ -110,3 +111,14 @@ def admit(interface: Interface, spoken: str, *, relaxed: bool = False) -> Versio
             theirs=str(version),
         )
     return version
+
+
+def spoken_to(ours: Version, mismatch: VersionMismatch) -> Version:
+    """The version to speak with a service that refused ours, if it serves the one before.
+
+    Raises the refusal otherwise.
+    """
+    served = Version.read(str(mismatch.about.get("ours", "")))
+    if (served.major, served.minor + 1) != ours:
+        raise mismatch
+    return served
