@@ -11,6 +11,7 @@ from typing import Any
 
 from fakes.clock import HandTurnedClock
 from fakes.faulty_store import FaultyStore
+from fakes.frames import FakeFrames
 from fakes.images import FakeImages
 from fakes.notebook import MemoryNotebook
 from fakes.workers import HandWorkers
@@ -96,12 +97,14 @@ class NodeSite:
     def start(self) -> None:
         """Start a node manager on what the last one left."""
         self.workers = HandWorkers(self._cluster.clock)
+        self.frames = FakeFrames()
         self.uplink.desk = self._cluster.desk
         calls = to_cluster_manager(self.uplink, Caller(Role.NODE, name=self.machine.name))
         world = NodeWorld(
             hypervisor=self.hypervisor,
             notebook=self.notebook,
             registrar=RemoteRegistrar(calls),
+            frames=self.frames,
             workers=self.workers,
             clock=self._cluster.clock,
         )

@@ -25,6 +25,8 @@ _FIELDS: Final[dict[str, object]] = {
     "saved": "1-7",
     "stored": "1-7",
     "how": Ending.CRASHED,
+    "mac": "52:54:00:00:00:01",
+    "ip": "192.0.2.7",
 }
 
 

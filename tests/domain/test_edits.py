@@ -1,5 +1,7 @@
 """What each edit changes in a record, and that it changes nothing else."""
 
+from dataclasses import replace
+
 import pytest
 
 from domain.befalling import ELSEWHERE, HERE, THERE, a_record, an_event
@@ -83,6 +85,23 @@ def test_a_node_that_names_no_network_cards_leaves_those_known() -> None:
     known = a_record(S.ACTIVATING, 1, nics=(NIC,))
 
     assert edited(Edit.NOTE_VM, known, an_event(e.Started)) == {"vm_id": 4711}
+
+
+def test_a_node_that_knows_no_address_does_not_make_one_forgotten() -> None:
+    known = a_record(S.ACTIVATING, 1, nics=(NIC,), vm_id=4711)
+
+    assert edited(Edit.NOTE_VM, known, an_event(e.Started, nics=(replace(NIC, ip=None),))) == {}
+
+
+def test_an_address_is_noted_on_its_card_only() -> None:
+    other = replace(NIC, mac="52:54:00:00:00:02", ip="192.0.2.8")
+    before = a_record(S.RUNNING, 1, nics=(other, replace(NIC, ip="192.0.2.1")))
+
+    noted = edited(Edit.NOTE_ADDRESS, before, an_event(e.SeenAddress))
+    strange = an_event(e.SeenAddress, mac="52:54:00:00:00:09")
+
+    assert noted == {"nics": (other, NIC)}
+    assert edited(Edit.NOTE_ADDRESS, before, strange) == {}
 
 
 def test_saved_memory_is_noted_and_dropped() -> None:

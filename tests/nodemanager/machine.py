@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any
 
 from fakes.clock import HandTurnedClock
+from fakes.frames import FakeFrames
 from fakes.notebook import MemoryNotebook
 from fakes.registrar import FakeRegistrar
 from fakes.workers import HandWorkers
@@ -88,10 +89,12 @@ class Machine:
 
     def _make(self) -> None:
         self.workers = HandWorkers(self.clock)
+        self.frames = FakeFrames()
         world = World(
             hypervisor=self.hypervisor,
             notebook=self.notebook,
             registrar=self.registrar,
+            frames=self.frames,
             workers=self.workers,
             clock=self.clock,
         )

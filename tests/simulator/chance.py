@@ -302,6 +302,17 @@ def blink(world: World) -> None:
         node.blink(key, slot)
 
 
+def speak(world: World) -> None:
+    """A guest uses an address on its network, and its node notices."""
+    found = _any_guest(world, LIVE)
+    if found is not None and found[0].is_awake:
+        node, key, slot = found
+        ip = f"192.0.2.{world.random.randint(1, 9)}"
+        world.tell("guest", key, "speaks from", ip)
+        world.spoken.add((key, ip))
+        node.see(key, slot, ip)
+
+
 def _any_guest(world: World, states: Container[GuestState]) -> tuple[Node, InstanceId, Slot] | None:
     found = [
         (node, key, slot)
@@ -346,6 +357,7 @@ _FAULTS: Final[dict[Action, float]] = {
     end_guest: 5,
     end_receiver: 4,
     blink: 2,
+    speak: 2,
 }
 _STORMS: Final = (0.0, 0.5, 1.0, 2.0, 3.0)
 

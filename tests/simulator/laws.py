@@ -117,6 +117,12 @@ def _check_rest(world: World) -> None:
                 raise Violation(f"{slot} of instance {key} is left over on host {host}.")
 
 
+def _check_addresses(world: World, record: Instance) -> None:
+    for nic in record.nics:
+        if nic.ip is not None and (record.id, nic.ip) not in world.spoken:
+            raise Violation(f"{record} has the address {nic.ip}, which it never used.")
+
+
 def _check_record(world: World, record: Instance) -> None:
     if facts(record.state).phase in _RESTLESS:
         raise Violation(f"{record} is stuck in {record.state.title}.")
@@ -128,6 +134,7 @@ def _check_record(world: World, record: Instance) -> None:
         kept = world.nodes[record.disks_on].slots.get(record.id)
         if kept is None or not kept.disks:
             raise Violation(f"{record} waits for disks that host {record.disks_on} has lost.")
+    _check_addresses(world, record)
     if record.host_id is None:
         return
     slot = world.nodes[record.host_id].slots.get(record.id)

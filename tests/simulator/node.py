@@ -14,7 +14,7 @@ from typing import Final
 from simulator.hands import Hands
 from simulator.machine import Machine, key_of
 from simulator.messages import Left, Orders, Words
-from simulator.slot import Slot
+from simulator.slot import Slot, mac_of
 from tashi.domain import events as e
 from tashi.domain.guest import GuestState, Inventory
 from tashi.domain.identity import Epoch, HostId, InstanceId, Session, VmId
@@ -195,6 +195,17 @@ class Node:
             kind = e.SeenRunning if frozen else e.SeenPaused
             report = kind(host_id=self.host_id, attempt=slot.attempt, operation=slot.operation)
             self.machine.outbox.append((key, report))
+
+    def see(self, key: InstanceId, slot: Slot, ip: str) -> None:
+        """A guest's address is seen on its network."""
+        report = e.SeenAddress(
+            host_id=self.host_id,
+            attempt=slot.attempt,
+            operation=slot.operation,
+            mac=mac_of(key),
+            ip=ip,
+        )
+        self.machine.outbox.append((key, report))
 
     def die(self) -> None:
         """The node manager is killed; guests and what is on disk stay."""

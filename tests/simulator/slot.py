@@ -14,6 +14,11 @@ LIVE: Final = frozenset(
 """The states in which the guest has begun and has not ended; frozen counts, it may be thawed."""
 
 
+def mac_of(key: InstanceId) -> str:
+    """The MAC address of an instance's one network card."""
+    return f"52:54:00:00:00:{key:02x}"
+
+
 class Who(TypedDict):
     """Of what every report speaks."""
 

@@ -13,12 +13,12 @@ from simulator.clustermanager import ClusterManager
 from simulator.machine import Machine
 from simulator.messages import Left, Message, Orders, Protections, Words
 from simulator.node import Node
-from simulator.slot import Slot
+from simulator.slot import Slot, mac_of
 from simulator.store import SavedMemory, Violation
 from tashi.domain import events as e
 from tashi.domain.guest import Ending, GuestState
-from tashi.domain.identity import HostId, InstanceId, Mib, UserId
-from tashi.domain.instance import Disk, Instance, OnExit, OnLoss, saved_name
+from tashi.domain.identity import HostId, InstanceId, Mib, NetworkId, UserId
+from tashi.domain.instance import Disk, Instance, Nic, OnExit, OnLoss, saved_name
 from tashi.domain.states import InstanceState
 
 _ANEW: Final = {InstanceState.PENDING, InstanceState.STOPPED, InstanceState.EXITED}
@@ -53,7 +53,7 @@ class World:
     """A cluster in which nothing has happened yet but that every node has a session.
 
     `keen_on` is what people ask for most in it. `blinked` are instances whose guests stood still,
-    or ran on, by themselves.
+    or ran on, by themselves; `spoken` are the addresses that guests have used.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class World:
         self.in_flight: deque[Message] = deque(maxlen=MOST_IN_FLIGHT)
         self.story: list[tuple[object, ...]] = []
         self.blinked: set[InstanceId] = set()
+        self.spoken: set[tuple[InstanceId, str]] = set()
         self.keen_on = self.random.choice((e.Migrate, e.Suspend, e.Pause, e.ShutDown, e.Stop))
         self.manager = ClusterManager(self.store, protections, self._changed)
         self.manager.begin_reign()
@@ -88,6 +89,7 @@ class World:
             cores=1,
             memory=Mib(1),
             disks=(Disk(f"image{key}", persistent=self.random.random() < PERSISTENT),),
+            nics=(Nic(NetworkId(1), mac_of(key)),),
             on_exit=self.random.choice(list(OnExit)),
             on_loss=self.random.choice(list(OnLoss)),
         )

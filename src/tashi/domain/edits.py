@@ -9,6 +9,7 @@ from dataclasses import replace
 from enum import Enum, auto
 from typing import Final
 
+from tashi.domain.addresses import with_gaps_filled
 from tashi.domain.errors import Broken
 from tashi.domain.events import (
     Arrived,
@@ -22,11 +23,12 @@ from tashi.domain.events import (
     PlaceSaved,
     Report,
     Saved,
+    SeenAddress,
     Started,
     TargetReady,
 )
 from tashi.domain.identity import Attempt, HostId
-from tashi.domain.instance import Instance
+from tashi.domain.instance import Instance, with_address
 
 STEADY_SECONDS: Final = 600.0
 """A guest that lasted this long counts as having started well, however it ended."""
@@ -42,6 +44,7 @@ class Edit(Enum):
     LEAVE_TARGET = auto()
     MOVE_TO_TARGET = auto()
     NOTE_VM = auto()
+    NOTE_ADDRESS = auto()
     NOTE_WAS = auto()
     NOTE_SAVED = auto()
     NOTE_INCOMING = auto()
@@ -105,11 +108,17 @@ def _note_vm(record: Instance, event: Event) -> Instance:
     return replace(
         record,
         vm_id=event.vm_id,
-        nics=event.nics or record.nics,
+        nics=with_gaps_filled(event.nics, record.nics) or record.nics,
         disks_on=None,
         stored=None,
         hardware=hardware or record.hardware,
     )
+
+
+def _note_address(record: Instance, event: Event) -> Instance:
+    if not isinstance(event, SeenAddress):
+        raise Broken(f"{event} names no address.")
+    return replace(record, nics=with_address(record.nics, event.mac, event.ip))
 
 
 def _note_was(record: Instance, _: Event) -> Instance:
@@ -199,6 +208,7 @@ EDITS: Final[dict[Edit, Callable[[Instance, Event], Instance]]] = {
     Edit.LEAVE_TARGET: _leave_target,
     Edit.MOVE_TO_TARGET: _move_to_target,
     Edit.NOTE_VM: _note_vm,
+    Edit.NOTE_ADDRESS: _note_address,
     Edit.NOTE_WAS: _note_was,
     Edit.NOTE_SAVED: _note_saved,
     Edit.NOTE_INCOMING: _note_incoming,

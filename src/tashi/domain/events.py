@@ -278,6 +278,15 @@ class SeenPaused(Report):
     of_operation: ClassVar[bool] = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenAddress(Report):
+    """The network card `mac` of the guest has the address `ip`."""
+
+    mac: str
+    ip: str
+    of_operation: ClassVar[bool] = False
+
+
 # ---- observations -----------------------------------------------------------------------------
 
 

@@ -132,6 +132,7 @@ TABLE: Final[tuple[Rule, ...]] = (
     _rule(e.SeenRunning,   {_S.PAUSED},                                  _S.RUNNING),
     _rule(e.SeenPaused,    {_S.RUNNING},                                 _S.PAUSED),
     _rule(e.DisksStored,   {_S.SUSPENDED, _S.STOPPED, _S.PENDING, _S.HELD}, _SAME,          [Edit.NOTE_STORED],                    [Ask.CLEAR_LEFTOVERS]),
+    _rule(e.SeenAddress,   ON_HOST,                                      _SAME,             [Edit.NOTE_ADDRESS]),
     _rule(e.Cleared,       set(_S),                                      _SAME,             [Edit.CLEARED],                        [], ""),
 
     _rule(e.HostLost,      ON_HOST,                                      _S.ORPHANED,       [Edit.NOTE_WAS]),

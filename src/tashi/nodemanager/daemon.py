@@ -9,8 +9,10 @@ from tashi.nodemanager.measuring import Measuring
 from tashi.nodemanager.node import Inbox, Node
 from tashi.nodemanager.outbox import Outbox, Registrar
 from tashi.nodemanager.service import NodeCalls
+from tashi.nodemanager.sightings import Sightings
 from tashi.nodemanager.teller import Teller
 from tashi.ports.clock import Clock
+from tashi.ports.frames import Frames
 from tashi.ports.hypervisor import Hypervisor
 from tashi.ports.notebook import Notebook
 from tashi.ports.workers import Workers
@@ -23,6 +25,7 @@ class World:
     hypervisor: Hypervisor
     notebook: Notebook
     registrar: Registrar
+    frames: Frames
     workers: Workers
     clock: Clock
 
@@ -52,7 +55,10 @@ class NodeManager:
             world.registrar, world.workers, self._inbox.post, lambda: self._outbox.session
         )
         voices = self._outbox, teller
-        self.node = Node(world.hypervisor, world.notebook, voices, world.workers, self._inbox)
+        sightings = Sightings(world.frames, world.clock)
+        self.node = Node(
+            world.hypervisor, world.notebook, voices, sightings, world.workers, self._inbox
+        )
         self._measuring = Measuring(
             world.hypervisor,
             world.workers,

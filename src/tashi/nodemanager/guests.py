@@ -291,6 +291,21 @@ def seen(note: Note, state: GuestState, words: str) -> Step:
     return Step(replace(note, state=state, unheard=(*note.unheard, report)), reports=(report,))
 
 
+def addressed(note: Note, mac: str, ip: str) -> Step:
+    """What the address of one of its cards makes of a guest."""
+    cards = {nic.mac for nic in note.nics if nic.ip != ip}
+    if note.state not in _ALIVE or mac not in cards:
+        return Step(note)
+    nics = tuple(replace(nic, ip=ip) if nic.mac == mac else nic for nic in note.nics)
+    report = replace(_about(note, "SeenAddress"), mac=mac, ip=ip)
+    return Step(replace(note, nics=nics, unheard=(*note.unheard, report)), reports=(report,))
+
+
+def is_alive(note: Note) -> bool:
+    """Whether there is a guest that has begun and has not ended."""
+    return note.state in _ALIVE
+
+
 def heard(note: Note, report: ReportForm) -> Note:
     """The note once the cluster manager has acknowledged a report; said twice, it is owed twice."""
     if report not in note.unheard:

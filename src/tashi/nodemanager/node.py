@@ -19,15 +19,18 @@ from queue import Empty, SimpleQueue
 import msgspec
 from msgspec.structs import replace
 
-from tashi.domain.errors import Misconfigured, StaleSession, StoreFailed, TashiError
+from tashi.domain.errors import StaleSession, StoreFailed, TashiError
 from tashi.domain.guest import Ending, Glimpse, GuestState, Progress, Stats
 from tashi.domain.identity import Epoch, InstanceId, Operation
 from tashi.domain.states import Order
 from tashi.nodemanager import guests
 from tashi.nodemanager.guests import Do, Note, Step
+from tashi.nodemanager.notes import read, stranger
 from tashi.nodemanager.orders import carry_out, left, started
 from tashi.nodemanager.outbox import Outbox
+from tashi.nodemanager.sightings import Sightings
 from tashi.nodemanager.teller import Teller
+from tashi.ports.frames import Overheard
 from tashi.ports.hypervisor import Found, FoundGuest, Happening, Hypervisor, News
 from tashi.ports.notebook import Notebook
 from tashi.ports.workers import Job, Workers
@@ -70,12 +73,14 @@ class Node:
         hypervisor: Hypervisor,
         notebook: Notebook,
         voices: tuple[Outbox, Teller],
+        sightings: Sightings,
         workers: Workers,
         inbox: Inbox,
     ) -> None:
         self._hypervisor = hypervisor
         self._notebook = notebook
         self._outbox, self._teller = voices
+        self._sightings = sightings
         self._workers = workers
         self._inbox = inbox
         self._notes: dict[InstanceId, Note] = {}
@@ -88,12 +93,15 @@ class Node:
 
     def begin(self) -> None:
         """Take up the notes and the guests from before, then say hello."""
-        self._notes = {key: _read(key, page) for key, page in self._notebook.pages().items()}
+        self._notes = {key: read(key, page) for key, page in self._notebook.pages().items()}
         self._hypervisor.listen(lambda news: self._inbox.post(partial(self._happened, news)))
         self._hypervisor.follow(
             lambda guest, progress: self._inbox.post(partial(self._went_on, guest, progress))
         )
+        self._sightings.listen(lambda heard: self._inbox.post(partial(self._overheard, heard)))
         found = {one.instance_id: one for one in self._hypervisor.adopt()}
+        for note in self._notes.values():
+            self._sightings.look(note)
         for key in sorted({*self._notes, *found}):
             self._take_up_again(key, self._notes.get(key), found.get(key))
         self._outbox.serve(self)
@@ -105,7 +113,7 @@ class Node:
 
     def _take_up_again(self, key: InstanceId, note: Note | None, found: FoundGuest | None) -> None:
         if note is None and found is not None:
-            self._notes[key] = _stranger(found)
+            self._notes[key] = stranger(found)
         elif note is not None and note.doing is not None:
             self._finish(note, note.doing, found)
             if note.doing.order not in _MAKES and (found is None or found.running is None):
@@ -292,6 +300,26 @@ class Node:
             state = _SEEN[news.what]
             self._befall(news.instance_id, lambda note: guests.seen(note, state, news.words))
 
+    def _overheard(self, heard: Overheard) -> None:
+        """A guest's address was seen on its network."""
+        if (card := self._sightings.card(heard)) is not None:
+            self._saw(*card, heard.ip, given=heard.given)
+
+    def _saw(self, key: InstanceId, mac: str, ip: str, *, given: bool) -> None:
+        note = self._notes.get(key)
+        if note is None or not self._sightings.is_news(note, mac, ip, given=given):
+            return
+        self._befall(key, lambda kept: guests.addressed(kept, mac, ip))
+        # A card may have many IPv6 addresses, and changes them: it is not held to one of those.
+        if ":" not in ip:
+            self._workers.run(f"address {key}", partial(self._allow, key, mac, ip))
+
+    def _allow(self, key: InstanceId, mac: str, ip: str) -> None:
+        try:
+            self._hypervisor.allow(key, mac, ip)
+        except TashiError as error:
+            _log.warning("Instance %d: its card is not held to %s: %s", key, ip, error)
+
     def measured(self, stats: Mapping[InstanceId, Stats]) -> None:
         """Tell what guests use; of one that is no longer here, nothing."""
         self._teller.tell(
@@ -333,6 +361,10 @@ class Node:
         self._outbox.push(result.reports)
 
     def _keep(self, note: Note) -> None:
+        self._write(note)
+        self._sightings.look(note)
+
+    def _write(self, note: Note) -> None:
         if note.is_over:
             self._notebook.tear_out(note.id)
             self._notes.pop(note.id, None)
@@ -347,26 +379,3 @@ def _lane(guest: int) -> str:
 
 def _acknowledge(report: ReportForm, note: Note) -> Step:
     return Step(guests.heard(note, report))
-
-
-def _read(key: InstanceId, page: bytes) -> Note:
-    try:
-        return msgspec.json.decode(page, type=Note)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise Misconfigured(
-            f"The note about the guest of instance {key} cannot be read ({error}): move {key}.json "
-            "out of notes/ in infoDir once you know what became of the guest."
-        ) from error
-
-
-def _stranger(found: FoundGuest) -> Note:
-    """A note for a guest that has none; the cluster manager will say what becomes of it."""
-    state = {
-        Found.RUNNING: GuestState.RUNNING,
-        Found.FROZEN: GuestState.FROZEN,
-        Found.NOT_BEGUN: GuestState.STARTING,
-        Found.RECEIVING: GuestState.RECEIVING,
-        Found.LEFT: GuestState.LEFT,
-        Found.GONE: GuestState.GONE,
-    }[found.found]
-    return Note(found.instance_id, found.attempt, 0, state)

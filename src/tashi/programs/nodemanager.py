@@ -11,6 +11,7 @@ from tashi.adapters.journal.notebook import FolderNotebook
 from tashi.adapters.rpyc.listening import listen
 from tashi.adapters.rpyc.peers import Link
 from tashi.adapters.system.clock import SystemClock
+from tashi.adapters.system.frames import PacketFrames
 from tashi.adapters.system.machine import describe_machine
 from tashi.adapters.system.workers import ThreadWorkers
 from tashi.domain.host import Machine
@@ -67,10 +68,12 @@ class NodeManagerDaemon:
         self._link = Link((ours.cluster_manager_host, ours.cluster_manager_port))
         calls = to_cluster_manager(self._link, Caller(Role.NODE, name=machine.name))
         self._hypervisor = chosen_hypervisor(settings, networks)
+        self._frames = PacketFrames()
         world = World(
             hypervisor=self._hypervisor,
             notebook=self._notebook,
             registrar=RemoteRegistrar(calls),
+            frames=self._frames,
             workers=self._workers,
             clock=SystemClock(),
         )
@@ -106,6 +109,7 @@ class NodeManagerDaemon:
         self._server.stop()
         self._link.close()
         self._workers.stop()
+        self._frames.close()
         self._hypervisor.close()
         self._notebook.close()
 

@@ -226,6 +226,8 @@ class ReportForm(Form, frozen=True, omit_defaults=True):
     how: Ending = Ending.CRASHED
     disks_remain: bool = True
     hardware: HardwareForm | None = None
+    mac: str = ""
+    ip: str = ""
 
 
 class GuestForm(Form, frozen=True, omit_defaults=True):

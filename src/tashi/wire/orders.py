@@ -45,6 +45,8 @@ _EXTRAS: Final = (
     "how",
     "disks_remain",
     "hardware",
+    "mac",
+    "ip",
 )
 
 
@@ -106,6 +108,8 @@ def report_record(form: ReportForm, host: HostId) -> events.Report:
         "how": form.how,
         "disks_remain": form.disks_remain,
         "hardware": None if form.hardware is None else to_record(form.hardware, Hardware),
+        "mac": form.mac,
+        "ip": form.ip,
     }
     return kind(
         host_id=host,

@@ -19,8 +19,8 @@ import msgspec
 from tashi.adapters.hypervisor.qemu.guest import Guest
 from tashi.adapters.hypervisor.qemu.reactor import Reactor
 from tashi.domain.errors import HypervisorFailed
-from tashi.domain.identity import InstanceId
 from tashi.ports.hypervisor import Counters, DiskCounters, NicCounters
+from tashi.ports.network import tap_name
 
 _PATIENCE_SECONDS: Final = 3.0
 _PROC: Final = Path("/proc")
@@ -148,7 +148,7 @@ def _counted(guest: Guest, told: _Told, links: Mapping[str, Link]) -> Counters:
 
 def _nics(guest: Guest, links: Mapping[str, Link]) -> Iterable[NicCounters]:
     """The cards that have a TAP here; what comes to the kernel there, the guest has sent."""
-    for number, nic in enumerate(guest.record.nics or guest.record.spec.nics):
+    for number, nic in guest.cards.items():
         link = links.get(tap_name(guest.id, number))
         if link is not None:
             yield NicCounters(
@@ -158,8 +158,3 @@ def _nics(guest: Guest, links: Mapping[str, Link]) -> Iterable[NicCounters]:
                 received_bytes=link.sent_bytes,
                 sent_bytes=link.received_bytes,
             )
-
-
-def tap_name(guest: InstanceId, number: int) -> str:
-    """What the TAP of a guest's card is called."""
-    return f"tashi{guest}.{number}"
