@@ -32,6 +32,10 @@ class Namespace:
         self._inside.shutdown()
         _run("ip", "netns", "del", self.name)
 
+    def take(self, card: str) -> None:
+        """Have a network card of the outside, with the name that it has."""
+        _run("ip", "link", "set", card, "netns", self.name)
+
     def call(self, function: Callable[..., T], *arguments: object, **more: object) -> T:
         """What the function returns in there."""
         return self._inside.submit(function, *arguments, **more).result()
