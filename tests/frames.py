@@ -33,9 +33,9 @@ class Card:
         """Put a frame on the network."""
         os.write(self.descriptor, _HEADER + frame)
 
-    def next_of(self, kinds: set[int]) -> bytes:
+    def next_of(self, kinds: set[int], *, within_seconds: float = HEARD_WITHIN_SECONDS) -> bytes:
         """The next frame of one of these types."""
-        deadline = time.monotonic() + HEARD_WITHIN_SECONDS
+        deadline = time.monotonic() + within_seconds
         while (left := deadline - time.monotonic()) > 0:
             if select.select([self.descriptor], [], [], left)[0]:
                 frame = os.read(self.descriptor, 65536)[len(_HEADER) :]

@@ -108,7 +108,9 @@ class NodeSite:
             workers=self.workers,
             clock=self._cluster.clock,
         )
-        self.manager = NodeManager(world, self.machine, Times(statistics=15.0), register=True)
+        self.manager = NodeManager(
+            world, lambda: self.machine, Times(statistics=15.0), register=True
+        )
         self.wire.desk = Desk(NODE_MANAGER, self.manager.handlers(), versions.NODE_MANAGER)
         self.manager.begin()
 

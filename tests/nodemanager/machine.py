@@ -98,7 +98,7 @@ class Machine:
             workers=self.workers,
             clock=self.clock,
         )
-        self.manager = NodeManager(world, FACTS, Times(statistics=15.0), register=False)
+        self.manager = NodeManager(world, lambda: FACTS, Times(statistics=15.0), register=False)
         self.node = self.manager.node
 
     def begin(self) -> None:

@@ -1,6 +1,7 @@
 """The node's side of the conversation: in order, until it is heard, in one session at a time."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -17,7 +18,7 @@ from tashi.domain.errors import (
 )
 from tashi.domain.guest import GuestState
 from tashi.domain.host import Machine
-from tashi.domain.identity import Mib
+from tashi.domain.identity import Mib, NetworkId
 from tashi.nodemanager import outbox as room
 from tashi.nodemanager.node import Inbox
 from tashi.nodemanager.outbox import (
@@ -71,8 +72,10 @@ class Bench:
         self.registrar = FakeRegistrar()
         self.node = Node()
         self.inbox = Inbox()
+        self.machine = H1
+        hello = (lambda: self.machine, False)
         self.outbox = Outbox(
-            self.registrar, self.workers, self.clock, self.inbox.post, (H1, False), FREQUENCY
+            self.registrar, self.workers, self.clock, self.inbox.post, hello, FREQUENCY
         )
 
     def begin(self) -> None:
@@ -117,6 +120,20 @@ def test_a_session_begins_with_what_was_not_heard_and_then_an_inventory() -> Non
     assert inventory is not None
     assert (inventory.session, inventory.guests) == (1, bench.node.guests)
     assert bench.node.kept == []
+
+
+def test_a_machine_that_has_changed_is_told_in_a_new_session() -> None:
+    bench = Bench()
+    bench.begin()
+    bench.let_pass(2 * FREQUENCY)
+    unchanged = len(bench.registrar.machines)
+
+    bench.machine = replace(H1, networks=(NetworkId(999),))
+    bench.let_pass(2 * FREQUENCY)
+
+    assert unchanged == 1
+    assert bench.registrar.machines == [H1, bench.machine]
+    assert bench.outbox.session is not None
 
 
 def test_reports_are_heard_in_the_order_they_were_made() -> None:

@@ -41,14 +41,18 @@ class Times:
 class NodeManager:
     """Begin once, then `turn` for ever; both belong to one thread."""
 
-    def __init__(self, world: World, machine: Machine, times: Times, *, register: bool) -> None:
+    def __init__(
+        self, world: World, describe: Callable[[], Machine], times: Times, *, register: bool
+    ) -> None:
+        """`describe` says what the machine offers just now."""
+        engine = world.hypervisor.engine()
         self._inbox = Inbox()
         self._outbox = Outbox(
             world.registrar,
             world.workers,
             world.clock,
             self._inbox.post,
-            (replace(machine, engine=world.hypervisor.engine()), register),
+            (lambda: replace(describe(), engine=engine), register),
             times.frequency,
         )
         teller = Teller(

@@ -80,7 +80,11 @@ class Desk(Protocol):
 
 
 class Outbox:
-    """Speaks to one cluster manager; `frequency_seconds` is the longest silence it keeps."""
+    """Speaks to one cluster manager; `frequency_seconds` is the longest silence it keeps.
+
+    The hello says what the machine is, and whether it may add itself. What the machine is is asked
+    again with every sign of life: when that has changed, a new session tells it.
+    """
 
     def __init__(
         self,
@@ -88,14 +92,15 @@ class Outbox:
         workers: Workers,
         clock: Clock,
         post: Callable[[Job], None],
-        hello: tuple[Machine, bool],
+        hello: tuple[Callable[[], Machine], bool],
         frequency_seconds: float,
     ) -> None:
         self._registrar = registrar
         self._workers = workers
         self._clock = clock
         self._post = post
-        self._machine, self._register = hello
+        self._describe, self._register = hello
+        self._told: Machine | None = None
         self._frequency = frequency_seconds
         self._desk: Desk | None = None
         self._opening = False
@@ -139,18 +144,19 @@ class Outbox:
 
     def _say_hello(self) -> None:
         try:
-            session = self._registrar.register(self._machine, register=self._register)
+            machine = self._describe()
+            session = self._registrar.register(machine, register=self._register)
         except TashiError as error:
             self._post(partial(self._not_opened, error))
         else:
-            self._post(partial(self._opened, session))
+            self._post(partial(self._opened, session, machine))
 
     def _not_opened(self, error: TashiError) -> None:
         self._pause = min(max(self._pause * 2, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
         _log.warning("No session yet, next try in %.1f s: %s", self._pause, error)
         self._workers.after(self._pause, _LANE, self._say_hello)
 
-    def _opened(self, session: SessionForm) -> None:
+    def _opened(self, session: SessionForm, machine: Machine) -> None:
         assert self._desk is not None
         try:
             self._desk.admit(session)
@@ -159,7 +165,7 @@ class Outbox:
             return
         _log.info("Session %d of epoch %d is open.", session.session, session.epoch)
         self._opening, self._sending, self._number = False, False, 0
-        self.session = session
+        self.session, self._told = session, machine
         # The empty place is where the inventory goes: made when its turn comes.
         self._queue = deque((*self._desk.unheard(), None))
         self._desk.opened()
@@ -206,15 +212,23 @@ class Outbox:
         except TashiError as error:
             self._post(partial(self._over, session, error))
         else:
-            self._post(partial(self._heard, session, reports))
+            says_nothing = not reports and inventory is None
+            machine = self._describe() if says_nothing else None
+            self._post(partial(self._heard, session, reports, machine))
 
-    def _heard(self, session: SessionForm, reports: Sequence[ReportForm]) -> None:
+    def _heard(
+        self, session: SessionForm, reports: Sequence[ReportForm], machine: Machine | None
+    ) -> None:
         assert self._desk is not None
         self._desk.acknowledged(reports)
         self._spoke_at = self._clock.monotonic()
         if session == self.session:
             self._sending, self._pause = False, 0.0
-            self._send_next()
+            if machine is not None and machine != self._told:
+                _log.info("This machine has changed: a new session tells the cluster manager.")
+                self.open()
+            else:
+                self._send_next()
 
     def _unheard(self, session: SessionForm, error: TashiError, again: Job) -> None:
         if session == self.session:

@@ -61,10 +61,7 @@ class NodeManagerDaemon:
             trusted_networks=trusted_networks(settings),
         )
         networks = chosen_networks(settings)
-        machine = replace(
-            _machine(ours, settings.of(QemuSettings), self._server.address[1]),
-            networks=networks.offered(),
-        )
+        machine = _machine(ours, settings.of(QemuSettings), self._server.address[1])
         self._link = Link((ours.cluster_manager_host, ours.cluster_manager_port))
         calls = to_cluster_manager(self._link, Caller(Role.NODE, name=machine.name))
         self._hypervisor = chosen_hypervisor(settings, networks)
@@ -79,7 +76,7 @@ class NodeManagerDaemon:
         )
         self._manager = NodeManager(
             world,
-            machine,
+            lambda: replace(machine, networks=networks.offered()),
             Times(
                 frequency=ours.register_frequency,
                 statistics=ours.stats_interval or settings.of(QemuSettings).stats_interval,
