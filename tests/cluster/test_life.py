@@ -9,7 +9,7 @@ from tashi.domain.instance import OnExit, OnLoss
 from tashi.domain.permissions import Role
 from tashi.domain.states import InstanceState as S
 from tashi.wire.answers import WhyForm
-from tashi.wire.forms import DiskForm, InstanceForm, ReportForm, SessionForm
+from tashi.wire.forms import DiskForm, InstanceForm, NewInstanceForm, ReportForm, SessionForm
 
 
 def test_an_instance_that_is_created_runs_on_a_host() -> None:
@@ -24,6 +24,16 @@ def test_an_instance_that_is_created_runs_on_a_host() -> None:
     assert cluster.running_guests(web) == ["h1"]
     assert cluster.record(web).vm_id is not None
     assert cluster.record(web).nics[0].mac.startswith("52:54:00:")
+
+
+def test_an_instance_that_wants_no_network_cards_gets_none() -> None:
+    cluster = Cluster()
+    cluster.add_node("h1")
+    wanted = NewInstanceForm("alone", (DiskForm("web.qcow2"),), nics=())
+
+    made = cluster.calls().call("createVm", InstanceForm, instance=wanted)
+
+    assert made.nics == ()
 
 
 def test_a_destroyed_instance_is_gone_from_the_host_and_from_the_books() -> None:

@@ -221,3 +221,30 @@ def test_a_snapshot_replaces_all_that_was_known(agent: Agent) -> None:
     agent.begin(books_of([a_host(2), waiting(2)]), now=0.0)
 
     assert where(agent.tick(0.0)) == {2: 2}
+
+
+def test_a_host_on_which_a_start_failed_is_tried_after_the_others_for_a_while(
+    agent: Agent,
+) -> None:
+    hear(agent, a_host(1, memory=9000), a_host(2), waiting(1))
+    first = agent.tick(0.0)
+    accept(agent, first)
+    hear(agent, booked(waiting(1), a_host(1).id))
+    hear(agent, held(1), waiting(2), now=0.0)
+
+    second = agent.tick(1.0)
+    accept(agent, second, now=1.0)
+    hear(agent, waiting(3), now=61.0)
+    later = agent.tick(61.0)
+
+    assert where(first) == {1: 1}
+    assert where(second) == {1: 2, 2: 2}
+    assert where(later) == {3: 1}
+
+
+def test_a_host_on_which_a_start_failed_is_tried_when_there_is_no_other(agent: Agent) -> None:
+    hear(agent, a_host(1), waiting(1))
+    accept(agent, agent.tick(0.0))
+    hear(agent, booked(waiting(1), a_host(1).id), held(1))
+
+    assert where(agent.tick(1.0)) == {1: 1}

@@ -4,19 +4,28 @@ The hosts are booted and the guests started once; every test leaves them running
 """
 
 import re
+import socket
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import pytest
 
+import boot_sectors
 from system.guests import Guest, guests_in
 from system.many_hosts import ManyHosts
 from system.sites import Shape
+from tashi.domain.states import InstanceState as S
+from tashi.wire.forms import SnapshotForm
 
 pytestmark = pytest.mark.qemu
 
 BOOT_SECONDS = 180
+ROUND_TRIPS: Final = 10
+LINES_A_SECOND: Final = 10
 QUICK = {
     "ClusterManagerService": {"expireHostTime": 4},
     "NodeManagerService": {"registerFrequency": 1},
@@ -31,6 +40,7 @@ def hosts(guest_image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     try:
         site.start()
         (site.images / "guest.qcow2").write_bytes(guest_image.read_bytes())
+        boot_sectors.idle(site.images / "idle.img")
         for name, vlan in GUESTS.items():
             create(site, name, vlan)
         yield site
@@ -78,6 +88,24 @@ def address(site: ManyHosts, name: str) -> str:
     return found[1]
 
 
+def state_of(now: SnapshotForm, name: str) -> S | None:
+    return next((one.state for one in now.instances if one.name == name), None)
+
+
+def start(site: ManyHosts, name: str, *more: str) -> None:
+    """Ask for a small guest that needs no kernel; it may take its time."""
+    do(site, "createVm", "--name", name, "--disks", "idle.img", "--nics", "none", *more)
+
+
+@contextmanager
+def ended_afterwards(site: ManyHosts, *names: str) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for name in names:
+            site.run("client", "destroyVm", "--instance", name, "--wait")
+
+
 def test_guests_reach_their_own_vlan_across_hosts_and_no_other(hosts: ManyHosts) -> None:
     one, two, other = (address(hosts, name) for name in GUESTS)
     machines = {hosts.machine_of(one).name for one in hosts.instances()}
@@ -95,3 +123,120 @@ def test_guests_reach_their_own_vlan_across_hosts_and_no_other(hosts: ManyHosts)
     assert "2 packets received" in same
     assert "0 packets received" in elsewhere
     assert "Received 0 " in elsewhere
+
+
+class Reader(threading.Thread):
+    """Reads one HTTP answer that never ends, over one connection, until it is stopped."""
+
+    def __init__(self, site: ManyHosts, at: str) -> None:
+        super().__init__(name="reader")
+        self.lines: list[str] = []
+        self.longest_gap = 0.0
+        self.broken = ""
+        self._done = threading.Event()
+        self._line = connected(site, at, 80)
+        self._line.sendall(b"GET /cgi-bin/stream HTTP/1.0\r\n\r\n")
+
+    def stop(self) -> None:
+        """Let go, and wait for the thread."""
+        self._done.set()
+        self.join()
+        self._line.close()
+
+    def run(self) -> None:
+        with self._line.makefile(encoding="utf-8") as answer:
+            last = time.monotonic()
+            try:
+                while not self._done.is_set():
+                    line = answer.readline()
+                    if not line:
+                        self.broken = "the connection was closed"
+                        return
+                    self.lines.append(line.strip())
+                    now = time.monotonic()
+                    self.longest_gap = max(self.longest_gap, now - last)
+                    last = now
+            except OSError as error:
+                self.broken = str(error)
+
+
+def connected(site: ManyHosts, address: str, port: int) -> socket.socket:
+    """A connection from the switch's machine, which is on every VLAN."""
+    with site.lab.switch.namespace.network():
+        line = socket.create_connection((address, port), 30)
+    line.settimeout(30)
+    return line
+
+
+def test_an_http_connection_never_breaks_while_its_guest_moves_back_and_forth(
+    hosts: ManyHosts,
+) -> None:
+    reader = Reader(hosts, address(hosts, "one"))
+    [instance] = [one.id for one in hosts.now().instances if one.name == "one"]
+    home = hosts.machine_of(instance)
+    away = next(host for host in hosts.lab.hosts if host is not home)
+    reader.start()
+    try:
+        for there in (away, home) * ROUND_TRIPS:
+            do(hosts, "migrateVm", "--instance", "one", "--dst", there.name, "--wait")
+            assert hosts.machine_of(instance) is there
+    finally:
+        reader.stop()
+
+    numbers = [int(found[1]) for line in reader.lines if (found := re.match(r"line=(\d+) ", line))]
+    nonces = {line.partition("nonce=")[2] for line in reader.lines if line.startswith("line=")}
+    assert reader.broken == ""
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) > 2 * ROUND_TRIPS
+    assert len(nonces) == 1
+
+
+def test_a_lost_image_folder_hurts_only_the_starts_of_that_host(hosts: ManyHosts) -> None:
+    [instance] = [one.id for one in hosts.now().instances if one.name == "other"]
+    broken = hosts.machine_of(instance)
+    pinned = ("--hints", f"targetHost={broken.name}", "--memory", "32")
+    with ended_afterwards(hosts, "stuck", "first", "second"):
+        broken.lose_store()
+        try:
+            start(hosts, "stuck", *pinned)
+            start(hosts, "first")
+            start(hosts, "second")
+            now = hosts.until(
+                lambda now: (
+                    {state_of(now, "first"), state_of(now, "second")} == {S.RUNNING}
+                    and state_of(now, "stuck") is S.HELD
+                )
+            )
+        finally:
+            broken.find_store()
+        mended = hosts.until(lambda now: state_of(now, "stuck") is S.RUNNING)
+
+    [stuck] = [one for one in now.instances if one.name == "stuck"]
+    assert stuck.reason == (
+        f"The image folder {hosts.folder}/mnt/images is not there on this host: is it mounted?"
+    )
+    places = {one.name: one.host_id for one in now.instances}
+    assert places["other"] not in {places["first"], places["second"]}
+    assert guest(hosts, "other").status() == "running"
+    assert {one.name: one.host_id for one in mended.instances}["stuck"] == places["other"]
+
+
+def test_a_host_whose_cable_was_pulled_comes_back_with_its_guest(hosts: ManyHosts) -> None:
+    before, [instance] = (
+        guest(hosts, "two"),
+        [one.id for one in hosts.now().instances if one.name == "two"],
+    )
+    host = hosts.machine_of(instance)
+
+    hosts.lab.unplug(host)
+    hosts.until(lambda now: state_of(now, "two") is S.ORPHANED)
+    status = before.status()
+    hosts.lab.plug(host)
+    hosts.until(lambda now: state_of(now, "two") is S.RUNNING)
+
+    assert status == "running"
+    assert guest(hosts, "two") == before
+    assert before.status() == "running"
+    with connected(hosts, address(hosts, "two"), 7) as echo:
+        echo.sendall(b"there?")
+        assert echo.recv(6, socket.MSG_WAITALL) == b"there?"

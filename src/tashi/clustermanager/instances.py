@@ -58,12 +58,11 @@ class Request:
 def create(draft: Draft, request: Request, rules: Rules) -> Instance:
     """Take an instance on; it waits for the scheduler from now on."""
     owner = _owner(request, draft.books)
-    nics = request.wanted.nics or (Nic(rules.default_network, ""),)
     wanted = replace(
         request.wanted,
         id=draft.next_instance(),
         user_id=owner,
-        nics=tuple(_with_mac(nic, draft.books, request.draws) for nic in nics),
+        nics=tuple(_with_mac(nic, draft.books, request.draws) for nic in request.wanted.nics),
         changed_at=draft.at,
     )
     books = draft.books

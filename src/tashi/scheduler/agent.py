@@ -16,6 +16,7 @@ from tashi.domain.placement.draft import booked
 from tashi.domain.placement.filters import Policy
 from tashi.domain.placement.plan import Proposal, Round, Unplaced, Verdict, plan
 from tashi.domain.placement.ranking import Ranking
+from tashi.domain.states import InstanceState
 from tashi.scheduler.drains import USUAL_MOVES_AT_ONCE, Drains
 from tashi.scheduler.queue import Pauses, Queue
 
@@ -49,6 +50,7 @@ class Agent:
         self._ranking = Ranking(books, self._policy)
         self._queue = Queue(self._pauses)
         self._proposed: dict[InstanceId, HostId] = {}
+        self._failed_at: dict[HostId, float] = {}
         for key in books.waiting:
             self._queue.take(books.instances[key], now)
         self._drains.begin(books, now)
@@ -84,7 +86,10 @@ class Agent:
     def tick(self, now: float) -> tuple[Proposal, ...]:
         """The proposals to make now; the same again until they are answered or there is news."""
         ready = self._queue.ready(now)
-        refused_by = {key: hosts for key in ready if (hosts := self._queue.refused_by(key))}
+        failing = self._failing(now)
+        refused_by = {
+            key: hosts for key in ready if (hosts := self._queue.refused_by(key) | failing)
+        }
         asked = Round(ready, self._served_last, refused_by=refused_by)
         made = plan(self._books, self._ranking, asked, self._policy)
         for unplaced in made.unplaced:
@@ -122,11 +127,20 @@ class Agent:
             self._ranking.refresh(self._books, host)
         if key in self._books.waiting:
             self._queue.take(self._books.instances[key], now)
+            if self._books.instances[key].state is InstanceState.HELD:
+                # Whatever it was, it may be the host's own trouble, such as a lost image folder.
+                self._failed_at.update(dict.fromkeys(left - taken, now))
         else:
             self._queue.leave(key)
         if left - taken or len(self._books.attached) < len(before.attached):
             self._queue.make_room()
             self._drains.make_room()
+
+    def _failing(self, now: float) -> frozenset[HostId]:
+        """The hosts on which a start failed a moment ago: others are tried before them."""
+        since = now - self._pauses.longest_seconds
+        self._failed_at = {host: at for host, at in self._failed_at.items() if at > since}
+        return frozenset(self._failed_at)
 
     def _accept(self, key: InstanceId, host: HostId) -> None:
         one = self._books.instances[key]

@@ -12,10 +12,10 @@ from tashi.clustermanager.service.office import Handler, Office, elsewhere, then
 from tashi.domain import events as e
 from tashi.domain.admission import image_path
 from tashi.domain.errors import ImagesFailed, NoSuchImage, NoSuchVm
-from tashi.domain.identity import HostId, InstanceId, Mib, UserId
+from tashi.domain.identity import HostId, InstanceId, Mib, NetworkId, UserId
 from tashi.domain.instance import Disk, Instance, Nic
 from tashi.domain.permissions import Caller, check_owner
-from tashi.wire.forms import ConsoleForm, InstanceForm, NewInstanceForm, to_record
+from tashi.wire.forms import ConsoleForm, InstanceForm, NewInstanceForm, NicForm, to_record
 
 _MOST_CONSOLE_SECONDS = 30.0
 
@@ -54,7 +54,7 @@ class OwnersCalls:
     def create(self, caller: Caller, request: str, instance: NewInstanceForm) -> Future[Any]:
         """Accept an instance and queue it for a host."""
         office = self._office
-        wanted = _wanted(instance)
+        wanted = _wanted(instance, office.rules.default_network)
         disks = tuple(replace(disk, uri=image_path(disk.uri)) for disk in wanted.disks)
         since = office.claims.turn
         asked = Request(
@@ -151,7 +151,8 @@ class OwnersCalls:
         return found
 
 
-def _wanted(form: NewInstanceForm) -> Instance:
+def _wanted(form: NewInstanceForm, default_network: NetworkId) -> Instance:
+    cards = (NicForm(default_network),) if form.nics is None else form.nics
     return Instance(
         id=InstanceId(0),
         name=form.name,
@@ -159,7 +160,7 @@ def _wanted(form: NewInstanceForm) -> Instance:
         cores=form.cores,
         memory=Mib(form.memory),
         disks=tuple(to_record(disk, Disk) for disk in form.disks),
-        nics=tuple(to_record(nic, Nic) for nic in form.nics or ()),
+        nics=tuple(to_record(nic, Nic) for nic in cards),
         hints=form.hints,
         group_name=form.group_name,
         on_exit=form.on_exit,

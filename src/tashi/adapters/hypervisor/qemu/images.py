@@ -60,6 +60,10 @@ class Images:
         try:
             there = path.stat()
         except OSError as error:
+            if not self.folder.is_dir():
+                raise HypervisorFailed(
+                    f"The image folder {self.folder} is not there on this host: is it mounted?"
+                ) from error
             raise HypervisorFailed(f"Disk {uri} cannot be opened: {error.strerror}.") from error
         if not path.is_file():
             raise HypervisorFailed(f"Disk {uri} is not a file.")

@@ -5,11 +5,12 @@ process that does nothing but hold them; it is started last, so a machine with a
 and one without is rubble of a crash. Mounts end with the last process that sees them.
 """
 
+import ctypes
 import os
 import select
 import signal
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,8 @@ from tashi.ports.commands import Commands
 NAMED: Final = Path("/run/netns")
 _PROC: Final = Path("/proc")
 _HOLDER: Final = b"sleep\0infinity\0"
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+_CLONE_NEWNET: Final = 0x40000000
 _SECONDS: Final = 20.0
 _DEATH_SECONDS: Final = 5.0
 
@@ -85,6 +88,16 @@ class Namespace:
         """Run a command in here and return what it says; raises Failed or CommandFailed."""
         return self._run(*self.inside(), *command)
 
+    @contextmanager
+    def network(self) -> Iterator[None]:
+        """Let this thread make its sockets in here; those stay in here. Raises OSError."""
+        with Path("/proc/thread-self/ns/net").open() as before, (NAMED / self.name).open() as there:
+            _set_network(there.fileno())
+            try:
+                yield
+            finally:
+                _set_network(before.fileno())
+
     def processes(self) -> dict[int, str]:
         """All that runs in here, with its command."""
         return {process: _command(process).decode(errors="replace") for process in self._found()}
@@ -118,6 +131,13 @@ class Namespace:
 
     def _run(self, *command: str) -> str:
         return self._commands.run(command, timeout_seconds=_SECONDS)
+
+
+def _set_network(descriptor: int) -> None:
+    """setns(2), which Python has from 3.12 on."""
+    if _LIBC.setns(descriptor, _CLONE_NEWNET) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def _command(process: int) -> bytes:
