@@ -216,6 +216,7 @@ def test_a_claim_whose_commit_fails_is_free_again(cluster: Cluster) -> None:
         ("cloneImage", {"src": "web.qcow2", "dst": "a,b"}, Refused),
         ("rebaseImage", {"src": "web.qcow2", "dst": "b", "backing": "gone"}, NoSuchImage),
         ("rebaseImage", {"src": "web.qcow2", "dst": "b", "backing": "nbd:x"}, Refused),
+        ("rebaseImage", {"src": "web.qcow2", "dst": "", "backing": "data.qcow2"}, Refused),
         ("deleteImage", {"name": "gone"}, NoSuchImage),
         ("deleteImage", {"name": "/etc/passwd/.."}, Refused),
         ("deleteImage", {"name": "web.qcow2"}, NotPermitted),
@@ -249,6 +250,19 @@ def test_an_image_is_changed_by_its_owner_and_administrators_only(cluster: Clust
 
     assert (replaced.state, owner, deleted.state) == (JobState.DONE, ALICE, JobState.DONE)
     assert "mine.qcow2" not in images(cluster)
+
+
+def test_no_image_is_put_in_the_place_of_what_it_is_based_on(cluster: Cluster) -> None:
+    copy(cluster)
+    over_it: dict[str, Any] = {"dst": "mine.qcow2", "replace": True}
+
+    with pytest.raises(Refused, match="based on itself"):
+        do(cluster, "cloneImage", src="mine.qcow2", **over_it)
+    with pytest.raises(Refused, match="based on itself"):
+        do(cluster, "rebaseImage", src="web.qcow2", backing="mine.qcow2", **over_it)
+    flat = do(cluster, "rebaseImage", src="mine.qcow2", **over_it)
+
+    assert flat.state is JobState.DONE
 
 
 def test_only_its_owner_has_an_image_as_a_persistent_disk(cluster: Cluster) -> None:

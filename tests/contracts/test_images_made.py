@@ -127,6 +127,41 @@ def test_a_name_that_is_taken_is_refused_unless_it_is_to_be_replaced(
     assert place.store.image("teams/base.raw").user_id == ALICE
 
 
+def test_what_an_image_backs_is_known_without_a_look_at_all_of_them(place: Place) -> None:
+    place.store.clone("debian.raw", new("one.qcow2"), Bar())
+    place.store.clone("debian.raw", new("teams/two.qcow2"), Bar())
+
+    two = place.store.image("debian.raw").backs
+    place.store.delete("one.qcow2")
+    one = place.store.image("debian.raw").backs
+    place.store.copy("teams/base.raw", new("teams/two.qcow2", replace=True), Bar())
+    none = place.store.image("debian.raw").backs
+
+    assert (two, one, none) == (("one.qcow2", "teams/two.qcow2"), ("teams/two.qcow2",), ())
+
+
+def test_no_image_takes_the_place_of_the_one_that_it_is_based_on(place: Place) -> None:
+    mine = new("debian.raw", replace=True)
+    before = content(place.store, "debian.raw")
+
+    with pytest.raises(Refused, match="based on itself"):
+        place.store.clone("debian.raw", mine, Bar())
+    with pytest.raises(Refused, match="based on itself"):
+        place.store.rebase("teams/base.raw", "debian.raw", mine, Bar())
+
+    assert content(place.store, "debian.raw") == before
+
+
+def test_an_image_may_be_made_independent_in_its_own_place(place: Place) -> None:
+    place.store.clone("debian.raw", new("mine.qcow2"), Bar())
+
+    place.store.rebase("mine.qcow2", None, new("mine.qcow2", replace=True), Bar())
+
+    assert place.store.image("mine.qcow2").backing is None
+    assert place.store.image("debian.raw").backs == ()
+    assert place.left_over() == []
+
+
 @pytest.mark.parametrize("moment", [0.0, 1.0])
 def test_what_is_cancelled_leaves_nothing(place: Place, make: Make, moment: float) -> None:
     before = names(place.store)

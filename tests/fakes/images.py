@@ -85,6 +85,7 @@ class FakeImages:
 
     def clone(self, source: str, new: NewImage, progress: Progress) -> None:
         facts = self._checked(source).facts
+        _refuse_its_own_base(source, new)
         self._refuse_if_there(new)
         self._make(new, self._overlay(new.name, source, facts.virtual_size), progress)
 
@@ -93,6 +94,7 @@ class FakeImages:
         content = qcow2(size)
         if backing is not None:
             self._checked(backing)
+            _refuse_its_own_base(backing, new)
             content = self._overlay(new.name, backing, size)
         self._refuse_if_there(new)
         self._make(new, content, progress)
@@ -173,6 +175,11 @@ class FakeImages:
     def _check(self) -> None:
         if self.is_away:
             raise ImagesFailed("The image store cannot be read: Stale file handle.")
+
+
+def _refuse_its_own_base(base: str, new: NewImage) -> None:
+    if base == new.name:
+        raise Refused(f"Image {base!r} cannot be based on itself.")
 
 
 class FakeIntake:

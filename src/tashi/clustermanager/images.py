@@ -91,11 +91,16 @@ class Images:
     ) -> Plan:
         source = reads if reads is not None else bases
         assert source is not None
-        before = self._in_the_way(order)
+        before, based_on = self._in_the_way(order), self._all_names(bases)
+        if order.target in based_on:
+            raise Refused(
+                f"Image {order.target!r} cannot be based on itself: choose another name for the "
+                "new one."
+            )
         claim = Claim(
             words=words,
             reads=self._all_names(reads),
-            bases=self._all_names(bases),
+            bases=based_on,
             makes=frozenset((order.target,)),
             changes=frozenset() if before is None else self._all_names(order.target),
         )

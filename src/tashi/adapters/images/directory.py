@@ -101,6 +101,7 @@ class ImageFolder:
             with suppress(FileNotFoundError):
                 os.unlink(spot.card, dir_fd=spot.folder)
             os.fsync(spot.folder)
+        self._listing.note_gone(name)
 
     def sweep(self) -> Sequence[str]:
         """Remove what earlier processes left half made."""

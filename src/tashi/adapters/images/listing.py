@@ -102,8 +102,18 @@ class Listing:
         """Take in an image that was just made, without a look at all of them."""
         file = self._file(name)
         with self._looking:
+            self._drop(name)
             for base in self._bases(file, self._facts_of(file)):
                 self._backs.setdefault(base, set()).add(name)
+
+    def note_gone(self, name: str) -> None:
+        """Take in that an image was just deleted."""
+        with self._looking:
+            self._drop(name)
+
+    def _drop(self, name: str) -> None:
+        for based in self._backs.values():
+            based.discard(name)
 
     def backing_of(self, name: str, facts: ImageFacts) -> str | None:
         """The image that one with these facts is based on; None for what is not in the store."""

@@ -67,6 +67,7 @@ class Works:
         """Make an image that is based on another and has nothing of its own."""
         real = self.spots.real_name(source)
         facts = self.checked(real)
+        refuse_its_own_base(real, new)
         if facts.virtual_size == 0:
             raise Refused(f"Image {source!r} is empty: there is nothing to clone.")
         progress.note(0, facts.virtual_size)
@@ -85,6 +86,7 @@ class Works:
         base = None if backing is None else self.spots.real_name(backing)
         if base is not None:
             self.checked(base)
+            refuse_its_own_base(base, new)
         with self.spots.at(real) as spot, making(self.spots, new) as part, spot.reading() as fd:
             locks.keep_writers_out(fd, source)
             if base is None:
@@ -172,6 +174,15 @@ class Works:
             if progress.leash.pulled:
                 raise Cancelled("It was cancelled.") from error
             raise _not_made(name, error) from error
+
+
+def refuse_its_own_base(base: str, new: NewImage) -> None:
+    """Raise Refused when an image would take the place of the one that it is based on."""
+    if base == new.name:
+        raise Refused(
+            f"Image {base!r} cannot be based on itself: all that is in it would be lost. Choose "
+            "another name for the new one."
+        )
 
 
 def check_form(name: str, facts: ImageFacts) -> None:
