@@ -5,7 +5,9 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -14,10 +16,11 @@ import pytest
 import boot_sectors
 from disk_images import MIB
 from system.sites import SIMULATED, Daemon, Shape, Site, environment
-from tashi.domain.errors import ImagesFailed
+from tashi.domain.errors import ImagesFailed, Refused
 from tashi.domain.jobs import JobState
 from tashi.domain.states import InstanceState
-from tashi.wire.forms import ConsoleForm
+from tashi.wire.calls import Calls
+from tashi.wire.forms import ConsoleForm, DiskForm, InstanceForm, NewInstanceForm
 from tashi.wire.images import ImageForm, ImportForm, JobForm
 
 SECONDS = 60.0
@@ -104,6 +107,58 @@ def test_an_image_is_brought_in_cloned_booted_and_deleted(real_site: Site, tmp_p
 def console(site: Site, instance: int) -> str:
     """What the guest has said."""
     return site.calls.call("getConsole", ConsoleForm, instance_id=instance, offset=0).text
+
+
+# ---- at once -------------------------------------------------------------------------------------
+
+ROUNDS = 100
+
+
+def test_an_instance_and_the_deletion_of_its_image_never_both_succeed(site: Site) -> None:
+    site.add_image("base.qcow2")
+    outcomes = Counter(create_and_delete(site, f"i{number}") for number in range(ROUNDS))
+    there = images(site)
+
+    assert (True, True) not in outcomes
+    assert sum(outcomes.values()) == ROUNDS
+    for instance in site.instances().values():
+        assert instance.disks[0].uri in there
+
+
+def create_and_delete(site: Site, name: str) -> tuple[bool, bool]:
+    """Whether an instance was created of an image, and whether the image was deleted, at once."""
+    image = f"{name}.qcow2"
+    done(site.calls, site.calls.call("copyImage", JobForm, src="base.qcow2", dst=image))
+    wanted = NewInstanceForm(name, (DiskForm(image),), memory=1)
+
+    def create(calls: Calls) -> bool:
+        calls.call("createVm", InstanceForm, instance=wanted)
+        return True
+
+    def delete(calls: Calls) -> bool:
+        return done(calls, calls.call("deleteImage", JobForm, name=image))
+
+    with ThreadPoolExecutor(2) as hands, site.another_link() as one, site.another_link() as other:
+        both = [
+            hands.submit(accepted, act, site.calls_of(link))
+            for act, link in ((create, one), (delete, other))
+        ]
+        return both[0].result(), both[1].result()
+
+
+def accepted(act: Callable[[Calls], bool], calls: Calls) -> bool:
+    """Whether it was done and not refused."""
+    try:
+        return act(calls)
+    except (Refused, ImagesFailed):
+        return False
+
+
+def done(calls: Calls, job: JobForm) -> bool:
+    """Wait for a job; whether it was done."""
+    while job.state in {JobState.WAITING, JobState.RUNNING}:
+        job = calls.call("getJob", JobForm, job_id=job.id, seen=job.change, timeout=10.0)
+    return job.state is JobState.DONE
 
 
 # ---- the cluster manager dies --------------------------------------------------------------------
