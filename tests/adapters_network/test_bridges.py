@@ -1,6 +1,7 @@
 """Bridges that Tashi makes, between hosts that are network namespaces, with real frames."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -209,3 +210,25 @@ def test_devices_of_others_are_not_taken_for_ours(hosts: list[Namespace]) -> Non
         pass
 
     assert here.devices() == {"eth0", "vmbr.999", "elsewhere"}
+
+
+def test_guests_may_start_and_end_at_the_same_time(hosts: list[Namespace]) -> None:
+    here = hosts[0]
+    networks = a_network()
+
+    def live(key: int) -> None:
+        for _ in range(5):
+            nics = {n: Nic(NetworkId(900 + n), f"52:54:00:00:{key:02x}:0{n}") for n in range(2)}
+            with networks.wire(InstanceId(key), nics):
+                pass
+            networks.tidy()
+
+    def live_together() -> None:
+        # Threads have the namespace of the one that starts them.
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(live, range(1, 9)))
+
+    here.call(live_together)
+
+    assert here.devices() == {"eth0"}
+    assert here.run("nft", "list", "ruleset") == ""

@@ -68,12 +68,15 @@ class BridgeNetworks:
                 self._rejoin(tap_name(guest, number), nic)
         with self._changing, opened_links() as links:
             self._uplinks.finish(links)
+        self._remove_unused()
         self._guard.begin(named(guests))
-        self.tidy()
 
     def tidy(self) -> None:
         """Remove bridges and uplinks of ours that nobody uses."""
+        self._remove_unused()
         self._guard.tidy()
+
+    def _remove_unused(self) -> None:
         with self._changing, opened_links() as links:
             for link in self._uplinks.unused(links):
                 _log.info("Removing %s, which no guest uses any more.", link.name)

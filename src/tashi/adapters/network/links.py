@@ -13,13 +13,14 @@ from errno import EPERM
 from typing import Any, Final
 
 from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.exceptions import NetlinkDumpInterrupted, NetlinkError
 
 from tashi.domain.errors import HypervisorFailed
 
 MARK: Final = "made by tashi"
 """The alias of a device that is ours."""
 
+_TRIES: Final = 50
 _MAKING: Final = "tashi-making"
 _UP: Final = 1
 _NO_HOST_IN_IT: Final = {
@@ -66,7 +67,7 @@ class Links:
 
     def all(self) -> list[Link]:
         """Every device there is now."""
-        return [_read(one) for one in self.kernel.link("dump")]
+        return [_read(one) for one in self._listed(self.kernel.link)]
 
     def find(self, name: str) -> Link | None:
         """The device of that name."""
@@ -120,8 +121,12 @@ class Links:
 
     def addresses_of(self, link: Link) -> list[Any]:
         """What the kernel tells of its addresses that reach further than its cable."""
-        told = self.kernel.addr("dump", index=link.index)
+        told = self._listed(self.kernel.addr, index=link.index)
         return [one for one in told if one["scope"] < _LINK_SCOPE]
+
+    def routes_by(self, link: Link) -> list[Any]:
+        """What the kernel tells of the routes that lead to it."""
+        return [one for one in self._listed(self.kernel.route) if one.get("oif") == link.index]
 
     def addresses(self, link: Link) -> list[str]:
         """Its addresses, but those that reach no further than its cable."""
@@ -129,13 +134,14 @@ class Links:
 
     def own_addresses(self) -> set[str]:
         """Every address of this machine."""
-        return {one.get("local") or one.get("address") for one in self.kernel.addr("dump")}
+        told = self._listed(self.kernel.addr)
+        return {one.get("local") or one.get("address") for one in told}
 
     def send_to_all(self, vxlan: Link, peers: set[str]) -> None:
         """Let a VXLAN send what is for everybody to exactly these hosts; raises Refused."""
         now = {
             entry.get("dst")
-            for entry in self.kernel.fdb("dump", ifindex=vxlan.index)
+            for entry in self._listed(self.kernel.fdb, ifindex=vxlan.index)
             if entry.get("lladdr") == _ANYBODY
         }
         with _refusals():
@@ -143,6 +149,13 @@ class Links:
                 self.kernel.fdb("append", ifindex=vxlan.index, lladdr=_ANYBODY, dst=peer)
             for peer in sorted(now - peers - {None}):
                 self.kernel.fdb("del", ifindex=vxlan.index, lladdr=_ANYBODY, dst=peer)
+
+    def _listed(self, ask: Callable[..., Any], **what: Any) -> list[Any]:
+        """All that there is of a kind, at one moment: what changed meanwhile is asked again."""
+        for _ in range(_TRIES):
+            with suppress(NetlinkDumpInterrupted):
+                return list(ask("dump", **what))
+        return list(ask("dump", **what))
 
 
 @contextmanager

@@ -27,9 +27,8 @@ def take_over(port: Link, bridge: Link, links: Links) -> None:
     addresses = links.addresses_of(port)
     routes = [
         route
-        for route in links.kernel.route("dump")
-        if route.get("oif") == port.index
-        and route["proto"] not in {_BY_THE_KERNEL, _BY_A_ROUTER}
+        for route in links.routes_by(port)
+        if route["proto"] not in {_BY_THE_KERNEL, _BY_A_ROUTER}
         and route.get("table") != _LOCAL_TABLE
     ]
     batch = IPBatch()
