@@ -10,8 +10,9 @@ import pytest
 from frames import A_TEST, EVERYBODY, Card, ethernet, guest_on
 from namespaces import Namespace
 from tashi.adapters.network.bridges import BridgeNetworks
-from tashi.adapters.network.guard import Nftables, NoGuard
+from tashi.adapters.network.guard import Nftables, NoGuard, rules
 from tashi.adapters.system.commands import SystemCommands
+from tashi.domain.errors import HypervisorFailed
 from tashi.domain.identity import InstanceId, NetworkId
 from tashi.domain.instance import Nic
 from tashi.settings.sections.bridges import BridgesSettings
@@ -149,6 +150,7 @@ def test_ipv6_keeps_what_belongs_to_its_own_cable(bench: Bench) -> None:
     bench.knows(KNOWN_6)
 
     assert bench.passes(ipv6(KNOWN_6, A_DATAGRAM))
+    assert bench.passes(ipv6("2001:db8::1:2:3:4", A_DATAGRAM))
     assert bench.passes(ipv6("fe80::1", A_DATAGRAM))
     assert bench.passes(neighbour_discovery("::", NEIGHBOUR_SOLICITATION, KNOWN_6))
     assert bench.passes(neighbour_discovery(KNOWN_6, NEIGHBOUR_ADVERTISEMENT, KNOWN_6))
@@ -158,9 +160,22 @@ def test_ipv6_keeps_what_belongs_to_its_own_cable(bench: Bench) -> None:
 def test_ipv6_in_anothers_name_is_dropped(bench: Bench) -> None:
     bench.knows(KNOWN_6)
 
-    assert not bench.passes(ipv6("2001:db8::99", A_DATAGRAM))
-    claim = neighbour_discovery("fe80::1", NEIGHBOUR_ADVERTISEMENT, "2001:db8::99")
+    assert not bench.passes(ipv6("2001:db8:0:1::99", A_DATAGRAM))
+    claim = neighbour_discovery("fe80::1", NEIGHBOUR_ADVERTISEMENT, "2001:db8:0:1::99")
     assert not bench.passes(claim)
+
+
+@pytest.mark.parametrize(
+    "nic",
+    [
+        Nic(NetworkId(5), "52:54:00:00:00:01 drop\nflush ruleset"),
+        Nic(NetworkId(5), MINE, "192.0.2.7 }\nflush ruleset"),
+    ],
+    ids=["MAC", "IP"],
+)
+def test_no_address_adds_a_command(nic: Nic) -> None:
+    with pytest.raises(HypervisorFailed, match="is no"):
+        list(rules(nic))
 
 
 def test_tags_lead_nowhere(bench: Bench) -> None:

@@ -3,18 +3,20 @@
 In the table `tashi` each TAP has a chain of its own name; a map leads to it from the hook that
 every packet passes before a bridge looks at it. A card may send from its own MAC address only, in
 ARP as well; once its IP address is known, from that address only, but for what it needs to get one:
-DHCP, and in IPv6 what belongs to its own cable. An IPv4 address says nothing of its IPv6 addresses,
-nor the other way round. VLAN tags would lead into other networks, so none pass to or from guests.
+DHCP, and in IPv6 what belongs to its own cable. In IPv6 a card has many addresses and changes them,
+so there it is held to the /64 of the known one. An IPv4 address says nothing of IPv6, nor the other
+way round. VLAN tags would lead into other networks, so none pass to or from guests.
 
 Every change is one transaction of the kernel's: at no moment is half of it in force.
 """
 
 import json
 import os
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final, Protocol
 
 from tashi.adapters.network.tap import device_names
@@ -25,7 +27,7 @@ from tashi.ports.commands import Commands, Descriptors
 _TABLE: Final = "bridge tashi"
 _NFT_SECONDS: Final = 20.0
 _TAGS: Final = "ether type { 8021q, 8021ad } drop"
-_IPV4: Final = 4
+_MAC: Final = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _BEFORE_BRIDGES: Final = "{ type filter hook prerouting priority -300 ; policy accept ; }"
 _AFTER_BRIDGES: Final = "{ type filter hook postrouting priority 300 ; policy accept ; }"
 _FRAME: Final = (
@@ -149,21 +151,29 @@ def _without(taps: Iterable[str]) -> Iterator[str]:
 
 
 def rules(nic: Nic) -> Iterator[str]:
-    """What is dropped of a card's packets, in nftables' words."""
-    yield f"ether saddr != {nic.mac} drop"
+    """What is dropped of a card's packets, in nftables' words; raises HypervisorFailed."""
+    mac, address = _checked(nic)
+    yield f"ether saddr != {mac} drop"
     yield _TAGS
-    yield f"arp saddr ether != {nic.mac} drop"
-    if nic.ip is None:
-        return
-    address = ip_address(nic.ip)
-    if address.version == _IPV4:
+    yield f"arp saddr ether != {mac} drop"
+    if isinstance(address, IPv4Address):
         # A sender of 0.0.0.0 asks whether an address is free (RFC 5227).
         yield f"arp saddr ip != {{ 0.0.0.0, {address} }} drop"
         yield "ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept"
         yield f"ip saddr != {address} drop"
-        return
-    yield f"ip6 saddr != {{ ::, fe80::/10, {address} }} drop"
-    # Whose address is it? Mine, says a neighbour advertisement, from byte 8 on (RFC 4861).
-    yield (
-        f"icmpv6 type nd-neighbor-advert @th,64,10 != 0x3fa @th,64,128 != {int(address):#034x} drop"
-    )
+    elif address is not None:
+        cable = ip_network((int(address), 64), strict=False)
+        yield f"ip6 saddr != {{ ::, fe80::/10, {cable} }} drop"
+        # Whose address is it? Mine, says a neighbour advertisement, from byte 8 on (RFC 4861).
+        begins = int(cable.network_address) >> 64
+        yield f"icmpv6 type nd-neighbor-advert @th,64,10 != 0x3fa @th,64,64 != {begins:#018x} drop"
+
+
+def _checked(nic: Nic) -> tuple[str, IPv4Address | IPv6Address | None]:
+    # Both come from the books, which have checked them; they become commands here, so look again.
+    if not _MAC.fullmatch(nic.mac):
+        raise HypervisorFailed(f"{nic.mac!r} is no MAC address.")
+    try:
+        return nic.mac, None if nic.ip is None else ip_address(nic.ip)
+    except ValueError as wrong:
+        raise HypervisorFailed(f"{nic.ip!r} is no IP address.") from wrong
