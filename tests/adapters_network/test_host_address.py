@@ -10,6 +10,7 @@ from namespaces import Namespace, cable, namespaces
 from tashi.adapters.network.bridges import BridgeNetworks
 from tashi.adapters.network.guard import Nftables
 from tashi.adapters.system.commands import SystemCommands
+from tashi.domain.errors import HypervisorFailed
 from tashi.domain.identity import NetworkId
 from tashi.domain.instance import Nic
 from tashi.settings.sections.bridges import BridgesSettings
@@ -166,3 +167,43 @@ def test_a_bridge_without_a_way_out_gets_one_and_keeps_the_hosts_address(
 
     there.run("ping", "-c", "1", "-W", "5", "198.51.100.1")
     assert "inet 198.51.100.1/24" in here.ip("addr", "show", "dev", "vmbr.5")
+
+
+def test_a_card_that_cannot_join_a_bridge_keeps_its_addresses(hosts: list[Namespace]) -> None:
+    here, there = hosts
+    here.ip("link", "add", "name", "br0", "type", "bridge")
+    here.ip("link", "set", "br0", "up")
+    here.ip("addr", "flush", "dev", "eth0")
+    here.ip("link", "set", "eth0", "master", "br0")
+    here.ip("addr", "add", "10.9.9.1/24", "dev", "br0")
+    here.ip("route", "add", "default", "via", "10.9.9.2")
+    settings = BridgesSettings(uplink="br0", untagged=1)
+    networks = BridgeNetworks(settings, Nftables(SystemCommands()))
+
+    with (
+        pytest.raises(HypervisorFailed, match="br0 cannot become a port of vmbr"),
+        guest_on(here, networks, UNTAGGED),
+    ):
+        pass
+
+    there.run("ping", "-c", "1", "-W", "5", "10.9.9.1")
+    assert "default via 10.9.9.2 dev br0" in here.ip("route")
+    assert here.devices() == {"eth0", "br0"}
+
+
+def test_a_container_on_a_bridge_is_no_way_out_and_is_kept(hosts: list[Namespace]) -> None:
+    here, there = hosts
+    here.ip("link", "add", "name", "vmbr.5", "type", "bridge")
+    here.ip("link", "add", "name", "box", "type", "veth", "peer", "name", "inside")
+    here.ip("link", "set", "box", "master", "vmbr.5", "up")
+    here.ip("link", "set", "vmbr.5", "up")
+
+    with (
+        guest_on(here, a_network(), ON_5) as one,
+        guest_on(there, a_network(), Nic(NetworkId(5), "52:54:00:00:00:06")) as other,
+    ):
+        one.say(b"out of here")
+        heard = other.words()
+
+    assert heard == b"out of here"
+    assert here.devices() == {"eth0", "vmbr.5", "box", "inside", "vxlan.5"}

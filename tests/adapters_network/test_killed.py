@@ -29,10 +29,13 @@ SETTINGS: Final[dict[str, Any]] = {
     "untagged": 1,
 }
 ON_VXLAN: Final = (
-    "tap", "making", "made vxlan.5", "making", "made vmbr.5", "joined", "guarded", "plugged",
+    "tap", "making", "made vxlan.5", "making", "made vmbr.5", "moved", "joined",
+    "guarded", "plugged", "wired",
+)  # fmt: skip
+UNTAGGED: Final = (
+    "tap", "making", "made vmbr", "moved", "joined", "guarded", "plugged",
     "wired",
 )  # fmt: skip
-UNTAGGED: Final = ("tap", "making", "made vmbr", "joined", "guarded", "plugged", "wired")
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ class Links:
 
     def __init__(self, kernel: IPRoute, on_step: Steps = lambda _: None) -> None:
         self.kernel = kernel
-        self._on_step = on_step
+        self.on_step = on_step
 
     def all(self) -> list[Link]:
         """Every device there is now."""
@@ -87,7 +87,7 @@ class Links:
             self.kernel.link("add", ifname=_MAKING, kind=kind, **properties)
         made = self.find(_MAKING)
         assert made is not None
-        self._on_step("making")
+        self.on_step("making")
         try:
             if for_guests:
                 self.change(made, IFLA_AF_SPEC=_NO_HOST_IN_IT)
@@ -98,7 +98,7 @@ class Links:
             raise
         made = self.find(name)
         assert made is not None
-        self._on_step(f"made {name}")
+        self.on_step(f"made {name}")
         return made
 
     def change(self, link: Link, **properties: Any) -> None:

@@ -1,11 +1,14 @@
 """A host's own addresses and routes, moved from a network card to the bridge that it joins.
 
-All of it is one message to the kernel, which it takes to the end once it has it: whoever is killed
-has moved everything or nothing, and connections that are open live on, because at every moment the
-address is the host's. What the kernel refuses is found out afterwards.
+All of it is one message to the kernel, which it takes to its end once it has it: first the bridge
+has the addresses as well, then the card joins it, then routes and addresses leave the card. So
+whoever is killed has moved everything or nothing, at every moment each address is the host's, and
+connections live on. Where the card turns out unable to join, another message puts all back.
 """
 
 import socket
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from logging import getLogger
 from typing import Any, Final
 
@@ -31,19 +34,18 @@ def take_over(port: Link, bridge: Link, links: Links) -> None:
         if route["proto"] not in {_BY_THE_KERNEL, _BY_A_ROUTER}
         and route.get("table") != _LOCAL_TABLE
     ]
-    batch = IPBatch()
-    try:
+    with _at_once() as batch:
         batch.link("set", index=bridge.index, state="up")
-        for address in addresses:
-            batch.addr("replace", index=bridge.index, **_address(address), **_lifetime(address))
+        _add(batch, addresses, bridge)
         batch.link("set", index=port.index, master=bridge.index, state="up")
-        for route in routes:
-            batch.route("replace", oif=bridge.index, **_route(route))
-        for address in reversed(addresses):
-            batch.addr("del", index=port.index, **_address(address))
-        _send(bytes(batch.batch))
-    finally:
-        batch.close()
+        _move(batch, routes, addresses, (port, bridge))
+    links.on_step("moved")
+    joined = links.find(port.name)
+    if joined is None or joined.master != bridge.index:
+        with _at_once() as batch:
+            _add(batch, addresses, port)
+            _move(batch, routes, addresses, (bridge, port))
+        raise HypervisorFailed(f"{port.name} cannot become a port of {bridge.name}.")
     moved = {one.get("address") for one in links.addresses_of(bridge)}
     wanted = {one.get("address") for one in addresses}
     if links.addresses_of(port) or not wanted <= moved:
@@ -52,6 +54,35 @@ def take_over(port: Link, bridge: Link, links: Links) -> None:
         )
     if wanted:
         _log.warning("%s has the addresses of %s now.", bridge.name, port.name)
+
+
+def _add(batch: IPBatch, addresses: Iterable[Any], to: Link) -> None:
+    for address in addresses:
+        batch.addr("replace", index=to.index, **_address(address), **_lifetime(address))
+
+
+def _move(
+    batch: IPBatch, routes: Iterable[Any], addresses: Sequence[Any], way: tuple[Link, Link]
+) -> None:
+    source, target = way
+    for route in routes:
+        batch.route("replace", oif=target.index, **_route(route))
+    for address in reversed(addresses):
+        batch.addr("del", index=source.index, **_address(address))
+
+
+@contextmanager
+def _at_once() -> Iterator[IPBatch]:
+    """Collects requests, and sends all of them as one message."""
+    batch = IPBatch()
+    try:
+        yield batch
+        if requests := bytes(batch.batch):
+            with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as kernel:
+                kernel.bind((0, 0))
+                kernel.send(requests)
+    finally:
+        batch.close()
 
 
 def _address(told: Any) -> dict[str, Any]:
@@ -74,9 +105,3 @@ def _route(told: Any) -> dict[str, Any]:
     found = {key: told[key] for key in ("family", "dst_len", "tos", "proto", "scope", "type")}
     found |= {key: told.get(key) for key in _KEPT if told.get(key)}
     return {**found, "dst": told.get("dst") or "", "table": told.get("table")}
-
-
-def _send(messages: bytes) -> None:
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as kernel:
-        kernel.bind((0, 0))
-        kernel.send(messages)

@@ -13,6 +13,9 @@ from tashi.settings.sections.bridges import BridgesSettings
 
 _VLAN: Final = "vlan"
 _HIGHEST: Final = {"vlan": 4094, "vxlan": 2**24 - 1}
+_INSIDE: Final = {"tun", "veth"}
+"""Kinds of devices that lead to guests or containers of the host's."""
+
 _OVERHEAD: Final = {4: 50, 6: 70}
 """Bytes that VXLAN puts before a packet, by the IP version that carries it (RFC 7348)."""
 
@@ -49,7 +52,7 @@ class Uplinks:
                 f"This host has no network card {self._uplink}: uplink in [Bridges] must name the "
                 "one that leads to the other hosts."
             )
-        port = None if bridge is None else _foreign_way_out(bridge, there)
+        port = None if bridge is None else self._foreign_way_out(bridge, there)
         if port is None:
             port = self._port(network, card, there, links)
         if bridge is None:
@@ -69,7 +72,7 @@ class Uplinks:
         there = links.all()
         for bridge in there:
             if bridge.kind == "bridge" and bridge.is_ours:
-                port = _foreign_way_out(bridge, there)
+                port = self._foreign_way_out(bridge, there)
                 if port is not None and links.addresses(port):
                     take_over(port, bridge, links)
 
@@ -102,6 +105,14 @@ class Uplinks:
         ports = [link for link in there if link.master == bridge.index]
         users = [link for link in ports if link.kind not in _HIGHEST and link.name != self._uplink]
         return bool(users) or bool(links.addresses(bridge))
+
+    def _foreign_way_out(self, bridge: Link, there: list[Link]) -> Link | None:
+        """The port by which somebody else has joined a bridge to other hosts."""
+        ports = [link for link in there if link.master == bridge.index]
+        if any(port.is_ours for port in ports):
+            return None
+        ways = (one for one in ports if one.kind not in _INSIDE or one.name == self._uplink)
+        return next(ways, None)
 
     def _port(self, network: NetworkId, card: Link, there: list[Link], links: Links) -> Link:
         if network == self._settings.untagged:
@@ -164,12 +175,6 @@ class Uplinks:
         if self._settings.vxlan_group:
             ends |= {f"vxlan_group{six}": self._settings.vxlan_group, "vxlan_link": carrier.index}
         return ends
-
-
-def _foreign_way_out(bridge: Link, there: list[Link]) -> Link | None:
-    """The port by which somebody else has joined a bridge to other hosts."""
-    ports = [link for link in there if link.master == bridge.index and link.kind != "tun"]
-    return None if any(port.is_ours for port in ports) else next(iter(ports), None)
 
 
 def _make(links: Links, name: str, kind: str, **properties: Any) -> Link:
