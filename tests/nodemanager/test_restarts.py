@@ -174,7 +174,18 @@ def test_a_guest_that_died_while_its_send_was_cut_short_is_reported_as_ended() -
     machine.hypervisor.crash(SEVEN)
     machine.begin()
 
-    assert machine.reported() == ["Started", "GuestEnded"]
+    assert machine.reported() == ["Started", "MoveFailed", "GuestEnded"]
+    assert machine.registrar.reports[-1].disks_remain
+
+
+def test_a_guest_that_dies_while_it_is_sent_has_first_not_been_sent() -> None:
+    machine = sending(done=False)
+
+    machine.hypervisor.crash(SEVEN)
+    machine.settle()
+
+    assert machine.reported() == ["Started", "MoveFailed", "GuestEnded"]
+    assert machine.registrar.reports[-1].disks_remain
 
 
 def test_a_guest_of_which_not_all_has_arrived_is_not_run_and_cleared_away() -> None:

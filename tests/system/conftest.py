@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from system.counting import TABLES
+
 SECONDS_PER_TEST = 300
 
 
@@ -16,6 +18,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("system")
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(SECONDS_PER_TEST))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the tables that tests have made."""
+    for table in terminalreporter.config.stash.get(TABLES, []):
+        terminalreporter.write_line(f"\n{table}")
 
 
 @pytest.fixture(scope="session")

@@ -37,8 +37,11 @@ class DaemonThere(Daemon):
 class ManyHosts(Site):
     """A cluster on pretended machines; its networks are the VLANs 999 and 1001.
 
-    `Shape.memory` and `Shape.cores` are each host's. `start` makes the machines.
+    `Shape.memory` and `Shape.cores` are each host's. `start` makes the machines. `NODE_MANAGER` is
+    the program that their nodes are.
     """
+
+    NODE_MANAGER: tuple[str, ...] = ("-m", "tashi.programs.nodemanager")
 
     def __init__(self, folder: Path, shape: Shape | None = None) -> None:
         shape = shape or Shape(hosts=3)
@@ -114,7 +117,7 @@ class ManyHosts(Site):
         return DaemonThere(
             machine,
             f"nodemanager{number}",
-            ("-m", "tashi.programs.nodemanager"),
+            self.NODE_MANAGER,
             self.folder,
             self.folder / "own/config",
         )

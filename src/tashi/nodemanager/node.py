@@ -17,7 +17,6 @@ from logging import getLogger
 from queue import Empty, SimpleQueue
 
 import msgspec
-from msgspec.structs import replace
 
 from tashi.domain.errors import StaleSession, StoreFailed, TashiError
 from tashi.domain.guest import Ending, Glimpse, GuestState, Progress, Stats
@@ -39,6 +38,8 @@ from tashi.wire.forms import GuestForm, OrderForm, ReportForm, SessionForm
 _log = getLogger(__name__)
 
 _SEEN = {Happening.FROZE: GuestState.FROZEN, Happening.THAWED: GuestState.RUNNING}
+_AWAITED = {Order.SEND}
+"""Orders whose outcome is heard before what happens meanwhile: a guest that ended was not sent."""
 _MAKES = {Order.START, Order.RESTORE, Order.PREPARE_TARGET, Order.RUN}
 """The orders after which a guest may be there that was not there before."""
 
@@ -146,10 +147,9 @@ class Node:
             self._conclude(note.id, order, guests.failure(order, "Its node was restarted."))
             self._compare(note.id, found)
         else:
-            self._befall(
-                note.id,
-                lambda kept: guests.ended(replace(kept, doing=None), found.how, found.words),
-            )
+            # In this order: its disks are here, and a failed move leaves them to it.
+            self._conclude(note.id, order, guests.failure(order, "Its guest has ended."))
+            self._befall(note.id, lambda kept: guests.ended(kept, found.how, found.words))
 
     def _compare(self, key: InstanceId, found: FoundGuest | None) -> None:
         if found is not None and found.found in {Found.RECEIVING, Found.LEFT}:
@@ -287,8 +287,10 @@ class Node:
 
     def _happened(self, news: News) -> None:
         note = self._notes.get(news.instance_id)
-        if note is not None and note.doing is not None and note.doing.order in _MAKES:
-            # A guest can end before its start is told: the start is then heard of first.
+        under_way = None if note is None or note.doing is None else note.doing.order
+        if note is not None and under_way in _MAKES | _AWAITED:
+            # A guest can end before its start is told: the start is then heard of first. One that
+            # ends while it is sent has its disks here, which a failed move leaves to it.
             self._after_its_orders(note.id, partial(self._befell, news))
         else:
             self._befell(news)

@@ -111,7 +111,9 @@ def chosen_networks(settings: Settings) -> Networks:
     return ScriptNetworks(commands, guard)
 
 
-def chosen_hypervisor(settings: Settings, networks: Networks) -> Hypervisor:
+def chosen_hypervisor(
+    settings: Settings, networks: Networks, on_step: Callable[[str], None]
+) -> Hypervisor:
     """What runs the guests of this machine, as the settings choose; raises Misconfigured."""
     if settings.of(NodeManagerParts).vmm == _SIMULATED:
         return SimulatedHypervisor()
@@ -120,6 +122,7 @@ def chosen_hypervisor(settings: Settings, networks: Networks) -> Hypervisor:
         settings.of(VfsSettings).prefix,
         networks,
         SystemCommands(),
+        on_step,
         migration_address=migration_address(settings.of(NodeManagerSettings)),
     )
 

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
@@ -48,9 +48,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class NodeManagerDaemon:
-    """The node manager with its socket, its notes and its threads."""
+    """The node manager with its socket, its notes and its threads.
 
-    def __init__(self, settings: Settings) -> None:
+    `on_step` hears of the moments of a guest's start, move or save between which it may die.
+    """
+
+    def __init__(self, settings: Settings, on_step: Callable[[str], None] = lambda _: None) -> None:
         ours = settings.of(NodeManagerSettings)
         self._workers = ThreadWorkers()
         self._notebook = FolderNotebook(settings.of(QemuSettings).info_dir / "notes")
@@ -64,7 +67,7 @@ class NodeManagerDaemon:
         machine = _machine(ours, settings.of(QemuSettings), self._server.address[1])
         self._link = Link((ours.cluster_manager_host, ours.cluster_manager_port))
         calls = to_cluster_manager(self._link, Caller(Role.NODE, name=machine.name))
-        self._hypervisor = chosen_hypervisor(settings, networks)
+        self._hypervisor = chosen_hypervisor(settings, networks, on_step)
         self._frames = PacketFrames()
         world = World(
             hypervisor=self._hypervisor,

@@ -80,6 +80,7 @@ class Qemu:
             squeeze=settings.suspend_handler,
             unsqueeze=settings.resume_handler,
             limit_seconds=settings.migrate_timeout,
+            on_step=on_step,
         )
         self._reactor = Reactor()
         self._jobs = ThreadPoolExecutor(1, "qemu-news")

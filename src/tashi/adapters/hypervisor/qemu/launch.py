@@ -35,7 +35,8 @@ Steps = Callable[[str], None]
 
 Of a start: held, disks, wired, intent, spawned, met, ready, loaded, begun; of a target the same but
 the last, then called, arrived, runs. Of a send: noted, let in, copying, copied, sending, standing,
-mirrored, continued, completed, left.
+mirrored, continued, completed, left. Of a save: writing, written, kept; of memory that is read,
+before loaded: reading, read, used.
 """
 
 _DEATH_SECONDS: Final = 10.0

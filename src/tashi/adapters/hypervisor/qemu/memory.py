@@ -10,16 +10,21 @@ import os
 import queue
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from tashi.adapters.hypervisor.qemu.folder import PRIVATE_FILE
 from tashi.adapters.hypervisor.qemu.guest import GONE, Guest, last_words
+from tashi.adapters.hypervisor.qemu.launch import Steps
 from tashi.adapters.hypervisor.qemu.moves import AS_FAST_AS_IT_GOES, set_capabilities
+from tashi.adapters.hypervisor.qemu.progress import Meter, Migration
 from tashi.domain.errors import (
     CommandFailed,
     HypervisorFailed,
@@ -33,6 +38,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 _USED: Final = ".used"
 _FD: Final = "memory"
 _COMPLETED: Final = "completed"
+_LOOK_SECONDS: Final = 1.0
 _LOADED: Final = "paused"
 """What QEMU calls a guest whose memory has been read."""
 
@@ -46,6 +52,7 @@ class Memory:
     squeeze: tuple[str, ...]
     unsqueeze: tuple[str, ...]
     limit_seconds: float
+    on_step: Steps = lambda _: None
 
     def save(self, guest: Guest, name: str) -> None:
         """Write the guest's memory; it then stands still for ever, or runs on when this raises.
@@ -103,9 +110,11 @@ class Memory:
         try:
             if guest.status() != _LOADED:
                 self._read(guest, final)
+            self.on_step("read")
             with suppress(FileNotFoundError):  # marked already, before a crash of ours
                 final.rename(_used(final))
             _sync_folder(self.folder)
+            self.on_step("used")
         except (HypervisorFailed, CommandFailed, OSError) as error:
             words = last_words(guest.folder) if guest.ended.is_set() else ""
             raise UnableToResume(
@@ -120,15 +129,19 @@ class Memory:
             guest.pause()
             reading, writing = os.pipe()
             with self._piping(self.squeeze, Descriptors(source=reading, sink=sink), reading):
+                self.on_step("writing")
                 self._migrate(guest, "migrate", writing)
             os.fsync(sink)
+        self.on_step("written")
         partial.rename(final)
         _sync_folder(final.parent)
+        self.on_step("kept")
 
     def _read(self, guest: Guest, final: Path) -> None:
         with _opened(final, os.O_RDONLY | os.O_NOFOLLOW) as source:
             reading, writing = os.pipe()
             with self._piping(self.unsqueeze, Descriptors(source=source, sink=writing), writing):
+                self.on_step("reading")
                 self._migrate(guest, "migrate-incoming", reading)
 
     @contextmanager
@@ -164,7 +177,8 @@ class Memory:
         set_capabilities(guest, ("events",))
         guest.ask("migrate-set-parameters", **{"max-bandwidth": AS_FAST_AS_IT_GOES})
         guest.ask(command, uri=f"fd:{_FD}")
-        status = _last(guest.migrations, deadline)
+        looks = partial(_look, guest, Meter(guest.gone_on)) if command == "migrate" else _no_look
+        status = _last(guest.migrations, deadline, looks)
         if status != _COMPLETED:
             if command == "migrate":
                 guest.ask("migrate_cancel")
@@ -182,14 +196,25 @@ class Memory:
         return self.folder / name
 
 
-def _last(statuses: "queue.SimpleQueue[str]", deadline: float) -> str:
-    """How a migration ended; nothing when it has not."""
-    status = ""
-    with suppress(queue.Empty):
-        while status not in {_COMPLETED, "failed", "cancelled", GONE}:
-            status = statuses.get(timeout=max(0.0, deadline - time.monotonic()))
-        return status
+def _last(statuses: "queue.SimpleQueue[str]", deadline: float, look: Callable[[], object]) -> str:
+    """How a migration ended; nothing when it has not. Now and then, `look` how far it is."""
+    while (left := deadline - time.monotonic()) > 0:
+        with suppress(queue.Empty):
+            status = statuses.get(timeout=min(left, _LOOK_SECONDS))
+            if status in {_COMPLETED, "failed", "cancelled", GONE}:
+                return status
+            continue
+        look()
     return ""
+
+
+def _look(guest: Guest, meter: Meter) -> None:
+    with suppress(HypervisorFailed):  # if it has ended, that is said in another way
+        meter.memory(msgspec.convert(guest.ask("query-migrate"), Migration))
+
+
+def _no_look() -> None:
+    """What is read is not measured: it takes a moment."""
 
 
 def _forget_all(statuses: "queue.SimpleQueue[str]") -> None:

@@ -32,6 +32,7 @@ from tashi.adapters.hypervisor.qemu.moves import (
     read_door,
     set_capabilities,
 )
+from tashi.adapters.hypervisor.qemu.progress import Job, Meter, Migration
 from tashi.adapters.hypervisor.qemu.record import Move
 from tashi.domain.errors import HypervisorFailed
 
@@ -53,17 +54,6 @@ _OPEN_SECONDS: Final = 10
 _ANSWER_SECONDS: Final = 10.0
 _END_SECONDS: Final = 30.0
 _LOOK_AGAIN_SECONDS: Final = 1.0
-
-
-class _Job(msgspec.Struct):
-    id: str
-    status: str
-    error: str = ""
-
-
-class _Migration(msgspec.Struct, rename="kebab"):
-    status: str = "none"
-    error_desc: str = ""
 
 
 class _Line(msgspec.Struct, rename="kebab", omit_defaults=True):
@@ -139,23 +129,24 @@ class Sending:
         except OSError as error:
             raise HypervisorFailed(f"its record cannot be written: {error}.") from error
         self.on_step("noted")
+        meter = Meter(guest.gone_on)
         with _knock(door, self.address) as line:
             self.on_step("let in")
             if disks := crossing_disks(guest.record.spec):
                 self._mirror(guest, door, disks)
                 self.on_step("copying")
-                _wait_for_jobs(guest, "ready", deadline)
+                _wait_for_jobs(guest, "ready", deadline, meter)
             self.on_step("copied")
             _begin_sending(guest, line)
         self.on_step("sending")
-        _wait_for(guest, _SWITCH, deadline)
+        _wait_for(guest, _SWITCH, deadline, meter)
         self.on_step("standing")
         _check_still_on(guest)
-        _end_mirrors(guest, deadline)
+        _end_mirrors(guest, deadline, meter)
         self.on_step("mirrored")
         guest.ask("migrate-continue", state=_SWITCH)
         self.on_step("continued")
-        _wait_for(guest, _COMPLETED, deadline)
+        _wait_for(guest, _COMPLETED, deadline, meter)
         self.on_step("completed")
 
     def _mirror(self, guest: Guest, door: Door, disks: tuple[str, ...]) -> None:
@@ -222,9 +213,10 @@ def _greeted(door: Door, address: str) -> socket.socket:
 def _cut_lines(guest: Guest) -> None:
     """Break the connections to the target: QEMU may be stuck in one whose other end hangs."""
     lines = msgspec.convert(guest.interrupt("query-yank"), list[_Line])
-    ours = [line for line in lines if line.is_of_a_move]
-    if ours:
-        guest.interrupt("yank", instances=msgspec.to_builtins(ours))
+    for line in lines:
+        if line.is_of_a_move:
+            with suppress(HypervisorFailed):  # it broke by itself a moment ago
+                guest.interrupt("yank", instances=[msgspec.to_builtins(line)])
 
 
 def _begin_sending(guest: Guest, line: socket.socket) -> None:
@@ -240,34 +232,36 @@ def _check_still_on(guest: Guest) -> None:
         raise HypervisorFailed("it has powered itself off.")
 
 
-def _end_mirrors(guest: Guest, deadline: float) -> None:
+def _end_mirrors(guest: Guest, deadline: float, meter: Meter) -> None:
     """End the mirrors; nothing writes any more, so the copies are whole and stay so."""
     for job in _jobs(guest):
         guest.ask("block-job-cancel", device=job.id)
-    _wait_for_jobs(guest, "concluded", deadline)
+    _wait_for_jobs(guest, "concluded", deadline, meter)
 
 
-def _wait_for_jobs(guest: Guest, status: str, deadline: float) -> None:
+def _wait_for_jobs(guest: Guest, status: str, deadline: float, meter: Meter) -> None:
     def reached() -> bool:
         _check_not_recalled(guest)
         jobs = _jobs(guest)
+        meter.disks(jobs)
         for job in jobs:
             if job.error:
                 raise HypervisorFailed(f"its disk {job.id.removeprefix(_JOB)}: {job.error}.")
         return all(job.status == status for job in jobs)
 
-    _wait(guest, reached, deadline)
+    _wait(guest, reached, deadline, meter)
 
 
-def _wait_for(guest: Guest, status: str, deadline: float) -> None:
+def _wait_for(guest: Guest, status: str, deadline: float, meter: Meter) -> None:
     def reached() -> bool:
         _check_not_recalled(guest)
         now = _migration(guest)
+        meter.memory(now)
         if now.status in _BROKEN_OFF:
             raise HypervisorFailed(now.error_desc or f"QEMU says {now.status}.")
         return now.status == status
 
-    _wait(guest, reached, deadline)
+    _wait(guest, reached, deadline, meter)
 
 
 def _check_not_recalled(guest: Guest) -> None:
@@ -275,7 +269,9 @@ def _check_not_recalled(guest: Guest) -> None:
         raise HypervisorFailed("it was called back.")
 
 
-def _wait(guest: Guest, holds: Callable[[], bool], deadline: float) -> None:
+def _wait(
+    guest: Guest, holds: Callable[[], bool], deadline: float, meter: Meter | None = None
+) -> None:
     """Wait until it holds; look whenever something has happened, and now and then besides."""
     while True:
         guest.stirred.clear()
@@ -285,7 +281,8 @@ def _wait(guest: Guest, holds: Callable[[], bool], deadline: float) -> None:
             return
         left = deadline - time.monotonic()
         if left <= 0:
-            raise HypervisorFailed("it took too long.")
+            missing = "" if meter is None or not meter.left else f": {meter.left}"
+            raise HypervisorFailed(f"it took too long{missing}.")
         guest.stirred.wait(min(left, _LOOK_AGAIN_SECONDS))
 
 
@@ -315,14 +312,14 @@ def _drop_copies(guest: Guest) -> None:
             guest.ask("blockdev-del", **{"node-name": _COPY + disk})
 
 
-def _jobs(guest: Guest) -> list[_Job]:
+def _jobs(guest: Guest) -> list[Job]:
     """The mirrors of the move, also those that have ended."""
-    jobs = msgspec.convert(_look(guest, "query-jobs"), list[_Job])
+    jobs = msgspec.convert(_look(guest, "query-jobs"), list[Job])
     return [job for job in jobs if job.id.startswith(_JOB)]
 
 
-def _migration(guest: Guest) -> _Migration:
-    return msgspec.convert(_look(guest, "query-migrate"), _Migration)
+def _migration(guest: Guest) -> Migration:
+    return msgspec.convert(_look(guest, "query-migrate"), Migration)
 
 
 def _look(guest: Guest, question: str) -> object:
