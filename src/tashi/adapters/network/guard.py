@@ -17,6 +17,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from shutil import which
 from typing import Final, Protocol
 
 from tashi.adapters.network.tap import device_names
@@ -64,6 +65,10 @@ class Nftables:
 
     def __init__(self, commands: Commands) -> None:
         self._commands = commands
+        # An admin who became root by `su` alone has no sbin on the path.
+        self._program = (
+            which("nft", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin") or "nft"
+        )
         self._changing = threading.Lock()
 
     def watch(self, cards: Mapping[str, Nic]) -> None:
@@ -107,7 +112,7 @@ class Nftables:
     def _nft(self, *arguments: str, source: int | None = None) -> str:
         try:
             return self._commands.run(
-                ["nft", *arguments],
+                [self._program, *arguments],
                 timeout_seconds=_NFT_SECONDS,
                 descriptors=Descriptors(source=source),
             )
