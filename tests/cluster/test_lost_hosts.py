@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from cluster.cluster import Cluster, NodeSite
+from tashi.adapters.hypervisor.simulated import SimulatedHypervisor
 from tashi.domain.errors import ImagesFailed
 from tashi.domain.identity import InstanceId
 from tashi.domain.instance import OnLoss, saved_name
@@ -171,7 +172,9 @@ def test_disks_that_lived_on_a_host_are_lost_when_it_comes_back_with_an_empty_di
 
     assert kept is not None
     assert (lost.state, lost.disks_on) == (S.STOPPED, None)
-    assert lost.reason == "Its host has come back without its disks: they are lost."
+    assert lost.reason == (
+        "Its host has come back without its disks: they are lost. startVm begins with fresh ones."
+    )
     assert cluster.running_guests(web) == ["h1"]
 
 
@@ -185,12 +188,17 @@ def test_an_instance_whose_disks_are_all_in_the_store_loses_nothing() -> None:
     come_back(cluster, site)
 
     record = cluster.record(db)
-    assert (record.state, record.disks_on) == (S.SUSPENDED, None)
+    assert (record.state, record.disks_on, record.reason) == (S.SUSPENDED, None, "")
     assert record.saved in cluster.ether.saved
 
 
-def test_disks_that_are_found_missing_at_the_start_are_not_waited_for() -> None:
-    cluster, site, web = a_cluster()
+@pytest.mark.parametrize(
+    ("on_loss", "state"), [(OnLoss.RESTART, S.RUNNING), (OnLoss.STOP, S.STOPPED)]
+)
+def test_disks_that_are_found_missing_at_the_start_are_not_waited_for(
+    on_loss: OnLoss, state: S
+) -> None:
+    cluster, site, web = a_cluster(on_loss=on_loss)
     site.hypervisor.store_fails = "there is no room"
     cluster.command("stopVm", web)
     cluster.settle()
@@ -199,8 +207,45 @@ def test_disks_that_are_found_missing_at_the_start_are_not_waited_for() -> None:
     cluster.command("startVm", web)
     cluster.let_pass(5)
 
-    assert cluster.running_guests(web) == ["h1"]
+    events = cluster.calls().call("watch", EventsForm, since=1, timeout=0.0).events
+    (lost,) = (one for one in events if one.line == "CM VM DISKS LOST")
+    assert cluster.state(web) is state
     assert cluster.record(web).disks_on is None
+    assert lost.instance is not None
+    assert "are gone" in lost.instance.reason
+    assert "fresh ones" in lost.instance.reason
+
+
+@pytest.mark.parametrize(
+    ("on_loss", "state"), [(OnLoss.RESTART, S.RUNNING), (OnLoss.STOP, S.STOPPED)]
+)
+def test_a_guest_of_which_its_restarted_node_finds_nothing_follows_its_on_loss(
+    on_loss: OnLoss, state: S
+) -> None:
+    cluster, site, web = a_cluster(on_loss=on_loss)
+    site.kill()
+    site.hypervisor = SimulatedHypervisor("h1", cluster.ether)  # the notes are still there
+
+    come_back(cluster, site)
+    cluster.let_pass(5)
+
+    assert cluster.state(web) is state
+    assert cluster.record(web).disks_on is None
+    assert len(cluster.running_guests(web)) == (state is S.RUNNING)
+
+
+def test_disks_that_vanished_while_their_instance_was_at_rest_are_noticed_at_once() -> None:
+    cluster, site, web = a_cluster()
+    site.hypervisor.store_fails = "there is no room"
+    cluster.command("stopVm", web)
+    cluster.settle()
+    site.kill()
+    site.hypervisor = SimulatedHypervisor("h1", cluster.ether)
+
+    come_back(cluster, site)
+
+    assert (cluster.state(web), cluster.record(web).disks_on) == (S.STOPPED, None)
+    assert "they are lost" in cluster.record(web).reason
 
 
 def test_a_host_that_was_declared_dead_has_its_surplus_guests_killed_when_it_comes_back() -> None:

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from nodemanager.test_guests import GONE, an_order, took
+from nodemanager.test_guests import GONE, a_note, an_order, took
 from tashi.domain.guest import GuestState
 from tashi.domain.states import Order
 from tashi.nodemanager import guests
@@ -46,3 +46,19 @@ def test_a_start_whose_disks_are_gone_leaves_nothing_to_keep() -> None:
     step = guests.concluded(took(GONE, order).note, order, failed)
 
     assert step.note.cleared
+
+
+def test_a_guest_of_which_nothing_is_left_has_ended_without_its_disks() -> None:
+    step = guests.vanished(a_note(GuestState.RUNNING))
+
+    (report,) = step.reports
+    assert (report.kind, report.disks_remain) == ("GuestEnded", False)
+    assert step.note.cleared
+    assert step.note.unheard == (report,)
+
+
+def test_of_a_guest_that_had_ended_before_it_is_only_noted_that_nothing_is_kept() -> None:
+    step = guests.vanished(GONE)
+
+    assert step.reports == ()
+    assert step.note.is_over

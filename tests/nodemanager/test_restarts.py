@@ -123,7 +123,9 @@ def test_a_machine_that_lost_its_guests_says_so() -> None:
     machine.begin()
 
     assert machine.reported() == ["Started", "GuestEnded"]
-    assert machine.registrar.reports[-1].words == "It ended while its node was away."
+    assert machine.registrar.reports[-1].words == (
+        "It ended while its node was away, and nothing of it is left."
+    )
 
 
 def sending(*, done: bool) -> Machine:

@@ -357,6 +357,11 @@ class DisksLost(Observation):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WaitEnded(DisksLost):
+    """It waited to be started with disks that are lost, and is not to begin afresh by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NothingKept(Observation):
     """The host that was to keep its disks has none; nor had it any, all are in the image store."""
 

@@ -133,9 +133,18 @@ def burial(record: Instance, host: HostId, words: str, memories: Container[str])
 
 
 def disks_lost(record: Instance, host: HostId, words: str) -> e.Event:
-    """What it is for an instance that the host which was to keep its disks has nothing of it."""
-    kind = e.DisksLost if record.has_local_disks else e.NothingKept
-    return kind(host_id=host, words=words)
+    """What it is for an instance that the host which was to keep its disks has nothing of it.
+
+    One that waits to be started was promised its old disks: only where its `on_loss` says so does
+    it begin with fresh ones by itself.
+    """
+    if not record.has_local_disks:
+        return e.NothingKept(host_id=host)
+    waits = record.state in {_S.PENDING, _S.HELD}
+    if waits and record.on_loss is OnLoss.RESTART:
+        return e.DisksLost(host_id=host, words=f"{words} It begins with fresh ones.")
+    kind = e.WaitEnded if waits else e.DisksLost
+    return kind(host_id=host, words=f"{words} startVm begins with fresh ones.")
 
 
 def _is_dying_on_one_host(record: Instance) -> bool:

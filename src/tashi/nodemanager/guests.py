@@ -282,6 +282,16 @@ def ended(note: Note, how: Ending, words: str) -> Step:
     return Step(gone, reports=(report,))
 
 
+def vanished(note: Note) -> Step:
+    """What it makes of a guest that the machine has nothing of any more, not even its disks."""
+    gone = replace(note, state=GuestState.GONE, vm_id=None, cleared=True)
+    if note.state is GuestState.GONE:
+        return Step(gone)
+    words = "It ended while its node was away, and nothing of it is left."
+    report = replace(_about(note, "GuestEnded", words=words), disks_remain=False)
+    return Step(replace(gone, unheard=(*note.unheard, report)), reports=(report,))
+
+
 def seen(note: Note, state: GuestState, words: str) -> Step:
     """What is made of a guest that froze or thawed by itself."""
     if note.state is state or note.state not in {GuestState.RUNNING, GuestState.FROZEN}:

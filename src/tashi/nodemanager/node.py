@@ -19,7 +19,7 @@ from queue import Empty, SimpleQueue
 import msgspec
 
 from tashi.domain.errors import StaleSession, StoreFailed, TashiError
-from tashi.domain.guest import Ending, Glimpse, GuestState, Progress, Stats
+from tashi.domain.guest import Glimpse, GuestState, Progress, Stats
 from tashi.domain.identity import Epoch, InstanceId, Operation
 from tashi.domain.states import Order
 from tashi.nodemanager import guests
@@ -154,10 +154,12 @@ class Node:
     def _compare(self, key: InstanceId, found: FoundGuest | None) -> None:
         if found is not None and found.found in {Found.RECEIVING, Found.LEFT}:
             return
-        if found is None or found.running is None:
-            how = Ending.CRASHED if found is None else found.how
-            words = found.words if found and found.words else "It ended while its node was away."
-            self._befall(key, lambda note: guests.ended(note, how, words))
+        if found is None:
+            self._befall(key, guests.vanished)
+            return
+        if found.running is None:
+            words = found.words or "It ended while its node was away."
+            self._befall(key, lambda note: guests.ended(note, found.how, words))
             return
         frozen = found.found is Found.FROZEN
         state = GuestState.FROZEN if frozen else GuestState.RUNNING
