@@ -51,6 +51,7 @@ def test_an_image_is_what_its_first_bytes_say(image: bytes, expected: ImageFacts
     [
         qcow2()[:50],
         qcow2()[:80],
+        changed(qcow2(), 36, bytes(12))[:80],  # no L1 table, and half the rest of the header
         changed(qcow2(), 4, struct.pack(">I", 1)),  # version
         changed(qcow2(), 20, struct.pack(">I", 8)),  # cluster bits
         changed(qcow2(backing="b"), 16, struct.pack(">I", 1024)),  # length of the backing's name
