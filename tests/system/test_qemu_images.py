@@ -1,12 +1,13 @@
 """Which files a guest is given as disks, as the real qemu-img sees them."""
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from disk_images import qcow2
 from tashi.adapters.hypervisor.qemu.images import Images
-from tashi.adapters.system.commands import SystemCommands
 from tashi.domain.errors import HypervisorFailed
 
 pytestmark = pytest.mark.qemu
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.qemu
 def images(tmp_path: Path) -> Images:
     store = tmp_path / "images"
     store.mkdir()
-    return Images(store, SystemCommands())
+    return Images(store)
 
 
 def create(path: Path, *options: str) -> None:
@@ -36,7 +37,7 @@ def test_an_image_is_looked_at_once_until_it_changes(images: Images) -> None:
     image = images.folder / "a.img"
     create(image, "-f", "raw")
     images.format_of("a.img")
-    blind = Images(images.folder, SystemCommands(), images._known)
+    blind = Images(images.folder, images._known)
     known = dict(images._known)
 
     again = blind.format_of("a.img")
@@ -53,7 +54,7 @@ def test_an_image_is_looked_at_once_until_it_changes(images: Images) -> None:
     [
         (b"", "no disk image"),
         (b"This is a letter, not a disk.\n", "no disk image"),
-        (b"QFI\xfb" + b"\xff" * 508, "no usable disk image"),
+        (b"QFI\xfb" + b"\xff" * 508, "no disk image"),
     ],
 )
 def test_what_is_no_image_is_refused(images: Images, content: bytes, why: str) -> None:
@@ -110,3 +111,34 @@ def test_other_formats_are_refused_with_the_remedy(images: Images) -> None:
 
     with pytest.raises(HypervisorFailed, match="qemu-img convert"):
         images.format_of("a.vmdk")
+
+
+@pytest.mark.parametrize("backing", ["nbd:localhost:1", "json:{}", "pipe", "gone", "letter"])
+def test_an_image_that_is_based_on_something_else_than_an_image_is_refused(
+    images: Images, backing: str
+) -> None:
+    os.mkfifo(images.folder / "pipe")
+    (images.folder / "letter").write_text("Dear Tashi")
+    (images.folder / "a.qcow2").write_bytes(qcow2(backing=backing))
+
+    with pytest.raises(HypervisorFailed, match=r"a\.qcow2"):
+        images.format_of("a.qcow2")
+
+
+def test_images_that_are_based_on_each_other_are_refused(images: Images) -> None:
+    (images.folder / "a.qcow2").write_bytes(qcow2(backing="b.qcow2"))
+    (images.folder / "b.qcow2").write_bytes(qcow2(backing="a.qcow2"))
+
+    with pytest.raises(HypervisorFailed, match="based on itself"):
+        images.format_of("a.qcow2")
+
+
+def test_a_link_is_followed_inside_the_store_only(images: Images, tmp_path: Path) -> None:
+    create(images.folder / "a.img", "-f", "raw")
+    create(tmp_path / "secret", "-f", "raw")
+    (images.folder / "in").symlink_to("a.img")
+    (images.folder / "out").symlink_to("../secret")
+
+    assert images.format_of("in") == "raw"
+    with pytest.raises(HypervisorFailed, match="outside the image store"):
+        images.format_of("out")

@@ -73,7 +73,7 @@ class Qemu:
         self._guests: dict[InstanceId, Guest] = {}
         self._premises = premises
         store = DiskStore(prefix / "suspend", commands, settings.migrate_timeout)
-        self._disks = Disks(premises, Images(prefix / "images", commands), commands, store)
+        self._disks = Disks(premises, Images(prefix / "images"), commands, store)
         self._memory = Memory(
             folder=prefix / "suspend",
             commands=commands,

@@ -2,39 +2,32 @@
 
 An image may name other files (a backing file, a data file) that QEMU would open in its turn. An
 image that reaches outside the image store that way is refused, else whoever may write an image may
-read any file of the host.
+read any file of the host. So nothing of QEMU's is run to find out: what an image says of itself
+is read from its header (`tashi.domain.images`), and so is what it is based on, down to the last.
 
-`qemu-img info` takes as long as starting a guest; what it said is kept for as long as the file
-stays the same.
+What was found is kept for as long as the file stays the same.
 """
 
+import os
+import posixpath
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import msgspec
+from tashi.domain.errors import HypervisorFailed
+from tashi.domain.images import (
+    SECTOR_BYTES,
+    UNKNOWN,
+    ImageFacts,
+    names_another_protocol,
+    read_facts,
+)
 
-from tashi.domain.errors import CommandFailed, HypervisorFailed
-from tashi.ports.commands import Commands
-
-_SECONDS: Final = 30.0
-_SECTOR_BYTES: Final = 512
-_FORMATS: Final = frozenset({"raw", "qcow2"})
 _MOST_KEPT: Final = 4096
-
-
-class _Specific(msgspec.Struct):
-    data: dict[str, object] = {}
-
-
-class _Layer(msgspec.Struct, rename="kebab"):
-    """One image as `qemu-img info --output=json` describes it."""
-
-    filename: str
-    format: str
-    full_backing_filename: str | None = None
-    format_specific: _Specific | None = None
-
+_DEEPEST: Final = 64
+_READING: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+"""So that a pipe that calls itself an image holds nobody up."""
 
 _Fingerprint = tuple[str, int, int]
 
@@ -44,7 +37,6 @@ class Images:
     """The image store, as a folder, seen with QEMU's eyes."""
 
     folder: Path
-    commands: Commands
     _known: dict[_Fingerprint, str] = field(default_factory=dict)
 
     def path(self, uri: str) -> Path:
@@ -71,47 +63,56 @@ class Images:
         if fingerprint not in self._known:
             if len(self._known) >= _MOST_KEPT:
                 self._known.clear()
-            self._known[fingerprint] = self._look(uri, path, there.st_size)
+            self._known[fingerprint] = self._look(uri, path)
         return self._known[fingerprint]
 
-    def _look(self, uri: str, path: Path, size: int) -> str:
-        layers = self._layers(uri, path)
-        top = layers[0].format
-        if top == "raw" and (size == 0 or size % _SECTOR_BYTES):
-            raise HypervisorFailed(
-                f"Disk {uri} is no disk image: neither qcow2 nor whole sectors of {_SECTOR_BYTES} "
-                "bytes."
-            )
-        if top not in _FORMATS:
-            raise HypervisorFailed(
-                f"Disk {uri} is in the format {top}, which Tashi does not open: make it qcow2 with "
-                "`qemu-img convert -O qcow2`."
-            )
-        for layer in layers:
-            self._check_reach(uri, layer)
-        return top
+    def _look(self, uri: str, path: Path) -> str:
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            raise HypervisorFailed(f"Disk {uri} is a link that leads outside the image store.")
+        top = facts = _facts(uri, path)
+        if not top.is_disk:
+            raise HypervisorFailed(f"Disk {uri} {_complaint(top)}")
+        for _ in range(_DEEPEST):
+            if facts.data_elsewhere:
+                raise HypervisorFailed(f"Disk {uri} keeps its data in another file: refused.")
+            if facts.backing is None:
+                return top.format
+            path = self._below(uri, path, facts.backing)
+            facts = _facts(uri, path)
+            if not facts.is_disk:
+                raise HypervisorFailed(f"Disk {uri} is based on {path}, which is no disk image.")
+        raise HypervisorFailed(f"Disk {uri} is based on itself, or on too many: refused.")
 
-    def _layers(self, uri: str, path: Path) -> list[_Layer]:
-        question = ["qemu-img", "info", "--output=json", "--backing-chain", "-U", str(path)]
+    def _below(self, uri: str, path: Path, backing: str) -> Path:
+        """The file that an image is based on, which must be in the store."""
+        inside = self.folder.resolve()
+        if not names_another_protocol(backing) and "\0" not in backing:
+            real = Path(posixpath.join(path.parent, backing)).resolve()
+            if real.is_relative_to(inside):
+                return real
+        raise HypervisorFailed(
+            f"Disk {uri} is based on {backing!r}, which is outside the image store: refused."
+        )
+
+
+def _facts(uri: str, path: Path) -> ImageFacts:
+    try:
+        fd = os.open(path, _READING)
         try:
-            answer = self.commands.run(question, timeout_seconds=_SECONDS)
-            layers = msgspec.json.decode(answer, type=list[_Layer])
-        except CommandFailed as failed:
-            raise HypervisorFailed(f"Disk {uri} is no usable disk image: {failed}") from failed
-        except msgspec.MsgspecError as error:
-            raise HypervisorFailed(f"Disk {uri}: qemu-img does not describe it.") from error
-        if not layers:
-            raise HypervisorFailed(f"Disk {uri}: qemu-img does not describe it.")
-        return layers
+            there = os.fstat(fd)
+            if not stat.S_ISREG(there.st_mode):
+                return ImageFacts()
+            return read_facts(lambda offset, length: os.pread(fd, length, offset), there.st_size)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise HypervisorFailed(f"Disk {uri}: {path} cannot be read: {error.strerror}.") from error
 
-    def _check_reach(self, uri: str, layer: _Layer) -> None:
-        backing = layer.full_backing_filename
-        if layer.format_specific is not None and "data-file" in layer.format_specific.data:
-            raise HypervisorFailed(f"Disk {uri} keeps its data in another file: refused.")
-        if backing is None:
-            return
-        real = Path(backing).resolve()
-        if ":" in backing.partition("/")[0] or not real.is_relative_to(self.folder.resolve()):
-            raise HypervisorFailed(
-                f"Disk {uri} is based on {backing}, which is outside the image store: refused."
-            )
+
+def _complaint(facts: ImageFacts) -> str:
+    if facts.format == UNKNOWN:
+        return f"is no disk image: neither sound qcow2 nor whole sectors of {SECTOR_BYTES} bytes."
+    return (
+        f"is in the format {facts.format}, which Tashi does not open: make it qcow2 with "
+        "`qemu-img convert -O qcow2`."
+    )
