@@ -1,5 +1,6 @@
 """A host whose own address is on the uplink, or on a bridge, keeps it and its connections."""
 
+import re
 import socket
 from collections.abc import Iterator
 
@@ -37,6 +38,8 @@ def hosts() -> Iterator[list[Namespace]]:
         made[0].ip("route", "add", "default", "via", "10.9.9.2")
         made[0].ip("route", "add", "192.0.2.0/24", "via", "10.9.9.2", "metric", "77")
         made[0].ip("route", "add", "default", "via", "2001:db8::2")
+        told = ("proto", "ra", "expires", "1000")
+        made[0].ip("-6", "route", "add", "fd00:5::/64", "via", "2001:db8::2", *told)
         yield made
 
 
@@ -75,6 +78,9 @@ def test_addresses_and_routes_move_to_the_bridge_and_connections_live_on(
     assert "192.0.2.0/24 via 10.9.9.2 dev vmbr" in here.ip("route")
     assert "metric 77" in here.ip("route")
     assert "default via 2001:db8::2 dev vmbr" in here.ip("-6", "route")
+    assert re.search(
+        r"fd00:5::/64 via 2001:db8::2 dev vmbr proto ra .*expires \d+", here.ip("-6", "route")
+    )
     assert "eth0" not in here.ip("route") + here.ip("-6", "route", "show", "default")
 
 

@@ -7,6 +7,7 @@ connections live on. Where the card turns out unable to join, another message pu
 """
 
 import socket
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from logging import getLogger
@@ -20,7 +21,7 @@ from tashi.domain.errors import HypervisorFailed
 _log = getLogger(__name__)
 
 _BY_THE_KERNEL: Final = 2  # RTPROT_KERNEL: a consequence of an address
-_BY_A_ROUTER: Final = 9  # RTPROT_RA: told again to the bridge as soon as that asks
+_TICKS_IN_A_SECOND: Final = 100  # USER_HZ, in which the kernel says when a route ends
 _LOCAL_TABLE: Final = 255
 _KEPT: Final = ("priority", "prefsrc", "gateway", "via", "metrics")
 
@@ -31,8 +32,7 @@ def take_over(port: Link, bridge: Link, links: Links) -> None:
     routes = [
         route
         for route in links.routes_by(port)
-        if route["proto"] not in {_BY_THE_KERNEL, _BY_A_ROUTER}
-        and route.get("table") != _LOCAL_TABLE
+        if route["proto"] != _BY_THE_KERNEL and route.get("table") != _LOCAL_TABLE
     ]
     with _at_once() as batch:
         batch.link("set", index=bridge.index, state="up")
@@ -104,4 +104,8 @@ def _lifetime(told: Any) -> dict[str, Any]:
 def _route(told: Any) -> dict[str, Any]:
     found = {key: told[key] for key in ("family", "dst_len", "tos", "proto", "scope", "type")}
     found |= {key: told.get(key) for key in _KEPT if told.get(key)}
+    lifetime = told.get("cacheinfo")
+    if lifetime and lifetime["rta_expires"] > 0:  # told by a router, which tells the bridge next
+        seconds = lifetime["rta_expires"] // _TICKS_IN_A_SECOND
+        found["expires"] = seconds.to_bytes(4, sys.byteorder)
     return {**found, "dst": told.get("dst") or "", "table": told.get("table")}
