@@ -46,6 +46,18 @@ _COUNT: Final = (
     "b442 e80500 66a1007e c3"       # read: mov ah, 0x42; call disk; mov eax, [0x7e00]; ret
     "b280 bec07c cd13 c3"           # disk: mov dl, 0x80; mov si, 0x7cc0; int 0x13; ret
 )  # fmt: skip
+_DIRTY: Final = (
+    "fa 31c0 8ed8 660f0116807c"     # cli; xor ax, ax; mov ds, ax; lgdtl [0x7c80]
+    "0f20c0 0c01 0f22c0"            # mov eax, cr0; or al, 1; mov cr0, eax: 32 bits from here on
+    "ea207c0800 0000000000000000"   # ljmp 8:0x7c20, which is after the next eight bytes
+    "66b81000 8ed8"                 # mov ax, 16; mov ds, ax
+    "66baf803 b042 ee"              # mov dx, 0x3f8; mov al, "B"; out dx, al
+    "bf00002000"                    # again: mov edi, 2 MiB
+    "ff07 81c700100000"             # page: inc dword [edi]; add edi, 4096
+    "81ff0000c001 72f0 ebe9"        # cmp edi, 28 MiB; jb page; jmp again
+)  # fmt: skip
+_SEGMENTS: Final = "1700887c00000000 0000000000000000 ffff0000009acf00 ffff00000092cf00"
+"""All 4 GiB, for code (8) and for data (16)."""
 _COUNT_AT: Final = 0xC0
 _ONE_SECTOR: Final = "1000 0100 007e 0000 4000000000000000"
 """Sector 64, to or from 0x0000:0x7e00."""
@@ -87,6 +99,11 @@ def counted(console: bytes) -> list[int]:
     assert "X" not in lines, f"Its memory and its disk differ: {lines[-3:]}"
     digits = str.maketrans("ABCDEFGHIJKLMNOP", "0123456789abcdef")
     return [int(line.translate(digits), 16) for line in numbers]
+
+
+def dirty(path: Path) -> None:
+    """A guest that says B and then writes to 26 MiB of its memory, again and again."""
+    _write(path, _DIRTY, bytes.fromhex(_SEGMENTS))
 
 
 def idle(path: Path) -> None:

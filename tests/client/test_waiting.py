@@ -7,6 +7,7 @@ from fakes.clusters import WEB, FakeClusterManager, entry
 from tashi.domain.errors import PeerSilent, StoreFailed, TooOld
 from tashi.domain.states import InstanceState
 from tashi.wire import forms as f
+from tashi.wire.glimpses import ProgressForm
 
 NEW = f.InstanceForm(id=22, name="web2", user_id=1000, cores=1, memory=128, disks=(), operation=50)
 MANY = ("createMany", "--basename", "w", "--disks", "a", "--wait")
@@ -238,3 +239,51 @@ def test_waiting_for_a_series_to_go_ends_when_all_are_gone() -> None:
 
     assert (ended.code, ended.out) == (0, "2 instances are being destroyed.\n")
     assert manager.coming == []
+
+
+MOVING = msgspec.structs.replace(
+    WEB,
+    state=InstanceState.MIGRATE_TRANS,
+    operation=60,
+    progress=ProgressForm(3 << 20, 4 << 20, float(1 << 20), "memory, pass 2"),
+)
+ARRIVED = msgspec.structs.replace(WEB, host_id=2, operation=61)
+MIGRATE = ("migrateVm", "--instance", "web", "--dst", "rack2", "--wait")
+
+
+class Mover(FakeClusterManager):
+    """Moves an instance when it is asked to; whoever waits too long is interrupted."""
+
+    def _migrateVm(self, **_: object) -> object:  # noqa: N802
+        return MOVING
+
+    def _watch(self, since: int, timeout: float, instance_id: int | None) -> object:
+        if not self.coming:
+            raise KeyboardInterrupt
+        return super()._watch(since, timeout, instance_id)
+
+
+def test_whoever_looks_sees_how_far_a_move_is_and_nobody_else_asks() -> None:
+    seen, unseen = (
+        Mover(instances=[MOVING], coming=[(), (entry(100, ARRIVED),)]) for _ in range(2)
+    )
+
+    shown = Shell(seen, width=120).type(*MIGRATE)
+    quiet = Shell(unseen).type(*MIGRATE)
+
+    assert (shown.code, quiet.code) == (0, 0)
+    assert "3.0/4.0 MiB" in shown.err
+    assert "memory, pass 2" in shown.err
+    assert quiet.err == ""
+    meanwhile = [[call for call, _ in one.asked].count("getInstances") for one in (seen, unseen)]
+    assert meanwhile[0] > meanwhile[1]
+
+
+def test_an_interruption_ends_the_wait_for_a_move_and_not_the_move() -> None:
+    ended = Shell(Mover(instances=[MOVING])).type(*MIGRATE)
+
+    assert ended.code == 130
+    assert ended.err == (
+        "Only the wait for web is over, the work goes on. cancelMigration --instance web leaves "
+        "it where it is.\n"
+    )

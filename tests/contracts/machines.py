@@ -217,14 +217,17 @@ class QemuMachine:
         assert record is not None
         return read_door(record.incoming)
 
-    def human(self, guest: InstanceId, *commands: str, until: str = "") -> None:
-        """Give QEMU commands as a person would, then wait for an event."""
+    def human(self, guest: InstanceId, *commands: str, until: str = "", **arguments: int) -> None:
+        """Give QEMU commands as a person would, the last with arguments; then wait for an event."""
         with socket.socket(socket.AF_UNIX) as line, line.makefile("rw") as stream:
             line.settimeout(NEWS_SECONDS)
             line.connect(str(self.info / str(guest) / "human.sock"))
             stream.readline()
             for command in ("qmp_capabilities", *commands):
-                stream.write(json.dumps({"execute": command}) + "\n")
+                asked: dict[str, object] = {"execute": command}
+                if command == commands[-1]:
+                    asked["arguments"] = arguments
+                stream.write(json.dumps(asked) + "\n")
                 stream.flush()
                 while "return" not in (said := json.loads(stream.readline())):
                     until = "" if said.get("event") == until else until

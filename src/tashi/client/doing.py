@@ -15,7 +15,7 @@ from tashi.client.arguments import Given
 from tashi.client.command import Session
 from tashi.client.tables import Row
 from tashi.client.terminal import Note
-from tashi.client.waiting import Goal, Vigil
+from tashi.client.waiting import Fate, Goal, Vigil
 from tashi.domain.errors import Failed, Refused, TashiError
 from tashi.domain.states import InstanceState
 from tashi.wire.forms import InstanceForm, NewInstanceForm, UserForm
@@ -60,8 +60,7 @@ def change(call: str, goal: Goal, said: str) -> Run:
         instance = cluster.calls.call(call, InstanceForm, instance_id=instance_id)
         words = f"{instance.name} {said}."
         if vigil is not None:
-            with session.terminal.progress(1) as note:
-                (fate,) = vigil.until_there([instance], note)
+            fate = _until_there(session, vigil, instance)
             instance, words = fate.instance, f"{fate}."
         session.terminal.say(words, _row(instance, users))
 
@@ -96,8 +95,8 @@ def migrate(session: Session, given: Given) -> None:
     moving = cluster.calls.call("migrateVm", InstanceForm, instance_id=instance_id, host_id=host_id)
     words = f"{moving.name} is moving to {given[a.DESTINATION]}."
     if vigil is not None:
-        with session.terminal.progress(1) as note:
-            (fate,) = vigil.until_there([moving], note)
+        hint = f" cancelMigration --instance {moving.name} leaves it where it is."
+        fate = _until_there(session, vigil, moving, hint)
         moving, words = fate.instance, f"{moving.name} runs on {given[a.DESTINATION]}."
         if moving.host_id != host_id:
             raise Failed(f"{moving.name} stays where it is: {moving.reason}", instance=moving.id)
@@ -110,6 +109,17 @@ def reset(session: Session, given: Given) -> None:
     users, instance_id = cluster.users(), cluster.instance_id(given[a.INSTANCE])
     instance = cluster.calls.call("resetVm", InstanceForm, instance_id=instance_id)
     session.terminal.say(f"{instance.name} is reset.", _row(instance, users))
+
+
+def _until_there(session: Session, vigil: Vigil, instance: InstanceForm, hint: str = "") -> Fate:
+    """What became of it; an interruption ends the wait and nothing else."""
+    try:
+        with session.terminal.crossing() as (note, shows):
+            (fate,) = vigil.until_there([instance], note, shows)
+    except KeyboardInterrupt:
+        session.terminal.add(f"Only the wait for {instance.name} is over, the work goes on.{hint}")
+        raise
+    return fate
 
 
 def _create_each(

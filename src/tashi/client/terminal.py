@@ -15,9 +15,13 @@ import msgspec
 from tashi.client import tables
 from tashi.client.tables import Json, Row, Sheet, Wish
 from tashi.domain.errors import Refused
+from tashi.wire.glimpses import ProgressForm
 
 Note = Callable[[str, int], None]
 """Says what is going on, and how many of the things to do are done."""
+
+Shows = Callable[[ProgressForm], None]
+"""Shows how far a move or a save is."""
 
 _ESCAPES: Final = re.compile(
     r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])"
@@ -107,6 +111,39 @@ class Terminal:
             yield lambda words, done: bar.update(
                 task, description=text.Text(tables.harmless(words)).markup, completed=done
             )
+
+    @contextmanager
+    def crossing(self) -> Iterator[tuple[Note, Shows | None]]:
+        """Draw what is going on with one thing and, once something crosses, how far that is.
+
+        Nobody is given to show that to where nobody is looking.
+        """
+        if self.err_width is None or self.json:
+            yield (lambda _words, _done: None), None
+            return
+        from rich import console, progress, text  # noqa: PLC0415  only who looks waits for it
+
+        screen = console.Console(file=self.err, width=self.err_width, force_terminal=True)
+        parts = (
+            progress.SpinnerColumn(),
+            progress.BarColumn(bar_width=20),
+            progress.DownloadColumn(binary_units=True),
+            progress.TextColumn("{task.description}"),
+        )
+
+        def plain(words: str) -> str:
+            return text.Text(tables.harmless(words)).markup
+
+        with progress.Progress(*parts, console=screen, transient=True) as bar:
+            task = bar.add_task("", total=None)
+
+            def shows(one: ProgressForm) -> None:
+                words = plain(f"{tables.as_rate(one.rate)}, {one.words}")
+                bar.update(
+                    task, description=words, completed=one.done, total=one.total, refresh=True
+                )
+
+            yield (lambda words, _done: bar.update(task, description=plain(words))), shows
 
     @contextmanager
     def transfer(self, words: str) -> Iterator[Callable[[int, int], None]]:

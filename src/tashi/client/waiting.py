@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tashi.client.cluster import Cluster
-from tashi.client.terminal import Note
+from tashi.client.terminal import Note, Shows
 from tashi.domain.errors import Failed, TimedOut, TooOld
 from tashi.domain.journal import Kind
 from tashi.domain.states import InstanceState, Phase, facts
@@ -24,6 +24,7 @@ _News = tuple[int, InstanceForm | None]
 """An instance's id and its record, None when it has none any more."""
 
 _ONE_LOOK_SECONDS: Final = 30.0
+_CLOSE_LOOK_SECONDS: Final = 1.0
 _UNDER_WAY: Final = {Phase.MOVING, Phase.LOST}
 
 
@@ -69,19 +70,26 @@ class Vigil:
         self._awaited: dict[int, InstanceForm] = {}
         self._arrived: dict[int, Fate] = {}
         self._failures: list[Failed] = []
+        self._longest = _ONE_LOOK_SECONDS
 
-    def until_there(self, accepted: Sequence[InstanceForm], note: Note) -> tuple[Fate, ...]:
+    def until_there(
+        self, accepted: Sequence[InstanceForm], note: Note, shows: Shows | None = None
+    ) -> tuple[Fate, ...]:
         """Wait for the instances that a command was accepted for; returns what became of them.
 
+        Where there is somebody to show it to, it is asked every second how far their moves are.
         Raises TimedOut when the time is over, and Failed when none is on its way any more and one
         has come to rest elsewhere.
         """
         self._awaited = {one.id: one for one in accepted}
+        self._longest = _ONE_LOOK_SECONDS if shows is None else _CLOSE_LOOK_SECONDS
         for one in accepted:
             self._take(one.id, one, note)
         while self._awaited:
             for instance_id, instance in self._news():
                 self._take(instance_id, instance, note)
+            if shows is not None:
+                self._look_closer(shows)
         if self._failures:
             raise self._failure(len(accepted))
         return tuple(self._arrived[one.id] for one in accepted)
@@ -101,6 +109,14 @@ class Vigil:
             self._failures.append(failed)
             del self._awaited[instance_id]
         note(str(fate), len(self._arrived) + len(self._failures))
+
+    def _look_closer(self, shows: Shows) -> None:
+        for instance_id in list(self._awaited):
+            found = self._cluster.calls.call(
+                "getInstances", tuple[InstanceForm, ...], instance_id=instance_id
+            )
+            for progress in (one.progress for one in found if one.progress is not None):
+                shows(progress)
 
     def _news(self) -> list[_News]:
         only = next(iter(self._awaited)) if len(self._awaited) == 1 else None
@@ -122,7 +138,7 @@ class Vigil:
 
     def _patience(self) -> float:
         if self._limit is None:
-            return _ONE_LOOK_SECONDS
+            return self._longest
         left = self._began + self._limit - self._clock()
         if left <= 0:
             one, *others = self._awaited.values()
@@ -132,7 +148,7 @@ class Vigil:
                 "the wait is over, the work goes on.",
                 instance=one.id,
             )
-        return min(left, _ONE_LOOK_SECONDS)
+        return min(left, self._longest)
 
     def _failure(self, accepted: int) -> Failed:
         first = self._failures[0]

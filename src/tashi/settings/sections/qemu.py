@@ -77,7 +77,8 @@ class QemuSettings:
         "maxParallelMigrations",
         kinds.count,
         default=10,
-        words="The most migrations that leave a host at the same time.",
+        words="""The most guests that leave a host at the same time, and the most that it receives;
+        those that are to leave wait, and those that are to come are refused.""",
     )
     suspend_handler: tuple[str, ...] = setting(
         "suspendHandler",

@@ -89,6 +89,7 @@ class Qemu:
         around = Surroundings(
             self._reactor, self._later, self._tell, self._forget, patience, self._go_on
         )
+        self._most_moves = settings.max_parallel_migrations
         self._receiving = Receiving(migration_address, on_step)
         self._sending = Sending(
             address=migration_address,
@@ -204,6 +205,7 @@ class Qemu:
 
     def prepare_target(self, spec: GuestSpec, peer: str) -> str:
         """Start a QEMU that waits for the guest, with disks of its own."""
+        self._check_hands_are_free(spec.instance_id)
         record = Record(spec=replace(spec, keep_disks=False), move=Move.RECEIVING)
         waiting = self._launch(record, lambda guest: self._receiving.open_door(guest, peer))
         return waiting.record.incoming
@@ -253,6 +255,14 @@ class Qemu:
         except FileNotFoundError as error:
             raise NoSuchVm(f"Nothing is kept of instance {guest} here.") from error
         return said, begin + len(said)
+
+    def _check_hands_are_free(self, guest: InstanceId) -> None:
+        moves = [one.record.move for one in list(self._guests.values()) if one.id != guest]
+        if (count := moves.count(Move.RECEIVING)) >= self._most_moves:
+            raise HypervisorFailed(
+                f"{count} guests are being received already, as many as maxParallelMigrations "
+                "allows: try again when one has arrived."
+            )
 
     def _begin(self, spec: GuestSpec, saved: str | None, ready: Callable[[Guest], None]) -> Running:
         known = self._guests.get(spec.instance_id)
