@@ -108,6 +108,8 @@ def _repeat_the_late(world: World) -> bool:
 
 
 def _check_rest(world: World) -> None:
+    if left := evacuees(world):
+        raise Violation(f"{left[0]} is left on a host that is to be emptied.")
     for record in world.manager.records.values():
         _check_record(world, record)
     for host, node in world.nodes.items():

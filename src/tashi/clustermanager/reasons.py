@@ -15,6 +15,7 @@ from tashi.domain.placement.ranking import Ranking
 from tashi.domain.states import Phase, facts
 
 _NAMED: Final = 3
+_LISTED: Final = 20
 
 
 def why(books: Books, instance: Instance, policy: Policy) -> str:
@@ -32,7 +33,20 @@ def of_evacuee(made: DrainPlan, one: Evacuee, policy: Policy) -> str:
     """What becomes of an instance whose host is emptied; the words read on from its name."""
     if one.fate is Fate.MOVES and one.target_id is not None:
         return f"can move to {made.books.host(one.target_id).name}"
-    return f"{one.words}{_nearest(made, one, policy)}" if one.tally else one.words
+    if not one.tally:
+        return one.words
+    near = nearest(made, one, policy)
+    words = [f"{made.books.host(key).name} {found[0].words}" for key, found in near[:_NAMED]]
+    others = len(made.books.hosts) - 1 - len(words)
+    more = f"; and {others} more" if others > 0 else ""
+    return f"{one.words}: {'; '.join(words)}{more}" if words else one.words
+
+
+def nearest(made: DrainPlan, one: Evacuee, policy: Policy) -> list[tuple[HostId, list[Refusal]]]:
+    """The hosts that come nearest to taking it, and what keeps it off each; a few of many."""
+    found = kept_off(made, one, policy).items()
+    refused = [(key, rules) for key, rules in found if rules]
+    return sorted(refused, key=lambda pair: (*_distance(pair[1]), pair[0]))[:_LISTED]
 
 
 def _sentences(books: Books, instance: Instance, policy: Policy) -> Iterator[str]:
@@ -66,15 +80,6 @@ def _awaited(books: Books, instance: Instance, policy: Policy) -> Iterator[str]:
 
 def _called(books: Books, name: str | None) -> list[Host]:
     return [] if name is None else [one for one in books.hosts.values() if name in names_of(one)]
-
-
-def _nearest(made: DrainPlan, one: Evacuee, policy: Policy) -> str:
-    """What keeps it off the few hosts that come nearest to taking it."""
-    found = {key: rules for key, rules in kept_off(made, one, policy).items() if rules}
-    ordered = sorted(found, key=lambda key: (*_distance(found[key]), key))
-    words = [f"{made.books.host(key).name} {found[key][0].words}" for key in ordered]
-    more = f"; and {len(words) - _NAMED} more" if len(words) > _NAMED else ""
-    return f": {'; '.join(words[:_NAMED])}{more}" if words else ""
 
 
 def _distance(found: list[Refusal]) -> tuple[int, int]:

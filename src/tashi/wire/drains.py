@@ -10,7 +10,8 @@ from tashi.wire.shape import Form
 class EvacueeForm(Form, frozen=True, omit_defaults=True):
     """An instance on a host that is emptied, and what becomes of it; `words` follow its name.
 
-    `target_id` and `target` are where it moves; `hosts` say for one that no host takes, why.
+    `target_id` and `target` are where it moves; `hosts` are those that come nearest to
+    taking one that no host takes, and why they do not.
     """
 
     instance_id: int

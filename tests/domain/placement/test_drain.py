@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import strategies
 from examples import VERSION, a_host, hinting, running, waiting
 from tashi.domain.books import Books, books_of
+from tashi.domain.engine import Engine, Hardware
 from tashi.domain.identity import HostId, InstanceId
 from tashi.domain.instance import Disk, Instance
 from tashi.domain.placement.drain import (
@@ -236,6 +237,19 @@ def test_a_host_that_did_not_do_before_is_the_last_choice() -> None:
     made = drain_plan(books, Ranking(books, POLICY), asked, POLICY)
 
     assert fates(made) == {1: (Fate.MOVES, 3)}
+
+
+def test_a_guest_is_not_moved_to_a_host_that_cannot_go_on_with_it() -> None:
+    hardware = Hardware(machine="pc-q35-7.2", cpu="qemu64", accel="tcg", qemu="7.2.0")
+    one = replace(running(waiting(1)), hardware=hardware)
+    other = replace(a_host(2), engine=Engine(qemu="7.2.0", accel="kvm", machines=("pc-q35-7.2",)))
+    books = books_of([a_host(1), other, one])
+
+    made = planned(books)
+
+    (found,) = kept_off(made, only(made), POLICY)[HostId(2)]
+    assert only(made).fate is Fate.STAYS
+    assert found.rule is Rule.ACCEL
 
 
 def test_only_those_who_may_move_now_are_moved() -> None:

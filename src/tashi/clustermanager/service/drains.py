@@ -9,7 +9,7 @@ from tashi.clustermanager.service.office import Handler, Office
 from tashi.domain.books import Books
 from tashi.domain.identity import HostId, InstanceId
 from tashi.domain.permissions import Caller
-from tashi.domain.placement.drain import DrainPlan, Evacuee, kept_off
+from tashi.domain.placement.drain import DrainPlan, Evacuee
 from tashi.domain.placement.filters import Refusal
 from tashi.wire import forms as f
 from tashi.wire.answers import HostWhyForm, ReasonForm
@@ -82,7 +82,7 @@ class DrainsCalls:
 
     def _evacuee(self, made: DrainPlan, one: Evacuee) -> EvacueeForm:
         instance, books, policy = one.instance, made.books, self._office.rules.policy
-        found = kept_off(made, one, policy) if one.tally else {}
+        near = reasons.nearest(made, one, policy) if one.tally else []
         return EvacueeForm(
             instance_id=instance.id,
             name=instance.name,
@@ -91,7 +91,7 @@ class DrainsCalls:
             words=reasons.of_evacuee(made, one, policy),
             target_id=one.target_id,
             target="" if one.target_id is None else books.host(one.target_id).name,
-            hosts=tuple(_why(books, key, refusals) for key, refusals in found.items()),
+            hosts=tuple(_why(books, key, refusals) for key, refusals in near),
         )
 
 
