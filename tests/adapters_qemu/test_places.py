@@ -16,7 +16,7 @@ def test_two_nodes_on_one_machine_share_no_overlay() -> None:
     one = Premises(Path("/info/one"), SCRATCH)
     other = Premises(Path("/info/other"), SCRATCH)
 
-    assert one.overlay(SEVEN, 0) != other.overlay(SEVEN, 0)
+    assert one.disk(SEVEN, "0") != other.disk(SEVEN, "0")
 
 
 def test_a_folder_whose_sockets_would_be_too_long_is_refused() -> None:

@@ -105,14 +105,6 @@ def test_an_id_is_sent_without_asking_who_has_it() -> None:
     assert [name for name, _ in manager.asked] == ["getUsers", "pauseVm"]
 
 
-def test_the_old_way_to_reset_still_works() -> None:
-    manager = FakeClusterManager()
-
-    Shell(manager).type("vmmSpecificCall", "--instance", "web", "--arg", "reset")
-
-    assert manager.done() == [("resetVm", {"instance_id": 3})]
-
-
 def series(*names: str) -> FakeClusterManager:
     return FakeClusterManager(
         instances=[

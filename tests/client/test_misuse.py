@@ -53,7 +53,6 @@ TYPED_WRONG = [
         "createMany --basename w --count 0 --disks a",
         "--count takes a number from 1 on, not '0'.",
     ),
-    ("vmmSpecificCall --instance web --arg startVnc", "--arg takes reset, not 'startVnc'."),
     ("--print-completion fish", "--print-completion takes bash, zsh, tcsh, not 'fish'."),
 ]
 

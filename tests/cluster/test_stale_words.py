@@ -14,7 +14,6 @@ from tashi.nodemanager.remote import RemoteRegistrar
 from tashi.wire import versions
 from tashi.wire.calls import to_cluster_manager
 from tashi.wire.forms import (
-    ConsoleForm,
     GuestForm,
     InventoryForm,
     OrderForm,
@@ -76,12 +75,10 @@ class Puppet:
             self.orders.extend(orders)
             return True
 
-        return {
-            "takeOrders": take,
-            "liveCheck": lambda _, __, epoch: self.session,
-            "resetVm": lambda _, __, instance_id, attempt: True,
-            "getConsole": lambda _, __, instance_id, offset, timeout: ConsoleForm("", offset),
+        others: dict[str, Handler] = {
+            name: lambda _, __, **_arguments: True for name in NODE_MANAGER
         }
+        return {**others, "takeOrders": take, "liveCheck": lambda _, __, epoch: self.session}
 
 
 def a_running_guest() -> tuple[Cluster, Puppet, InstanceId]:

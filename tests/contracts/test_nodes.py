@@ -26,6 +26,7 @@ from tashi.wire import versions
 from tashi.wire.forms import ConsoleForm, OrderForm, SessionForm
 from tashi.wire.methods import NODE_MANAGER
 from tashi.wire.orders import order_record
+from tashi.wire.screens import ScreenForm, TypedForm
 from tashi.wire.serving import Desk, Handler
 
 WEB, ATTEMPT, NEXT = InstanceId(1), Attempt(1), Operation(1_000)
@@ -106,10 +107,37 @@ def handlers(fake: FakeNodes, host: Host) -> Mapping[str, Handler]:
         fake.reset(host, InstanceId(instance_id), Attempt(attempt))
         return True
 
+    def show(
+        _: Caller, __: str, instance_id: int, attempt: int, password: str, on_socket: bool
+    ) -> ScreenForm:
+        guest = InstanceId(instance_id), Attempt(attempt)
+        place = fake.start_vnc(host, *guest, password, on_socket=on_socket)
+        return ScreenForm(place.address, place.port, place.socket)
+
+    def hide(_: Caller, __: str, instance_id: int, attempt: int) -> bool:
+        fake.stop_vnc(host, InstanceId(instance_id), Attempt(attempt))
+        return True
+
+    def type_in(_: Caller, __: str, instance_id: int, attempt: int, data: bytes) -> bool:
+        fake.type_console(host, InstanceId(instance_id), Attempt(attempt), data)
+        return True
+
+    def read(_: Caller, __: str, instance_id: int, offset: int, timeout: float) -> TypedForm:
+        return TypedForm(*fake.read_console(host, InstanceId(instance_id), offset, timeout))
+
     def console(_: Caller, __: str, instance_id: int, offset: int, timeout: float) -> ConsoleForm:
         return ConsoleForm(*fake.console(host, InstanceId(instance_id), offset, timeout))
 
-    return {"takeOrders": take, "liveCheck": check, "resetVm": reset, "getConsole": console}
+    return {
+        "takeOrders": take,
+        "liveCheck": check,
+        "resetVm": reset,
+        "getConsole": console,
+        "readConsole": read,
+        "typeConsole": type_in,
+        "startVnc": show,
+        "stopVnc": hide,
+    }
 
 
 @pytest.fixture(params=[NoWire, OverTheWire, RealNode])
@@ -148,6 +176,30 @@ def test_a_guest_is_reset_and_one_of_another_attempt_is_not(site: Site) -> None:
         site.nodes.reset(site.host, WEB, Attempt(2))
     with pytest.raises(NoSuchVm):
         site.nodes.reset(site.host, InstanceId(2), ATTEMPT)
+
+
+def test_a_display_is_shown_on_a_port_or_on_a_socket(site: Site) -> None:
+    on_a_port = site.nodes.start_vnc(site.host, WEB, ATTEMPT, "secret", on_socket=False)
+    on_a_socket = site.nodes.start_vnc(site.host, WEB, ATTEMPT, "secret", on_socket=True)
+    site.nodes.stop_vnc(site.host, WEB, ATTEMPT)
+
+    assert (on_a_port.port, on_a_port.socket) == (5900, "")
+    assert (on_a_socket.port, bool(on_a_socket.socket)) == (0, True)
+
+
+def test_what_is_typed_is_for_the_guest_that_was_meant(site: Site) -> None:
+    site.nodes.type_console(site.host, WEB, ATTEMPT, b"\x03\xff")
+
+    with pytest.raises(NoSuchVm):
+        site.nodes.type_console(site.host, WEB, Attempt(2), b"x")
+    with pytest.raises(NoSuchVm):
+        site.nodes.start_vnc(site.host, WEB, Attempt(2), "secret", on_socket=False)
+    with pytest.raises(NoSuchVm):
+        site.nodes.stop_vnc(site.host, WEB, Attempt(2))
+
+
+def test_the_console_is_read_to_the_byte(site: Site) -> None:
+    assert site.nodes.read_console(site.host, WEB, 2, 0.0) == (b"OT\n", 5)
 
 
 @pytest.mark.parametrize(("offset", "text"), [(0, "BOOT\n"), (2, "OT\n"), (-2, "T\n"), (99, "")])

@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 from typing import Final
 
 from examples import waiting
+from tashi.domain import alterations
 from tashi.domain import events as e
 from tashi.domain.guest import Ending
 from tashi.domain.identity import Attempt, HostId, Operation, VmId
@@ -62,6 +63,7 @@ def an_event(kind: type[e.Event], **changes: object) -> e.Event:
 
 def kinds(family: type[e.Event]) -> list[type[e.Event]]:
     """Every kind of event of that family that stands for something that can happen."""
-    named = [kind for kind in vars(e).values() if isinstance(kind, type)]
+    known = {**vars(e), **vars(alterations)}.values()
+    named = [kind for kind in known if isinstance(kind, type)]
     found = [kind for kind in named if issubclass(kind, family)]
     return [kind for kind in found if not any(kind in other.__mro__[1:] for other in found)]

@@ -53,7 +53,7 @@ def test_states_have_the_numbers_that_tashi_gave_them() -> None:
         (1, "Pending"), (2, "Activating"), (3, "Running"), (4, "Pausing"), (5, "Paused"),
         (6, "Unpausing"), (7, "Suspending"), (8, "Resuming"), (9, "MigratePrep"),
         (10, "MigrateTrans"), (11, "ShuttingDown"), (12, "Destroying"), (13, "Orphaned"),
-        (14, "Held"), (15, "Exited"), (16, "Suspended"), (17, "Stopped"),
+        (14, "Held"), (15, "Exited"), (16, "Suspended"), (17, "Stopped"), (18, "Altering"),
     ]  # fmt: skip
 
 

@@ -236,7 +236,8 @@ def test_a_command_that_does_not_fit_is_refused_with_what_would() -> None:
         step(a_record(_S.PAUSED, 1), e.Pause(Operation(9)))
 
     assert refused.value.message == (
-        "Pause does not fit: instance 1 (i1) is Paused, where you can Destroy or Unpause."
+        "Pause does not fit: instance 1 (i1) is Paused, where you can Destroy or Unpause or "
+        "Rename or StartVnc or StopVnc."
     )
     assert refused.value.about == {"instance": 1}
 

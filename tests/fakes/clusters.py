@@ -25,6 +25,7 @@ from tashi.wire import glimpses as g
 from tashi.wire.drains import DrainPlanForm, EvacueeForm
 from tashi.wire.images import ImageForm, ImportForm, JobForm, PieceForm
 from tashi.wire.methods import CLUSTER_MANAGER
+from tashi.wire.screens import VncForm
 from tashi.wire.serving import Desk, Handler
 
 T = TypeVar("T")
@@ -275,6 +276,58 @@ class FakeClusterManager:
             raise Refused("Instance web is over.")
         text = self.console.pop(0) if self.console else ""
         return f.ConsoleForm(text, max(offset, 0) + len(text))
+
+    def _renameVm(self, instance_id: int, name: str) -> object:  # noqa: N802
+        return msgspec.structs.replace(self._instance(instance_id), name=name)
+
+    def _resizeVm(self, instance_id: int, cores: int | None, memory: int | None) -> object:  # noqa: N802
+        found = self._instance(instance_id)
+        size = {"cores": cores or found.cores, "memory": memory or found.memory}
+        return msgspec.structs.replace(found, **size)
+
+    def _attachDisk(self, instance_id: int, disk: f.DiskForm) -> object:  # noqa: N802
+        found = self._instance(instance_id)
+        port = msgspec.structs.replace(disk, port=1)
+        wanted = f.DevicesForm((*found.disks, port), found.nics)
+        return self._altering(found, wanted)
+
+    def _detachDisk(self, instance_id: int, uri: str) -> object:  # noqa: N802
+        found = self._instance(instance_id)
+        left = tuple(disk for disk in found.disks if disk.uri != uri)
+        return self._altering(found, f.DevicesForm(left, found.nics))
+
+    def _attachNic(self, instance_id: int, nic: f.NicForm) -> object:  # noqa: N802
+        found = self._instance(instance_id)
+        return self._altering(found, f.DevicesForm(found.disks, (*found.nics, nic)))
+
+    def _detachNic(self, instance_id: int, mac: str) -> object:  # noqa: N802
+        found = self._instance(instance_id)
+        left = tuple(nic for nic in found.nics if nic.mac != mac)
+        return self._altering(found, f.DevicesForm(found.disks, left))
+
+    def _changeCdrom(self, instance_id: int, image: str) -> object:  # noqa: N802
+        found = self._instance(instance_id)
+        return self._altering(found, f.DevicesForm(found.disks, found.nics, image))
+
+    def _startVnc(self, instance_id: int, password: str, on_socket: bool) -> object:  # noqa: N802
+        assert instance_id
+        socket = "/run/vnc.sock" if on_socket else ""
+        place = ("", 0) if on_socket else ("127.0.0.1", 5900)
+        return VncForm("rack1", password or "made-up1", *place, socket)
+
+    def _stopVnc(self, instance_id: int) -> object:  # noqa: N802
+        return self._instance(instance_id)
+
+    def _vmmSpecificCall(self, instance_id: int, arg: str) -> object:  # noqa: N802
+        return f"{self._instance(instance_id).name}: {arg}"
+
+    def _altering(self, found: f.InstanceForm, wanted: f.DevicesForm) -> f.InstanceForm:
+        return msgspec.structs.replace(
+            found, state=InstanceState.ALTERING, operation=found.operation + 1, wanted=wanted
+        )
+
+    def _instance(self, instance_id: int) -> f.InstanceForm:
+        return next(one for one in self.instances if one.id == instance_id)
 
     def _addHost(self, name: str) -> object:  # noqa: N802
         return f.HostForm(id=9, name=name)

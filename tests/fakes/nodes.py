@@ -6,6 +6,7 @@ from tashi.domain.errors import NoSuchVm, PeerSilent, StaleSession, TashiError
 from tashi.domain.host import Host
 from tashi.domain.identity import Attempt, Epoch, InstanceId, Session
 from tashi.domain.instructions import NodeOrder
+from tashi.ports.nodes import ScreenPlace
 
 CONSOLE = "BOOT\n"
 
@@ -22,6 +23,8 @@ class FakeNodes:
         self.sessions: dict[str, Session] = {}
         self.guests: set[tuple[InstanceId, Attempt]] = set()
         self.resets: list[InstanceId] = []
+        self.passwords: list[str] = []
+        self.typed = b""
         self.taken: list[tuple[str, int, tuple[NodeOrder, ...]]] = []
         self.checked: list[tuple[str, Epoch]] = []
         self.calls = 0
@@ -53,9 +56,33 @@ class FakeNodes:
 
     def reset(self, host: Host, instance: InstanceId, attempt: Attempt) -> None:
         self._speak()
-        if (instance, attempt) not in self.guests:
-            raise NoSuchVm(f"There is no guest of instance {instance} here.")
+        self._check(instance, attempt)
         self.resets.append(instance)
+
+    def start_vnc(
+        self, host: Host, instance: InstanceId, attempt: Attempt, password: str, *, on_socket: bool
+    ) -> ScreenPlace:
+        self._speak()
+        self._check(instance, attempt)
+        self.passwords.append(password)
+        return ScreenPlace(socket="/vnc") if on_socket else ScreenPlace(host.name, 5900)
+
+    def stop_vnc(self, host: Host, instance: InstanceId, attempt: Attempt) -> None:
+        self._speak()
+        self._check(instance, attempt)
+
+    def type_console(
+        self, host: Host, instance: InstanceId, attempt: Attempt, typed: bytes
+    ) -> None:
+        self._speak()
+        self._check(instance, attempt)
+        self.typed += typed
+
+    def read_console(
+        self, host: Host, instance: InstanceId, offset: int, timeout_seconds: float
+    ) -> tuple[bytes, int]:
+        text, end = self.console(host, instance, offset, timeout_seconds)
+        return text.encode(), end
 
     def console(
         self, host: Host, instance: InstanceId, offset: int, timeout_seconds: float
@@ -63,6 +90,10 @@ class FakeNodes:
         self._speak()
         begin = max(0, len(CONSOLE) + offset) if offset < 0 else min(offset, len(CONSOLE))
         return CONSOLE[begin:], len(CONSOLE)
+
+    def _check(self, instance: InstanceId, attempt: Attempt) -> None:
+        if (instance, attempt) not in self.guests:
+            raise NoSuchVm(f"There is no guest of instance {instance} here.")
 
     def _speak(self) -> None:
         self.calls += 1

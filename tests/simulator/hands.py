@@ -10,6 +10,7 @@ from typing import Final
 from simulator.machine import Machine
 from simulator.slot import Slot, who
 from simulator.store import Violation
+from tashi.domain import alterations as a
 from tashi.domain import events as e
 from tashi.domain.guest import Ending, GuestState
 from tashi.domain.identity import InstanceId, VmId
@@ -148,12 +149,10 @@ class Hands:
                 slot.came_of(e.TargetReady if lucky else e.TargetFailed)
                 if not lucky:
                     slot.state, slot.disks = _G.GONE, False
-            case Order.PAUSE:
-                slot.state = _G.FROZEN if lucky else slot.state
-                slot.came_of(e.PauseDone if slot.state is _G.FROZEN else e.PauseFailed)
-            case Order.UNPAUSE:
-                slot.state = _G.RUNNING if lucky else slot.state
-                slot.came_of(e.UnpauseDone if slot.state is _G.RUNNING else e.UnpauseFailed)
+            case Order.ALTER:
+                slot.came_of(a.Altered if lucky else a.AlterFailed)
+            case Order.PAUSE | Order.UNPAUSE:
+                self._freeze_or_thaw(slot, order, lucky=lucky)
             case _:  # RUN: to let vCPUs run does not fail
                 slot.state = _G.RUNNING
                 slot.outcome = e.Arrived(**who(order), vm_id=VmId(1))
@@ -162,6 +161,14 @@ class Hands:
         """Do not send the guest, or no longer."""
         slot.state = _G.RUNNING
         slot.came_of(e.MoveFailed)
+
+    def _freeze_or_thaw(self, slot: Slot, order: NodeOrder, *, lucky: bool) -> None:
+        if order.order is Order.PAUSE:
+            slot.state = _G.FROZEN if lucky else slot.state
+            slot.came_of(e.PauseDone if slot.state is _G.FROZEN else e.PauseFailed)
+        else:
+            slot.state = _G.RUNNING if lucky else slot.state
+            slot.came_of(e.UnpauseDone if slot.state is _G.RUNNING else e.UnpauseFailed)
 
     def _start(self, slot: Slot, order: NodeOrder, *, lucky: bool) -> None:
         if not lucky:

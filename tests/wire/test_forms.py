@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from examples import a_host, running, waiting
+from tashi.domain import alterations
 from tashi.domain import events as e
 from tashi.domain.catalogue import Image, Network, User
 from tashi.domain.errors import BadRequest
 from tashi.domain.guest import Guest, Inventory
 from tashi.domain.host import Host, Machine
 from tashi.domain.identity import EventNumber, HostId
-from tashi.domain.instance import Disk, Forward, Instance, Nic
+from tashi.domain.instance import Devices, Disk, Forward, Instance, Nic
 from tashi.domain.instructions import NodeOrder
 from tashi.domain.journal import Answer, Counters, Drop, Entry, Kind, Put
 from tashi.wire import forms as f
@@ -26,8 +27,8 @@ from tashi.wire.shape import Form
 from wire.records import records
 
 RECORDS = [
-    Instance, Host, Network, User, Image, Nic, Disk, Forward, Answer, Counters, Machine, Guest,
-    Inventory,
+    Instance, Host, Network, User, Image, Nic, Disk, Forward, Devices, Answer, Counters, Machine,
+    Guest, Inventory,
 ]  # fmt: skip
 NOT_IN_A_RECORD = {
     "InstanceForm": {"decayed", "stats", "progress"},
@@ -36,7 +37,7 @@ NOT_IN_A_RECORD = {
 }
 REPORTS = [
     kind
-    for kind in vars(e).values()
+    for kind in {**vars(alterations), **vars(e)}.values()
     if isinstance(kind, type) and issubclass(kind, e.Report) and kind is not e.Report
 ]
 MADE_HERE = {e.GuestExited, e.GuestStopped, e.GuestRestart}

@@ -132,8 +132,20 @@ def _one_of(values: Mapping[str, T], typed: str) -> T:
     return found
 
 
-def _vmm_call(typed: str) -> str:
-    return _one_of({"reset": "reset"}, typed)
+def one_disk(typed: str) -> tuple[forms.DiskForm, ...]:
+    """A single disk."""
+    disks = syntax.read_disks(typed)
+    if len(disks) != 1:
+        raise ValueError("takes one disk at a time")
+    return disks
+
+
+def one_nic(typed: str) -> tuple[syntax.NicWish, ...]:
+    """A single network card; with nothing said of it, one on the default network."""
+    nics = syntax.read_nics(typed) or (syntax.NicWish("", None, ""),)
+    if len(nics) != 1:
+        raise ValueError("takes one network card at a time")
+    return nics
 
 
 def _on_exit(typed: str) -> OnExit:
@@ -231,7 +243,54 @@ ON_LOSS: Final = Argument(
     words="what becomes of it when its host or its QEMU died",
 )
 VMM_CALL: Final = Argument(
-    name="arg", read=_vmm_call, metavar="reset", required=True, words="what to do"
+    name="arg",
+    read=text,
+    metavar="CALL",
+    required=True,
+    words="what to do; list says what",
+)
+NEW_NAME: Final = Argument(
+    name="name", read=text, metavar="NAME", required=True, words="its new name"
+)
+NEW_CORES: Final[Argument[int | None]] = Argument(
+    name="cores", read=whole_number, metavar="NUMBER", words="how many cores from now on"
+)
+NEW_MEMORY: Final[Argument[int | None]] = Argument(
+    name="memory", read=whole_number, metavar="MIB", words="memory in MiB from now on"
+)
+DISK: Final[Argument[tuple[forms.DiskForm, ...]]] = Argument(
+    name="disk",
+    read=one_disk,
+    metavar="IMAGE[:True]",
+    required=True,
+    words="the disk's image; what is written to one with :True is kept in it",
+)
+NIC: Final[Argument[tuple[syntax.NicWish, ...]]] = Argument(
+    name="nic",
+    read=one_nic,
+    metavar="[NETWORK][:IP][:MAC]",
+    default=(syntax.NicWish("", None, ""),),
+    words="the network card (default: one on the default network)",
+)
+MAC: Final = Argument(
+    name="mac", read=text, metavar="MAC", required=True, words="the network card's MAC address"
+)
+MEDIUM: Final = Argument(
+    name="image",
+    read=any_text,
+    metavar="IMAGE",
+    default="",
+    words="the image to put in (default: none, what is there is taken out)",
+)
+PASSWORD: Final = Argument(
+    name="password",
+    read=text,
+    metavar="PASSWORD",
+    default="",
+    words="at most 8 characters (default: one is made up)",
+)
+SOCKET: Final = Argument(
+    name="socket", read=switch, default=False, words="on a socket of the host instead of a port"
 )
 YES: Final = Argument(name="yes", read=switch, default=False, words="do it without asking")
 PLAN: Final = Argument(

@@ -6,9 +6,9 @@ the rows run stands in `doing` (commands that change instances) and `asking` (qu
 
 from typing import Final
 
+from tashi.client import altering, asking, doing, draining, imaging, jobs, sheets
 from tashi.client import arguments as a
-from tashi.client import asking, doing, draining, imaging, jobs, sheets
-from tashi.client.command import Command
+from tashi.client.command import Command, Session
 from tashi.client.waiting import Goal
 from tashi.domain.states import InstanceState as State
 
@@ -39,6 +39,12 @@ def _change(name: str, goal: Goal, said: str, words: str) -> Command:
         examples=("--instance web", "--instance 17 --wait"),
         sheet=sheets.INSTANCES,
     )
+
+
+def _attach_console(session: Session, given: a.Given) -> None:
+    from tashi.client import attaching  # noqa: PLC0415  nobody else waits for it
+
+    attaching.attach(session, given)
 
 
 COMMANDS: Final = (
@@ -109,10 +115,87 @@ COMMANDS: Final = (
     ),
     Command(
         name="vmmSpecificCall",
-        run=doing.reset,
+        run=altering.vmm_call,
         takes=(a.INSTANCE, a.VMM_CALL),
         help="Do to a guest what only some hypervisors can.",
-        examples=("--instance web --arg reset",),
+        examples=("--instance web --arg list", "--instance web --arg changeCdrom:tools.iso"),
+    ),
+    Command(
+        name="renameVm",
+        run=altering.rename,
+        takes=(a.INSTANCE, a.NEW_NAME, *_WAITING),
+        help="Call an instance something else; its guest hears of it when it starts next.",
+        examples=("--instance web --name web-old",),
+        sheet=sheets.INSTANCES,
+    ),
+    Command(
+        name="resizeVm",
+        run=altering.resize,
+        takes=(a.INSTANCE, a.NEW_CORES, a.NEW_MEMORY, *_WAITING),
+        help="Give an instance that is stopped or waits other cores or memory.",
+        examples=("--instance web --memory 2048", "--instance web --cores 4 --memory 4096"),
+        sheet=sheets.INSTANCES,
+    ),
+    Command(
+        name="attachDisk",
+        run=altering.attach_disk,
+        takes=(a.INSTANCE, a.DISK, *_WAITING),
+        help="Plug a disk into a running or stopped instance.",
+        examples=("--instance web --disk data.qcow2:True --wait", "--instance web --disk new.raw"),
+        sheet=sheets.INSTANCES,
+    ),
+    Command(
+        name="detachDisk",
+        run=altering.detach_disk,
+        takes=(a.INSTANCE, a.DISK, *_WAITING),
+        help="Plug a disk out again; what was written to it is lost unless it is persistent.",
+        examples=("--instance web --disk data.qcow2 --wait",),
+        sheet=sheets.INSTANCES,
+    ),
+    Command(
+        name="attachNic",
+        run=altering.attach_nic,
+        takes=(a.INSTANCE, a.NIC, *_WAITING),
+        help="Plug a network card into a running or stopped instance.",
+        examples=("--instance web --nic 999 --wait", "--instance web"),
+        sheet=sheets.INSTANCES,
+    ),
+    Command(
+        name="detachNic",
+        run=altering.detach_nic,
+        takes=(a.INSTANCE, a.MAC, *_WAITING),
+        help="Plug a network card out again.",
+        examples=("--instance web --mac 52:54:00:12:34:56 --wait",),
+        sheet=sheets.INSTANCES,
+    ),
+    Command(
+        name="changeCdrom",
+        run=altering.change_cdrom,
+        takes=(a.INSTANCE, a.MEDIUM, *_WAITING),
+        help="Put an image into an instance's CD drive, or take out what is there.",
+        examples=("--instance web --image tools.iso", "--instance web"),
+        sheet=sheets.INSTANCES,
+    ),
+    Command(
+        name="startVnc",
+        run=altering.start_vnc,
+        takes=(a.INSTANCE, a.PASSWORD, a.SOCKET),
+        help="Show a guest's display over VNC, and say where and with which password.",
+        examples=("--instance web", "--instance web --socket"),
+    ),
+    Command(
+        name="stopVnc",
+        run=altering.stop_vnc,
+        takes=(a.INSTANCE,),
+        help="Let nobody new see a guest's display.",
+        examples=("--instance web",),
+    ),
+    Command(
+        name="attachConsole",
+        run=_attach_console,
+        takes=(a.INSTANCE,),
+        help="Join this terminal to a guest's serial console; Ctrl-] ends it.",
+        examples=("--instance web",),
     ),
     Command(
         name="shutdownMany",

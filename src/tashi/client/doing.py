@@ -28,12 +28,12 @@ _RUNNING: Goal = frozenset({InstanceState.RUNNING})
 def create_one(session: Session, given: Given) -> None:
     """Create one instance and show it."""
     wish, users = _wish(session, given, given[a.NAME]), session.cluster.users()
-    vigil = _vigil(session, given, _RUNNING)
+    vigil = begun_wait(session, given, _RUNNING)
     instance = session.cluster.calls.call("createVm", InstanceForm, instance=wish)
     if vigil is not None:
         with session.terminal.progress(1) as note:
             instance = vigil.until_there([instance], note)[0].instance
-    session.terminal.show_one(sheets.INSTANCES, _row(instance, users))
+    session.terminal.show_one(sheets.INSTANCES, shown_row(instance, users))
 
 
 def create_many(session: Session, given: Given) -> None:
@@ -41,7 +41,7 @@ def create_many(session: Session, given: Given) -> None:
     count = given[a.COUNT]
     digits = len(str(count - 1))
     first = _wish(session, given, f"{given[a.BASENAME]}-{0:0{digits}}")
-    users, vigil = session.cluster.users(), _vigil(session, given, _RUNNING)
+    users, vigil = session.cluster.users(), begun_wait(session, given, _RUNNING)
     names = [f"{given[a.BASENAME]}-{number:0{digits}}" for number in range(count)]
     with session.terminal.progress(count) as note:
         made = _create_each(session, first, names, note)
@@ -56,13 +56,13 @@ def change(call: str, goal: Goal, said: str) -> Run:
     def run(session: Session, given: Given) -> None:
         cluster = session.cluster
         users, instance_id = cluster.users(), cluster.instance_id(given[a.INSTANCE])
-        vigil = _vigil(session, given, goal)
+        vigil = begun_wait(session, given, goal)
         instance = cluster.calls.call(call, InstanceForm, instance_id=instance_id)
         words = f"{instance.name} {said}."
         if vigil is not None:
             fate = _until_there(session, vigil, instance)
             instance, words = fate.instance, f"{fate}."
-        session.terminal.say(words, _row(instance, users))
+        session.terminal.say(words, shown_row(instance, users))
 
     return run
 
@@ -72,7 +72,7 @@ def change_many(call: str, goal: Goal, said: str) -> Run:
 
     def run(session: Session, given: Given) -> None:
         series = session.cluster.instances_of_series(given[a.BASENAME])
-        users, vigil = session.cluster.users(), _vigil(session, given, goal)
+        users, vigil = session.cluster.users(), begun_wait(session, given, goal)
         with session.terminal.progress(len(series)) as note:
             accepted, failures = _command_each(session, call, series, note)
             if vigil is not None:
@@ -91,7 +91,7 @@ def migrate(session: Session, given: Given) -> None:
     cluster = session.cluster
     users, instance_id = cluster.users(), cluster.instance_id(given[a.INSTANCE])
     host_id = cluster.host_id(given[a.DESTINATION])
-    vigil = _vigil(session, given, _RUNNING)
+    vigil = begun_wait(session, given, _RUNNING)
     moving = cluster.calls.call("migrateVm", InstanceForm, instance_id=instance_id, host_id=host_id)
     words = f"{moving.name} is moving to {given[a.DESTINATION]}."
     if vigil is not None:
@@ -100,7 +100,7 @@ def migrate(session: Session, given: Given) -> None:
         moving, words = fate.instance, f"{moving.name} runs on {given[a.DESTINATION]}."
         if moving.host_id != host_id:
             raise Failed(f"{moving.name} stays where it is: {moving.reason}", instance=moving.id)
-    session.terminal.say(words, _row(moving, users))
+    session.terminal.say(words, shown_row(moving, users))
 
 
 def reset(session: Session, given: Given) -> None:
@@ -108,7 +108,7 @@ def reset(session: Session, given: Given) -> None:
     cluster = session.cluster
     users, instance_id = cluster.users(), cluster.instance_id(given[a.INSTANCE])
     instance = cluster.calls.call("resetVm", InstanceForm, instance_id=instance_id)
-    session.terminal.say(f"{instance.name} is reset.", _row(instance, users))
+    session.terminal.say(f"{instance.name} is reset.", shown_row(instance, users))
 
 
 def _until_there(session: Session, vigil: Vigil, instance: InstanceForm, hint: str = "") -> Fate:
@@ -171,11 +171,13 @@ def _wish(session: Session, given: Given, name: str) -> NewInstanceForm:
     )
 
 
-def _vigil(session: Session, given: Given, goal: Goal) -> Vigil | None:
+def begun_wait(session: Session, given: Given, goal: Goal) -> Vigil | None:
+    """The wait for the goal, if one was asked for."""
     if not given[a.WAIT]:
         return None
     return Vigil(session.cluster, goal, session.clock, given[a.TIMEOUT])
 
 
-def _row(instance: InstanceForm, users: Sequence[UserForm]) -> Row:
+def shown_row(instance: InstanceForm, users: Sequence[UserForm]) -> Row:
+    """An instance as it is shown."""
     return sheets.instance_rows([instance], users)[0]

@@ -18,7 +18,17 @@ from tashi.clustermanager.jobs import Jobs
 from tashi.clustermanager.ledger import Ledger
 from tashi.clustermanager.monitor import Monitor, Times
 from tashi.clustermanager.people import People
-from tashi.clustermanager.service import admins, daemons, drains, images, owners, questions
+from tashi.clustermanager.service import (
+    admins,
+    alterations,
+    daemons,
+    drains,
+    images,
+    owners,
+    questions,
+    screens,
+    vmmcalls,
+)
 from tashi.clustermanager.service.office import Handler, Office
 from tashi.domain.errors import TashiError
 from tashi.domain.host import Host
@@ -119,8 +129,9 @@ class ClusterManager:
 
     def handlers(self) -> dict[str, Handler]:
         """The handler of every call, by method."""
-        rooms = (owners, questions, admins, drains, daemons, images)
-        return {name: one for room in rooms for name, one in room.handlers(self._office).items()}
+        rooms = (owners, questions, admins, drains, daemons, images, alterations, screens)
+        known = {name: one for room in rooms for name, one in room.handlers(self._office).items()}
+        return {**known, **vmmcalls.handlers(self._office, known)}
 
     def begin(self) -> None:
         """Begin a reign, take in what is configured, and let the nodes know."""

@@ -62,7 +62,7 @@ def create(draft: Draft, request: Request, rules: Rules) -> Instance:
         request.wanted,
         id=draft.next_instance(),
         user_id=owner,
-        nics=tuple(_with_mac(nic, draft.books, request.draws) for nic in request.wanted.nics),
+        nics=tuple(with_mac(nic, draft.books, request.draws) for nic in request.wanted.nics),
         changed_at=draft.at,
     )
     books = draft.books
@@ -73,7 +73,7 @@ def create(draft: Draft, request: Request, rules: Rules) -> Instance:
         images=request.images,
     )
     admitted = admit(wanted, rules.limits, around)
-    _check_some_host_is_large_enough(admitted, books, rules.policy)
+    check_some_host_is_large_enough(admitted, books, rules.policy)
     _check_the_target_is_known(admitted, books)
     draft.put(admitted, "CM VM REQUEST", request.caller.name)
     return admitted
@@ -141,7 +141,8 @@ def _owner(request: Request, books: Books) -> UserId:
     return owner
 
 
-def _with_mac(nic: Nic, books: Books, draws: Random) -> Nic:
+def with_mac(nic: Nic, books: Books, draws: Random) -> Nic:
+    """The network card with a MAC address that nobody has, unless it has one."""
     if nic.mac:
         return nic
     for _ in range(_MAC_TRIES):
@@ -152,7 +153,7 @@ def _with_mac(nic: Nic, books: Books, draws: Random) -> Nic:
     raise InvalidInstance("No free MAC address was found: give one by hand.")
 
 
-def _check_some_host_is_large_enough(wanted: Instance, books: Books, policy: Policy) -> None:
+def check_some_host_is_large_enough(wanted: Instance, books: Books, policy: Policy) -> None:
     """Refuse what no host could ever take; with no host at all, waiting is right."""
     if not books.hosts:
         return

@@ -10,9 +10,11 @@ from tashi.domain.host import Host
 from tashi.domain.identity import Attempt, Epoch, InstanceId
 from tashi.domain.instructions import NodeOrder
 from tashi.domain.permissions import Caller, Role
+from tashi.ports.nodes import ScreenPlace
 from tashi.wire.calls import Calls, Link, to_node_manager
 from tashi.wire.forms import ConsoleForm, SessionForm
 from tashi.wire.orders import order_form
+from tashi.wire.screens import ScreenForm, TypedForm
 
 _ME: Final = Caller(Role.CLUSTER_MANAGER, name="clustermanager")
 
@@ -40,6 +42,40 @@ class RemoteNodes:
     def reset(self, host: Host, instance: InstanceId, attempt: Attempt) -> None:
         """Press a guest's reset button."""
         self._to(host).call("resetVm", bool, instance_id=instance, attempt=attempt)
+
+    def start_vnc(
+        self, host: Host, instance: InstanceId, attempt: Attempt, password: str, *, on_socket: bool
+    ) -> ScreenPlace:
+        """Show a guest's display."""
+        shown = self._to(host).call(
+            "startVnc",
+            ScreenForm,
+            instance_id=instance,
+            attempt=attempt,
+            password=password,
+            on_socket=on_socket,
+        )
+        return ScreenPlace(shown.address, shown.port, shown.socket)
+
+    def stop_vnc(self, host: Host, instance: InstanceId, attempt: Attempt) -> None:
+        """Show a guest's display no more."""
+        self._to(host).call("stopVnc", bool, instance_id=instance, attempt=attempt)
+
+    def type_console(
+        self, host: Host, instance: InstanceId, attempt: Attempt, typed: bytes
+    ) -> None:
+        """Type on a guest's serial console."""
+        call = self._to(host).call
+        call("typeConsole", bool, instance_id=instance, attempt=attempt, data=typed)
+
+    def read_console(
+        self, host: Host, instance: InstanceId, offset: int, timeout_seconds: float
+    ) -> tuple[bytes, int]:
+        """What a guest's serial console said, to the byte, and where to ask again."""
+        piece = self._to(host).call(
+            "readConsole", TypedForm, instance_id=instance, offset=offset, timeout=timeout_seconds
+        )
+        return piece.data, piece.offset
 
     def console(
         self, host: Host, instance: InstanceId, offset: int, timeout_seconds: float

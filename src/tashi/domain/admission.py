@@ -55,9 +55,8 @@ def admit(asked: Instance, limits: Limits, around: Surroundings) -> Instance:
     Only what a user may choose is taken from `asked`, beside its id and the time of its change.
     Raises InvalidInstance, NoSuchImage or NoSuchNetwork with the first rule that does not.
     """
-    _check_name(asked, limits, around)
-    _check_size("core", "cores", asked.cores, limits.max_cores)
-    _check_size("MiB of memory", "MiB of memory", asked.memory, limits.max_memory)
+    check_free_name(asked.name, limits, around.names.get(asked.name))
+    check_sizes(asked.cores, asked.memory, limits)
     check_hints(asked.hints)
     if not _GROUP.match(asked.group_name):
         raise InvalidInstance(
@@ -89,18 +88,23 @@ def check_name(name: str) -> None:
         )
 
 
-def _check_name(asked: Instance, limits: Limits, around: Surroundings) -> None:
-    check_name(asked.name)
-    if asked.name.isdigit():
+def check_free_name(name: str, limits: Limits, holder: InstanceId | None) -> None:
+    """Raise InvalidInstance unless an instance can have that name, which `holder` has already."""
+    check_name(name)
+    if name.isdigit():
         raise InvalidInstance(
-            f"{asked.name!r} is no name for an instance: it would be taken for an id. Add a letter."
+            f"{name!r} is no name for an instance: it would be taken for an id. Add a letter."
         )
-    holder = around.names.get(asked.name)
     if holder is not None and not limits.allow_duplicate_names:
         raise InvalidInstance(
-            f"The name {asked.name!r} is taken by instance {holder}: choose another.",
-            instance=holder,
+            f"The name {name!r} is taken by instance {holder}: choose another.", instance=holder
         )
+
+
+def check_sizes(cores: int, memory: int, limits: Limits) -> None:
+    """Raise InvalidInstance unless an instance can have so many cores and MiB of memory."""
+    _check_size("core", "cores", cores, limits.max_cores)
+    _check_size("MiB of memory", "MiB of memory", memory, limits.max_memory)
 
 
 def _check_size(one: str, many: str, wanted: int, most: int) -> None:
@@ -115,15 +119,20 @@ def _checked_disks(disks: tuple[Disk, ...], around: Surroundings) -> tuple[Disk,
         raise InvalidInstance("An instance needs a disk: name an image, as in --disks web.qcow2.")
     if len(disks) > MOST_DISKS:
         raise InvalidInstance(f"{len(disks)} disks are too many: at most {MOST_DISKS}.")
-    checked = tuple(Disk(image_path(disk.uri), disk.persistent) for disk in disks)
-    for disk in checked:
-        if around.images is not None and disk.uri not in around.images:
-            raise NoSuchImage(
-                f"There is no disk image {disk.uri!r}: getImages lists those there are."
-            )
+    checked = tuple(checked_disk(disk, around) for disk in disks)
     persistent = [disk.uri for disk in checked if disk.persistent]
     if len(set(persistent)) < len(persistent):
         raise InvalidInstance("One image cannot be two persistent disks of the same instance.")
+    return checked
+
+
+def checked_disk(disk: Disk, around: Surroundings) -> Disk:
+    """The disk by the place of its image; raises InvalidInstance or NoSuchImage."""
+    checked = Disk(image_path(disk.uri), disk.persistent)
+    if around.images is not None and checked.uri not in around.images:
+        raise NoSuchImage(
+            f"There is no disk image {checked.uri!r}: getImages lists those there are."
+        )
     return checked
 
 
@@ -140,17 +149,20 @@ def image_path(uri: str) -> str:
 def _checked_nics(nics: tuple[Nic, ...], around: Surroundings) -> tuple[Nic, ...]:
     if len(nics) > MOST_NICS:
         raise InvalidInstance(f"{len(nics)} network cards are too many: at most {MOST_NICS}.")
-    checked = tuple(
-        Nic(nic.network, _checked_mac(nic.mac, around), _checked_ip(nic.ip)) for nic in nics
-    )
+    checked = tuple(checked_nic(nic, around) for nic in nics)
     macs = [nic.mac for nic in checked]
     if len(set(macs)) < len(macs):
         raise InvalidInstance("Two network cards of one instance cannot have the same MAC address.")
-    for nic in checked:
-        if nic.network not in around.networks:
-            raise NoSuchNetwork(
-                f"There is no network {nic.network}: getNetworks lists those there are."
-            )
+    return checked
+
+
+def checked_nic(nic: Nic, around: Surroundings) -> Nic:
+    """The network card, written as it is kept; raises InvalidInstance or NoSuchNetwork."""
+    checked = Nic(nic.network, _checked_mac(nic.mac, around), _checked_ip(nic.ip))
+    if nic.network not in around.networks:
+        raise NoSuchNetwork(
+            f"There is no network {nic.network}: getNetworks lists those there are."
+        )
     return checked
 
 

@@ -188,11 +188,11 @@ def _keys(one: Instance | None) -> _Keys:
     live = one.state is not InstanceState.EXITED
     return _Keys(
         names=(one.name,) if live else (),
-        macs=tuple(nic.mac for nic in one.nics) if live else (),
+        macs=one.macs if live else (),
         groups=(one.group_name,) if live and one.group_name else (),
         on_host=concerned_hosts(one),
         attached=_held(one),
-        disks=frozenset(disk.uri for disk in one.disks),
+        disks=frozenset(one.images),
         waiting=(one.id,) if facts(one.state).phase is Phase.WAITING else (),
     )
 

@@ -10,6 +10,7 @@ from enum import Enum, auto
 from typing import Final
 
 from tashi.domain.addresses import with_gaps_filled
+from tashi.domain.alterations import Alter, Altered, Rename, Resize
 from tashi.domain.errors import Broken
 from tashi.domain.events import (
     Arrived,
@@ -59,6 +60,12 @@ class Edit(Enum):
     OWE_CLEARING = auto()
     OWE_CLEARING_IF_DISKS = auto()
     CLEARED = auto()
+    SET_NAME = auto()
+    SET_SIZE = auto()
+    WANT_DEVICES = auto()
+    SET_DEVICES = auto()
+    GET_WANTED = auto()
+    DROP_WANTED = auto()
 
 
 def _take_host(record: Instance, event: Event) -> Instance:
@@ -70,7 +77,7 @@ def _take_host(record: Instance, event: Event) -> Instance:
 
 
 def _leave_host(record: Instance, _: Event) -> Instance:
-    return replace(record, host_id=None, vm_id=None)
+    return replace(record, host_id=None, vm_id=None, wanted=None)
 
 
 def _leave_that_host(record: Instance, event: Event) -> Instance:
@@ -194,6 +201,38 @@ def _but(hosts: tuple[HostId, ...], one: HostId) -> tuple[HostId, ...]:
     return tuple(host for host in hosts if host != one)
 
 
+def _set_name(record: Instance, event: Event) -> Instance:
+    if not isinstance(event, Rename):
+        raise Broken(f"{event} says no name.")
+    return replace(record, name=event.name)
+
+
+def _set_size(record: Instance, event: Event) -> Instance:
+    if not isinstance(event, Resize):
+        raise Broken(f"{event} says no size.")
+    return replace(record, cores=event.cores, memory=event.memory)
+
+
+def _want_devices(record: Instance, event: Event) -> Instance:
+    if not isinstance(event, Alter):
+        raise Broken(f"{event} says no devices.")
+    return replace(record, wanted=event.devices)
+
+
+def _set_devices(record: Instance, event: Event) -> Instance:
+    return _get_wanted(_want_devices(record, event), event)
+
+
+def _get_wanted(record: Instance, event: Event) -> Instance:
+    wanted = record.devices if record.wanted is None else record.wanted
+    nics = (event.nics if isinstance(event, Altered) else ()) or wanted.nics
+    return replace(record, disks=wanted.disks, nics=nics, cdrom=wanted.cdrom, wanted=None)
+
+
+def _drop_wanted(record: Instance, _: Event) -> Instance:
+    return replace(record, wanted=None)
+
+
 def _host_of(event: Event) -> HostId:
     if not isinstance(event, Report | Observation):
         raise Broken(f"{event} speaks of no host.")
@@ -223,4 +262,10 @@ EDITS: Final[dict[Edit, Callable[[Instance, Event], Instance]]] = {
     Edit.OWE_CLEARING: _owe_clearing,
     Edit.OWE_CLEARING_IF_DISKS: _owe_clearing_if_disks,
     Edit.CLEARED: _cleared,
+    Edit.SET_NAME: _set_name,
+    Edit.SET_SIZE: _set_size,
+    Edit.WANT_DEVICES: _want_devices,
+    Edit.SET_DEVICES: _set_devices,
+    Edit.GET_WANTED: _get_wanted,
+    Edit.DROP_WANTED: _drop_wanted,
 }

@@ -8,6 +8,7 @@ the cluster still owes (the running operation, leftovers to clear away).
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Final
 
 from tashi.domain.engine import Hardware
 from tashi.domain.identity import (
@@ -22,13 +23,20 @@ from tashi.domain.identity import (
 )
 from tashi.domain.states import InstanceState
 
+PORTS: Final = 4
+"""How many disks and network cards can be plugged in while a guest runs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A disk by its place under ``images/``; what is written to a persistent one is kept there."""
+    """A disk by its place under ``images/``; what is written to a persistent one is kept there.
+
+    One that was plugged in has the number of its `port`, which never changes; others have 0.
+    """
 
     uri: str
     persistent: bool = False
+    port: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +49,22 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class Nic:
-    """A network card; the address is known once somebody gave or saw it."""
+    """A network card; the address is known once somebody gave or saw it, `port` is as a disk's."""
 
     network: NetworkId
     mac: str
     ip: str | None = None
     forwards: tuple[Forward, ...] = ()
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """What can be plugged in and out: disks, network cards, and the image in the CD drive."""
+
+    disks: tuple[Disk, ...] = ()
+    nics: tuple[Nic, ...] = ()
+    cdrom: str = ""
 
 
 def with_address(nics: tuple[Nic, ...], mac: str, ip: str) -> tuple[Nic, ...]:
@@ -81,7 +99,7 @@ class Instance:
     of an instance that is over, or has left them. `keep` says that the shutdown under way ends in
     Stopped. `tries` counts starts that failed in a row. `changed_at` is when the state last
     changed, in seconds since 1970 on the cluster manager's clock. `hardware` is what its guest was
-    last booted on.
+    last booted on. `cdrom` is the image in the CD drive, `wanted` the devices it is being given.
     """
 
     id: InstanceId
@@ -93,6 +111,7 @@ class Instance:
     nics: tuple[Nic, ...] = ()
     hints: Mapping[str, str] = field(default_factory=dict)
     group_name: str = ""
+    cdrom: str = ""
     on_exit: OnExit = OnExit.FORGET
     on_loss: OnLoss = OnLoss.RESTART
 
@@ -107,6 +126,7 @@ class Instance:
     disks_on: HostId | None = None
     stored: str | None = None
     incoming: str = ""
+    wanted: Devices | None = None
     leftovers: tuple[HostId, ...] = ()
     keep: bool = False
     tries: int = 0
@@ -128,7 +148,26 @@ class Instance:
     @property
     def persistent_disks(self) -> tuple[str, ...]:
         """The places of the disks that no other instance may have at the same time."""
-        return tuple(disk.uri for disk in self.disks if disk.persistent)
+        disks = (*self.disks, *(self.wanted.disks if self.wanted else ()))
+        return tuple(dict.fromkeys(disk.uri for disk in disks if disk.persistent))
+
+    @property
+    def devices(self) -> Devices:
+        """The devices that it has."""
+        return Devices(self.disks, self.nics, self.cdrom)
+
+    @property
+    def macs(self) -> tuple[str, ...]:
+        """The addresses of all its network cards, also of those that are being plugged in."""
+        nics = (*self.nics, *(self.wanted.nics if self.wanted else ()))
+        return tuple(dict.fromkeys(nic.mac for nic in nics))
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The places of all images that it uses, also of those that it is being given."""
+        wanted = self.wanted or Devices()
+        uris = (disk.uri for disk in (*self.disks, *wanted.disks))
+        return tuple(dict.fromkeys((*uris, *filter(None, (self.cdrom, wanted.cdrom)))))
 
     def __str__(self) -> str:
         return f"instance {self.id} ({self.name})"

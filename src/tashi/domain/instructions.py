@@ -59,6 +59,7 @@ class Ask(Enum):
     UNPAUSE = auto()
     SAVE = auto()
     POWER_DOWN = auto()
+    ALTER = auto()
     PREPARE_TARGET = auto()
     SEND = auto()
     RUN = auto()

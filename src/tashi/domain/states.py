@@ -2,7 +2,7 @@
 
 No code outside this room lists states. Who wants to know whether an instance occupies a host,
 waits for one or is over asks `facts(state)`. The numbers are Apache Tashi's and travel on the
-wire; Stopped (17) is the one state that Tashi did not have.
+wire; Stopped (17) and Altering (18) are those that Tashi did not have.
 """
 
 from dataclasses import dataclass
@@ -30,6 +30,7 @@ class InstanceState(IntEnum):
     EXITED = 15
     SUSPENDED = 16
     STOPPED = 17
+    ALTERING = 18
 
     @property
     def title(self) -> str:
@@ -80,6 +81,7 @@ class Order(Enum):
     POWER_DOWN = "powerDown"
     KILL = "kill"
     STORE = "store"
+    ALTER = "alter"
     FORGET = "forget"
 
 
@@ -130,6 +132,7 @@ FACTS: Final[dict[InstanceState, Facts]] = {
     _S.SUSPENDED:     _row(Phase.SETTLED, {0},    Order.STORE,          None,        "lives on disk only; the host that has its disks was told to put them into the image store"),
     _S.MIGRATE_PREP:  _row(Phase.MOVING,  {2},    Order.PREPARE_TARGET, _P.MIGRATE,  "the target makes ready"),
     _S.MIGRATE_TRANS: _row(Phase.MOVING,  {1, 2}, Order.SEND,           _P.MIGRATE,  "memory is crossing; once the source has left, the target is told to run it"),
+    _S.ALTERING:      _row(Phase.MOVING,  {1},    Order.ALTER,          _P.MONITOR,  "a device is being plugged into its guest, or out of it"),
     _S.SHUTTING_DOWN: _row(Phase.SETTLED, {1},    Order.POWER_DOWN,     None,        "the guest was asked to power off, which it may ignore for ever"),
     _S.DESTROYING:    _row(Phase.MOVING,  {1, 2}, Order.KILL,           _P.KILL,     "every host in its record was told to kill it"),
     _S.ORPHANED:      _row(Phase.LOST,    {1, 2}, None,                 None,        "its host is silent; the record remembers what it was"),

@@ -14,12 +14,13 @@ from enum import Enum, auto
 from functools import reduce
 from typing import Final
 
+from tashi.domain import alterations as a
 from tashi.domain import events as e
 from tashi.domain.edits import EDITS, Edit
 from tashi.domain.errors import Broken, IncorrectState
 from tashi.domain.instance import Instance
 from tashi.domain.instructions import Ask, Instruction, instruct
-from tashi.domain.states import InstanceState, facts
+from tashi.domain.states import InstanceState, Phase, facts
 
 _S = InstanceState
 
@@ -72,15 +73,19 @@ def _rule(
 
 ON_HOST: Final = {
     _S.ACTIVATING, _S.RESUMING, _S.RUNNING, _S.PAUSING, _S.PAUSED, _S.UNPAUSING, _S.SUSPENDING,
-    _S.MIGRATE_PREP, _S.MIGRATE_TRANS, _S.SHUTTING_DOWN,
+    _S.MIGRATE_PREP, _S.MIGRATE_TRANS, _S.SHUTTING_DOWN, _S.ALTERING,
 }  # fmt: skip
 LOSABLE: Final = {
     _S.RUNNING, _S.PAUSING, _S.PAUSED, _S.UNPAUSING, _S.SUSPENDING, _S.MIGRATE_TRANS,
+    _S.ALTERING,
 }  # fmt: skip
 ENDABLE: Final = {
     _S.RUNNING, _S.PAUSING, _S.PAUSED, _S.UNPAUSING, _S.SUSPENDING, _S.SHUTTING_DOWN,
+    _S.ALTERING,
 }  # fmt: skip
 MIGRATING: Final = {_S.MIGRATE_PREP, _S.MIGRATE_TRANS}
+AT_REST: Final = {_S.STOPPED, _S.PENDING, _S.HELD}
+SETTLED: Final = {state for state in _S if facts(state).phase in {Phase.SETTLED, Phase.WAITING}}
 OVERDUE: Final = {state for state in _S if facts(state).patience is not None}
 
 _SAME, _WAS = Then.SAME, Then.WAS
@@ -105,7 +110,23 @@ TABLE: Final[tuple[Rule, ...]] = (
     _rule(e.Migrate,       {_S.RUNNING},                                 _S.MIGRATE_PREP,   [Edit.TAKE_TARGET],                    [Ask.PREPARE_TARGET], "CM VM MIGRATE"),
     _rule(e.CancelMigrate, {_S.MIGRATE_PREP},                            _S.RUNNING,        [Edit.LEAVE_TARGET],                   [Ask.KILL_TARGET]),
     _rule(e.CancelMigrate, {_S.MIGRATE_TRANS},                           _SAME,             [],                                    [Ask.CANCEL_SEND]),
+    _rule(a.Rename,        SETTLED,                                      _SAME,             [Edit.SET_NAME],                       []),
+    _rule(a.Resize,        AT_REST,                                      _SAME,             [Edit.SET_SIZE],                       []),
+    _rule(a.AttachDisk,    {_S.RUNNING},                                 _S.ALTERING,       [Edit.WANT_DEVICES],                   [Ask.ALTER]),
+    _rule(a.AttachDisk,    {_S.STOPPED},                                 _SAME,             [Edit.SET_DEVICES],                    []),
+    _rule(a.DetachDisk,    {_S.RUNNING},                                 _S.ALTERING,       [Edit.WANT_DEVICES],                   [Ask.ALTER]),
+    _rule(a.DetachDisk,    {_S.STOPPED},                                 _SAME,             [Edit.SET_DEVICES],                    []),
+    _rule(a.AttachNic,     {_S.RUNNING},                                 _S.ALTERING,       [Edit.WANT_DEVICES],                   [Ask.ALTER]),
+    _rule(a.AttachNic,     {_S.STOPPED},                                 _SAME,             [Edit.SET_DEVICES],                    []),
+    _rule(a.DetachNic,     {_S.RUNNING},                                 _S.ALTERING,       [Edit.WANT_DEVICES],                   [Ask.ALTER]),
+    _rule(a.DetachNic,     {_S.STOPPED},                                 _SAME,             [Edit.SET_DEVICES],                    []),
+    _rule(a.ChangeCdrom,   {_S.RUNNING},                                 _S.ALTERING,       [Edit.WANT_DEVICES],                   [Ask.ALTER]),
+    _rule(a.ChangeCdrom,   {_S.STOPPED},                                 _SAME,             [Edit.SET_DEVICES],                    []),
+    _rule(a.StartVnc,      {_S.RUNNING, _S.PAUSED},                      _SAME,             [],                                    [],          "CM VM SPECIFIC CALL"),
+    _rule(a.StopVnc,       {_S.RUNNING, _S.PAUSED},                      _SAME,             [],                                    [],          "CM VM SPECIFIC CALL"),
 
+    _rule(a.Altered,       {_S.ALTERING},                                _S.RUNNING,        [Edit.GET_WANTED]),
+    _rule(a.AlterFailed,   {_S.ALTERING},                                _S.RUNNING,        [Edit.DROP_WANTED]),
     _rule(e.Started,       {_S.ACTIVATING},                              _S.RUNNING,        [Edit.NOTE_VM],                        [Ask.DELETE_STORED]),
     _rule(e.Started,       {_S.RESUMING},                                _S.RUNNING,        [Edit.NOTE_VM, Edit.DROP_SAVED],       [Ask.DELETE_SAVED, Ask.DELETE_STORED]),
     _rule(e.StartFailed,   {_S.ACTIVATING, _S.RESUMING},                 _S.HELD,           [Edit.LEAVE_HOST, Edit.COUNT_TRY]),
@@ -168,7 +189,7 @@ def step(before: Instance, event: e.Event) -> Step:
     rule = RULES.get((before.state, type(event)))
     if rule is None:
         if isinstance(event, e.Command):
-            raise _refusal(before, event)
+            raise _refusal(before, type(event))
         return Step(before, stale=True)
     becomes = _state_after(rule, before)
     edited = reduce(lambda record, edit: EDITS[edit](record, event), rule.books, before)
@@ -185,6 +206,12 @@ def step(before: Instance, event: e.Event) -> Step:
         raise Broken(f"{after} would be {after.state.title} on {len(after.hosts)} hosts.")
     instructions = tuple(one for ask in rule.orders for one in instruct(ask, before, after))
     return Step(after, instructions, rule.line)
+
+
+def check_fits(record: Instance, kind: type[e.Command]) -> None:
+    """Raise IncorrectState, with what is possible, unless the state takes that command."""
+    if (record.state, kind) not in RULES:
+        raise _refusal(record, kind)
 
 
 def commands_in(state: InstanceState) -> tuple[type[e.Command], ...]:
@@ -212,11 +239,10 @@ def _words(event: e.Event, before: Instance) -> str:
 _PLACING: Final = (e.Place, e.PlaceSaved)
 
 
-def _refusal(before: Instance, event: e.Command) -> IncorrectState:
-    allowed = [kind.__name__ for kind in commands_in(before.state) if kind not in _PLACING]
+def _refusal(before: Instance, kind: type[e.Command]) -> IncorrectState:
+    allowed = [one.__name__ for one in commands_in(before.state) if one not in _PLACING]
     choice = " or ".join(allowed) if allowed else "nothing but wait"
     return IncorrectState(
-        f"{type(event).__name__} does not fit: {before} is {before.state.title}, "
-        f"where you can {choice}.",
+        f"{kind.__name__} does not fit: {before} is {before.state.title}, where you can {choice}.",
         instance=before.id,
     )

@@ -62,6 +62,7 @@ class Do(Enum):
     PAUSE = auto()
     UNPAUSE = auto()
     POWER_DOWN = auto()
+    ALTER = auto()
     SAVE = auto()
     FIND_SAVED = auto()
     """Of a guest that is not here any more: it may have been saved before."""
@@ -88,6 +89,7 @@ _DOES: Final[dict[Order, Do]] = {
     Order.PAUSE: Do.PAUSE,
     Order.UNPAUSE: Do.UNPAUSE,
     Order.POWER_DOWN: Do.POWER_DOWN,
+    Order.ALTER: Do.ALTER,
     Order.SAVE: Do.SAVE,
     Order.PREPARE_TARGET: Do.PREPARE,
     Order.SEND: Do.SEND,
@@ -102,6 +104,7 @@ _FAILURES: Final[dict[Order, str]] = {
     Order.RESTORE: "StartFailed",
     Order.PAUSE: "PauseFailed",
     Order.UNPAUSE: "UnpauseFailed",
+    Order.ALTER: "AlterFailed",
     Order.SAVE: "SaveFailed",
     Order.PREPARE_TARGET: "TargetFailed",
     Order.SEND: "MoveFailed",
@@ -117,6 +120,7 @@ _ALIVE: Final = {
 }
 _FITS: Final = {
     Order.SEND: {GuestState.RUNNING},
+    Order.ALTER: {GuestState.RUNNING},
     Order.RUN: {GuestState.RECEIVING, GuestState.RUNNING},
 }
 _WHILE: Final = {Order.SAVE: GuestState.SAVING, Order.SEND: GuestState.SENDING}
@@ -237,6 +241,7 @@ _DONE: Final = {"PauseDone": GuestState.FROZEN, "UnpauseDone": GuestState.RUNNIN
 _NOT_DONE: Final = {
     "PauseFailed": None,
     "UnpauseFailed": None,
+    "AlterFailed": None,
     "SaveFailed": GuestState.SAVING,
     "MoveFailed": GuestState.SENDING,
 }
@@ -249,6 +254,8 @@ def _after(note: Note, order: OrderForm, outcome: ReportForm | None) -> Note:
         return note
     if outcome.kind in {"Started", "Arrived"}:
         return replace(note, state=GuestState.RUNNING, vm_id=outcome.vm_id, nics=outcome.nics)
+    if outcome.kind == "Altered":
+        return replace(note, nics=outcome.nics)
     if outcome.kind in {"TargetReady", "DisksStored"}:
         return note
     if outcome.kind in _DONE:

@@ -92,6 +92,11 @@ def _unpause(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> Rep
     return success(order, "UnpauseDone")
 
 
+def _alter(hypervisor: Hypervisor, _: InstanceId, order: OrderForm) -> ReportForm:
+    running = hypervisor.alter(_spec(order))
+    return replace(started(order, running), kind="Altered", vm_id=0)
+
+
 def _power_down(hypervisor: Hypervisor, guest: InstanceId, _: OrderForm) -> None:
     hypervisor.power_down(guest)
 
@@ -166,6 +171,7 @@ _ACTS: Final = {
     Do.PAUSE: _pause,
     Do.UNPAUSE: _unpause,
     Do.POWER_DOWN: _power_down,
+    Do.ALTER: _alter,
     Do.SAVE: _save,
     Do.FIND_SAVED: _find_saved,
     Do.PREPARE: _prepare,
@@ -187,14 +193,16 @@ def _going_on(order: OrderForm) -> GuestSpec:
 def _spec(order: OrderForm) -> GuestSpec:
     instance = order.instance
     assert isinstance(instance, InstanceForm), "A start carries the record it starts."
+    devices = instance.wanted or instance
     return GuestSpec(
         instance_id=InstanceId(order.instance_id),
         attempt=Attempt(order.attempt),
         name=instance.name,
         cores=instance.cores,
         memory=Mib(instance.memory),
-        disks=tuple(to_record(disk, Disk) for disk in instance.disks),
-        nics=tuple(to_record(nic, Nic) for nic in instance.nics),
+        disks=tuple(to_record(disk, Disk) for disk in devices.disks),
+        nics=tuple(to_record(nic, Nic) for nic in devices.nics),
+        cdrom=devices.cdrom,
         hints=instance.hints,
         keep_disks=keeps_disks(order),
         stored=instance.stored or "",

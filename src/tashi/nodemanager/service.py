@@ -12,9 +12,10 @@ from tashi.ports.clock import Clock
 from tashi.ports.hypervisor import Hypervisor
 from tashi.ports.workers import Workers
 from tashi.wire.forms import ConsoleForm, OrderForm
+from tashi.wire.screens import ScreenForm, TypedForm
 
 MOST_CONSOLE_BYTES: Final = 64 * 1024
-_LOOK_AGAIN_SECONDS: Final = 0.1
+_LOOK_AGAIN_SECONDS: Final = 0.05
 
 
 class NodeCalls:
@@ -36,6 +37,10 @@ class NodeCalls:
             "liveCheck": self.live_check,
             "resetVm": self.reset,
             "getConsole": self.console,
+            "readConsole": self.read_console,
+            "typeConsole": self.type_console,
+            "startVnc": self.start_vnc,
+            "stopVnc": self.stop_vnc,
         }
 
     def take_orders(
@@ -65,43 +70,106 @@ class NodeCalls:
 
     def reset(self, _caller: Caller, _request: str, instance_id: int, attempt: int) -> Future[Any]:
         """Press a guest's reset button."""
-        answer: Future[Any] = Future()
+        guest = InstanceId(instance_id)
+        return self._push(guest, attempt, lambda: self._hypervisor.reset(guest))
 
-        def press() -> None:
-            try:
-                self._hypervisor.reset(InstanceId(instance_id))
-                answer.set_result(True)
-            except TashiError as error:
-                answer.set_exception(error)
+    def start_vnc(
+        self,
+        _caller: Caller,
+        _request: str,
+        instance_id: int,
+        attempt: int,
+        password: str,
+        on_socket: bool,
+    ) -> Future[Any]:
+        """Show a guest's display."""
+        guest, show = InstanceId(instance_id), self._hypervisor.start_vnc
 
-        def check() -> None:
-            here = {guest.instance_id: guest.attempt for guest in self._node.inventory()}
-            if here.get(instance_id) == attempt:
-                self._workers.run(f"guest {instance_id}", press)
-            else:
-                answer.set_exception(NoSuchVm(f"There is no guest of instance {instance_id} here."))
+        def act() -> ScreenForm:
+            screen = show(guest, password, on_socket=on_socket)
+            return ScreenForm(screen.address, screen.port, screen.socket)
 
-        self._inbox.post(check)
-        return answer
+        return self._push(guest, attempt, act)
+
+    def stop_vnc(
+        self, _caller: Caller, _request: str, instance_id: int, attempt: int
+    ) -> Future[Any]:
+        """Show a guest's display no more."""
+        guest = InstanceId(instance_id)
+        return self._push(guest, attempt, lambda: self._hypervisor.stop_vnc(guest))
+
+    def type_console(
+        self, _caller: Caller, _request: str, instance_id: int, attempt: int, data: bytes
+    ) -> Future[Any]:
+        """Type on a guest's serial console."""
+        guest = InstanceId(instance_id)
+        # A lane of its own: what is typed should not wait for a long order, nor one for it.
+        return self._push(
+            guest, attempt, lambda: self._hypervisor.type_in(guest, data), f"keyboard {guest}"
+        )
 
     def console(
         self, _caller: Caller, _request: str, instance_id: int, offset: int, timeout: float
     ) -> Future[Any]:
         """Read a guest's serial console; with a timeout, wait for something to read."""
+        return self._read(
+            InstanceId(instance_id),
+            offset,
+            timeout,
+            lambda said, end: ConsoleForm(said.decode("utf-8", "replace"), end),
+        )
+
+    def read_console(
+        self, _caller: Caller, _request: str, instance_id: int, offset: int, timeout: float
+    ) -> Future[Any]:
+        """Read a guest's serial console, to the byte."""
+        return self._read(InstanceId(instance_id), offset, timeout, TypedForm)
+
+    def _push(
+        self, guest: InstanceId, attempt: int, act: Callable[[], object], lane: str = ""
+    ) -> Future[Any]:
+        """Do something to a guest that no order asked for, if it is still the one that was meant.
+
+        The answer is what `act` returns, or True.
+        """
         answer: Future[Any] = Future()
-        lane = f"console {instance_id} {id(answer)}"
+
+        def push() -> None:
+            try:
+                done = act()
+                answer.set_result(True if done is None else done)
+            except TashiError as error:
+                answer.set_exception(error)
+
+        def check() -> None:
+            here = {one.instance_id: one.attempt for one in self._node.inventory()}
+            if here.get(guest) == attempt:
+                self._workers.run(lane or f"guest {guest}", push)
+            else:
+                answer.set_exception(NoSuchVm(f"There is no guest of instance {guest} here."))
+
+        self._inbox.post(check)
+        return answer
+
+    def _read(
+        self,
+        guest: InstanceId,
+        offset: int,
+        timeout: float,
+        shape: Callable[[bytes, int], ConsoleForm | TypedForm],
+    ) -> Future[Any]:
+        answer: Future[Any] = Future()
+        lane = f"console {guest} {id(answer)}"
         until = self._clock.monotonic() + timeout
 
         def look(start: int) -> None:
             try:
-                text, end = self._hypervisor.console(
-                    InstanceId(instance_id), start, MOST_CONSOLE_BYTES
-                )
+                said, end = self._hypervisor.console(guest, start, MOST_CONSOLE_BYTES)
             except TashiError as error:
                 answer.set_exception(error)
                 return
-            if text or self._clock.monotonic() >= until:
-                answer.set_result(ConsoleForm(text.decode("utf-8", "replace"), end))
+            if said or self._clock.monotonic() >= until:
+                answer.set_result(shape(said, end))
                 return
             # QEMU writes the log by itself and tells nobody, so following it means looking again.
             self._workers.after(_LOOK_AGAIN_SECONDS, lane, lambda: look(end))

@@ -35,6 +35,7 @@ class GuestSpec:
     memory: Mib
     disks: tuple[Disk, ...]
     nics: tuple[Nic, ...]
+    cdrom: str = ""
     hints: Mapping[str, str] = field(default_factory=dict)
     keep_disks: bool = False
     stored: str = ""
@@ -50,6 +51,15 @@ class Running:
     vm_id: VmId
     nics: tuple[Nic, ...]
     hardware: Hardware | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Where a guest's display is shown: on an address and a port, or else on a socket."""
+
+    address: str = ""
+    port: int = 0
+    socket: str = ""
 
 
 class Found(Enum):
@@ -186,6 +196,35 @@ class Hypervisor(Protocol):
 
     def power_down(self, guest: InstanceId) -> None:
         """Press the power button; the guest may not notice. Raises NoSuchVm or HypervisorFailed."""
+        ...
+
+    def alter(self, spec: GuestSpec) -> Running:
+        """Give a running guest the devices of `spec`: plug in what it lacks, out what is too much.
+
+        Only what has a port is plugged, and the medium in the CD drive is changed. Done before, it
+        is done. Raises NoSuchVm or HypervisorFailed; the guest then has what it had.
+        """
+        ...
+
+    def start_vnc(self, guest: InstanceId, password: str, *, on_socket: bool) -> Screen:
+        """Show the display to who has the password, over TCP or on a socket of this machine.
+
+        A guest that is shown already is shown anew. Raises NoSuchVm or HypervisorFailed.
+        """
+        ...
+
+    def stop_vnc(self, guest: InstanceId) -> None:
+        """Let nobody look any more who does not look already; harmless when nobody could.
+
+        Raises NoSuchVm or HypervisorFailed.
+        """
+        ...
+
+    def type_in(self, guest: InstanceId, typed: bytes) -> None:
+        """Type on the serial console; returns when the guest has taken it up.
+
+        Raises NoSuchVm or HypervisorFailed.
+        """
         ...
 
     def reset(self, guest: InstanceId) -> None:

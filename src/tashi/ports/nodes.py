@@ -1,11 +1,21 @@
 """The node managers, as the cluster manager speaks to them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from tashi.domain.host import Host
 from tashi.domain.identity import Attempt, Epoch, InstanceId
 from tashi.domain.instructions import NodeOrder
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenPlace:
+    """Where a display is shown: on an address and a port, or else on a socket of the host."""
+
+    address: str = ""
+    port: int = 0
+    socket: str = ""
 
 
 class Nodes(Protocol):
@@ -27,6 +37,28 @@ class Nodes(Protocol):
 
     def reset(self, host: Host, instance: InstanceId, attempt: Attempt) -> None:
         """Press a guest's reset button; raises NoSuchVm or HypervisorFailed."""
+        ...
+
+    def start_vnc(
+        self, host: Host, instance: InstanceId, attempt: Attempt, password: str, *, on_socket: bool
+    ) -> ScreenPlace:
+        """Show a guest's display; raises NoSuchVm or HypervisorFailed."""
+        ...
+
+    def stop_vnc(self, host: Host, instance: InstanceId, attempt: Attempt) -> None:
+        """Show a guest's display no more; raises NoSuchVm or HypervisorFailed."""
+        ...
+
+    def type_console(
+        self, host: Host, instance: InstanceId, attempt: Attempt, typed: bytes
+    ) -> None:
+        """Type on a guest's serial console; raises NoSuchVm or HypervisorFailed."""
+        ...
+
+    def read_console(
+        self, host: Host, instance: InstanceId, offset: int, timeout_seconds: float
+    ) -> tuple[bytes, int]:
+        """What `console` says, to the byte."""
         ...
 
     def console(

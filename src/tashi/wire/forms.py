@@ -16,9 +16,10 @@ from tashi.domain.errors import BadRequest
 from tashi.domain.guest import Ending, Guest, GuestState, Inventory
 from tashi.domain.host import Host, Machine
 from tashi.domain.identity import EventNumber
-from tashi.domain.instance import Disk, Forward, Instance, Nic, OnExit, OnLoss
+from tashi.domain.instance import Devices, Disk, Forward, Instance, Nic, OnExit, OnLoss
 from tashi.domain.journal import Answer, Counters, Drop, Entry, Kind, Put, Record
 from tashi.domain.states import HostState, InstanceState, Order
+from tashi.wire.bookkeeping import AnswerForm, CountersForm
 from tashi.wire.glimpses import ProgressForm, StatsForm
 from tashi.wire.hardware import EngineForm, HardwareForm
 from tashi.wire.images import ImageForm
@@ -34,11 +35,12 @@ class ForwardForm(Form, frozen=True, omit_defaults=True):
     host_port: int
 
 
-class DiskForm(Form, frozen=True):
-    """A disk; persistent ones keep what is written."""
+class DiskForm(Form, frozen=True, omit_defaults=True):
+    """A disk; persistent ones keep what is written. One that was plugged in has a port."""
 
     uri: str
     persistent: bool = False
+    port: int = 0
 
 
 class NicForm(Form, frozen=True, omit_defaults=True):
@@ -48,6 +50,15 @@ class NicForm(Form, frozen=True, omit_defaults=True):
     mac: str = ""
     ip: str | None = None
     forwards: tuple[ForwardForm, ...] = ()
+    port: int = 0
+
+
+class DevicesForm(Form, frozen=True, omit_defaults=True):
+    """What can be plugged in and out, and the image in the CD drive."""
+
+    disks: tuple[DiskForm, ...] = ()
+    nics: tuple[NicForm, ...] = ()
+    cdrom: str = ""
 
 
 class InstanceForm(Form, frozen=True, omit_defaults=True):
@@ -62,6 +73,7 @@ class InstanceForm(Form, frozen=True, omit_defaults=True):
     nics: tuple[NicForm, ...] = ()
     hints: dict[str, str] = msgspec.field(default_factory=dict)
     group_name: str = ""
+    cdrom: str = ""
     on_exit: OnExit = OnExit.FORGET
     on_loss: OnLoss = OnLoss.RESTART
     state: InstanceState = InstanceState.PENDING
@@ -75,6 +87,7 @@ class InstanceForm(Form, frozen=True, omit_defaults=True):
     disks_on: int | None = None
     stored: str | None = None
     incoming: str = ""
+    wanted: DevicesForm | None = None
     leftovers: tuple[int, ...] = ()
     keep: bool = False
     tries: int = 0
@@ -152,25 +165,6 @@ class EntryForm(Form, frozen=True, omit_defaults=True):
     host: HostForm | None = None
     network: NetworkForm | None = None
     user: UserForm | None = None
-
-
-class AnswerForm(Form, frozen=True):
-    """What a request was answered."""
-
-    request: str
-    text: str
-    event: int
-
-
-class CountersForm(Form, frozen=True):
-    """The numbers given out next."""
-
-    instance: int = 1
-    host: int = 1
-    operation: int = 1
-    session: int = 1
-    event: int = 1
-    epoch: int = 0
 
 
 class MachineForm(Form, frozen=True):
@@ -297,6 +291,7 @@ _FORMS: Final[dict[type, type[Form]]] = {
     Forward: ForwardForm,
     Engine: EngineForm,
     Hardware: HardwareForm,
+    Devices: DevicesForm,
     Answer: AnswerForm,
     Counters: CountersForm,
     Machine: MachineForm,

@@ -19,6 +19,7 @@ from tashi.wire import forms as f
 from tashi.wire import images as i
 from tashi.wire.drains import DrainPlanForm
 from tashi.wire.glimpses import GlimpseForm
+from tashi.wire.screens import ScreenForm, TypedForm, VncForm
 
 
 class Within(Enum):
@@ -115,6 +116,18 @@ CLUSTER_MANAGER: Final = _methods((
     _do("migrateVm", takes(instance_id=int, host_id=int), f.InstanceForm, Who.OWNER, "Move a running instance to another host without stopping it."),
     _do("cancelMigration", _AN_INSTANCE, f.InstanceForm, Who.OWNER, "Leave a migrating instance where it is, if it has not left yet."),
     _once("resetVm", _AN_INSTANCE, f.InstanceForm, Who.OWNER, "Press a running guest's reset button."),
+    _since(1, _do("renameVm", takes(instance_id=int, name=str), f.InstanceForm, Who.OWNER, "Call an instance something else.")),
+    _since(1, _do("resizeVm", takes(instance_id=int, cores=(int | None, None), memory=(int | None, None)), f.InstanceForm, Who.OWNER, "Give an instance that does not run other cores or memory.")),
+    _since(1, _do("attachDisk", takes(instance_id=int, disk=f.DiskForm), f.InstanceForm, Who.OWNER, "Plug a disk into a running or stopped instance.")),
+    _since(1, _do("detachDisk", takes(instance_id=int, uri=str), f.InstanceForm, Who.OWNER, "Plug a disk out that was plugged in; what was written to it is lost unless it is persistent.")),
+    _since(1, _do("attachNic", takes(instance_id=int, nic=f.NicForm), f.InstanceForm, Who.OWNER, "Plug a network card into a running or stopped instance.")),
+    _since(1, _do("detachNic", takes(instance_id=int, mac=str), f.InstanceForm, Who.OWNER, "Plug a network card out that was plugged in.")),
+    _since(1, _do("changeCdrom", takes(instance_id=int, image=(str, "")), f.InstanceForm, Who.OWNER, "Put an image into the CD drive; without one, take out what is there.")),
+    _since(1, _once("startVnc", takes(instance_id=int, password=(str, ""), on_socket=(bool, False)), VncForm, Who.OWNER, "Show a guest's display to who has the password; without one, it is made up.")),
+    _since(1, _once("stopVnc", _AN_INSTANCE, f.InstanceForm, Who.OWNER, "Show a guest's display no more.")),
+    _since(1, _once("vmmSpecificCall", takes(instance_id=int, arg=str), str, Who.OWNER, "Do to a guest what only some hypervisors can; `list` says what that is.")),
+    _since(1, _ask("readConsole", takes(instance_id=int, offset=(int, -4096), timeout=(float, 0.0)), TypedForm, "Read a guest's serial console like getConsole, to the byte.")),
+    _since(1, _once("typeConsole", takes(instance_id=int, data=bytes), bool, Who.OWNER, "Type on a guest's serial console.")),
     _ask("getConsole", takes(instance_id=int, offset=(int, -4096), timeout=(float, 0.0)), f.ConsoleForm, "Read a guest's serial console from an offset; wait up to `timeout` seconds for more."),
 
     _ask("getInstances", takes(stats=(bool, False), instance_id=(int | None, None)), tuple[f.InstanceForm, ...], "Every instance that is not over, or one; with `stats`, what their guests use."),
@@ -171,4 +184,8 @@ NODE_MANAGER: Final = _methods((
     _ask("liveCheck", takes(epoch=int), f.SessionForm, "Say which session is open; a newer epoch makes the node open another."),
     _once("resetVm", takes(instance_id=int, attempt=int), bool, Who.CLUSTER_MANAGER, "Press a running guest's reset button."),
     _ask("getConsole", takes(instance_id=int, offset=int, timeout=float), f.ConsoleForm, "Read a guest's serial console from an offset."),
+    _since(1, _ask("readConsole", takes(instance_id=int, offset=int, timeout=float), TypedForm, "Read a guest's serial console from an offset, to the byte.")),
+    _since(1, _once("typeConsole", takes(instance_id=int, attempt=int, data=bytes), bool, Who.CLUSTER_MANAGER, "Type on a guest's serial console.")),
+    _since(1, _once("startVnc", takes(instance_id=int, attempt=int, password=str, on_socket=bool), ScreenForm, Who.CLUSTER_MANAGER, "Show a guest's display.")),
+    _since(1, _once("stopVnc", takes(instance_id=int, attempt=int), bool, Who.CLUSTER_MANAGER, "Show a guest's display no more.")),
 ))  # fmt: skip

@@ -8,7 +8,7 @@ report travels under the name of its class, with the fields that this kind of re
 from dataclasses import fields
 from typing import Final
 
-from tashi.domain import events
+from tashi.domain import alterations, events
 from tashi.domain.engine import Hardware
 from tashi.domain.errors import BadRequest
 from tashi.domain.identity import Attempt, HostId, InstanceId, Operation, VmId
@@ -33,7 +33,7 @@ _NOT_SAID: Final = {
 }
 _REPORTS: Final[dict[str, type[events.Report]]] = {
     name: kind
-    for name, kind in vars(events).items()
+    for name, kind in {**vars(alterations), **vars(events)}.items()
     if isinstance(kind, type) and issubclass(kind, events.Report) and kind not in _NOT_SAID
 }
 _EXTRAS: Final = (

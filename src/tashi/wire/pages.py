@@ -15,7 +15,18 @@ from msgspec import inspect
 
 from tashi.domain import errors
 from tashi.domain.states import HostState, InstanceState
-from tashi.wire import answers, drains, forms, glimpses, hardware, images, methods, versions
+from tashi.wire import (
+    answers,
+    bookkeeping,
+    drains,
+    forms,
+    glimpses,
+    hardware,
+    images,
+    methods,
+    screens,
+    versions,
+)
 from tashi.wire.methods import Method, Row, Within
 from tashi.wire.shape import Form
 from tashi.wire.versions import Interface
@@ -40,7 +51,7 @@ wrong type is a `BadRequest`.
 `migrateTimeout`. A call that may be *repeated* changes nothing the second time.
 """
 _WITHIN: Final = {Within.QUICK: "quick", Within.SLOW: "slow", Within.LONG: "long"}
-_ROOMS: Final = (forms, answers, hardware, glimpses, drains, images)
+_ROOMS: Final = (forms, bookkeeping, answers, hardware, glimpses, drains, images, screens)
 """Where the forms are declared."""
 
 _SERVICES: Final = (
@@ -48,6 +59,7 @@ _SERVICES: Final = (
     ("Calls to a node manager", versions.NODE_MANAGER, methods.NODE_MANAGER),
 )
 _PLAIN: Final[dict[type[inspect.Type], str]] = {
+    inspect.BytesType: "bytes, written in base64",
     inspect.IntType: "number",
     inspect.FloatType: "decimal",
     inspect.StrType: "text",

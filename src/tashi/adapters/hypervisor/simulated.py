@@ -8,11 +8,11 @@ off, crash, freeze, fail to start. The table outlives the node manager that uses
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
-from typing import Final
 
 from tashi.adapters.hypervisor.quiet import counters_of
+from tashi.adapters.hypervisor.simulated_guest import SimulatedGuest, found, half_of, running_of
 from tashi.domain.engine import HOST_CPU, Engine, Hardware
 from tashi.domain.errors import (
     DisksGone,
@@ -21,37 +21,20 @@ from tashi.domain.errors import (
     NoSuchVm,
     UnableToSuspend,
 )
-from tashi.domain.guest import Ending, Progress
+from tashi.domain.guest import Ending
 from tashi.domain.identity import InstanceId, VmId
-from tashi.domain.instance import with_address
+from tashi.domain.instance import Devices, with_address
 from tashi.ports.hypervisor import (
     Counters,
     Follower,
-    Found,
     FoundGuest,
     GuestSpec,
     Happening,
     Listener,
     News,
     Running,
+    Screen,
 )
-
-_MIB: Final = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class _Guest:
-    """A guest: alive while it has a process; its folder and disks stay until it is cleared."""
-
-    spec: GuestSpec
-    vm_id: VmId | None
-    frozen: bool = False
-    how: Ending = Ending.CRASHED
-    writes: int = 0
-    since: float = 0.0
-    console: bytes = b""
-    receiving: bool = False
-    left: bool = False
 
 
 class Ether(dict[str, "SimulatedHypervisor"]):
@@ -79,7 +62,7 @@ class SimulatedHypervisor:
         self._ether = Ether() if ether is None else ether
         self._ether[name] = self
         self._now = now
-        self._guests: dict[InstanceId, _Guest] = {}
+        self._guests: dict[InstanceId, SimulatedGuest] = {}
         self._listener: Listener | None = None
         self._follower: Follower = lambda _key, _progress: None
         self._pids = count(10_000)
@@ -88,6 +71,8 @@ class SimulatedHypervisor:
         """When not empty, every start fails with these words."""
         self.send_fails = ""
         """When not empty, every send fails with these words."""
+        self.alter_fails = ""
+        """When not empty, no device is plugged in or out, for this reason."""
         self.store_fails = ""
         """When not empty, no disks are put into the store, for this reason."""
         self.runs_with = Engine(qemu="7.2.0", accel="tcg", machines=("pc-q35-7.2",))
@@ -114,7 +99,7 @@ class SimulatedHypervisor:
     def adopt(self) -> Sequence[FoundGuest]:
         """Every guest in the table."""
         with self._lock:
-            return [_found(key, guest) for key, guest in sorted(self._guests.items())]
+            return [found(key, guest) for key, guest in sorted(self._guests.items())]
 
     def start(self, spec: GuestSpec) -> Running:
         """Start a guest; its disks are fresh unless it keeps those it left here."""
@@ -154,6 +139,37 @@ class SimulatedHypervisor:
                 nics = with_address(known.spec.nics, mac, ip)
                 self._guests[guest] = replace(known, spec=replace(known.spec, nics=nics))
 
+    def alter(self, spec: GuestSpec) -> Running:
+        """Give a guest other devices."""
+        with self._lock:
+            alive = self._alive(spec.instance_id)
+            if self.alter_fails:
+                raise HypervisorFailed(self.alter_fails)
+            altered = replace(alive.spec, disks=spec.disks, nics=spec.nics, cdrom=spec.cdrom)
+            self._guests[spec.instance_id] = replace(alive, spec=altered)
+            return Running(alive.vm_id or VmId(0), spec.nics)
+
+    def start_vnc(self, guest: InstanceId, password: str, *, on_socket: bool) -> Screen:  # noqa: ARG002
+        """Show nothing, at a place that nobody listens at."""
+        self._alive(guest)
+        return Screen(socket=f"/{self._name}/{guest}") if on_socket else Screen(self._name, 5900)
+
+    def stop_vnc(self, guest: InstanceId) -> None:
+        """Nothing was shown."""
+        self._alive(guest)
+
+    def type_in(self, guest: InstanceId, typed: bytes) -> None:
+        """Echo what is typed, as a terminal does."""
+        with self._lock:
+            alive = self._alive(guest)
+            self._guests[guest] = replace(alive, console=alive.console + typed)
+
+    def devices(self, guest: InstanceId) -> Devices:
+        """What the guest has plugged in."""
+        with self._lock:
+            spec = self._guests[guest].spec
+            return Devices(spec.disks, spec.nics, spec.cdrom)
+
     def kill(self, guest: InstanceId) -> None:
         """End the guest at once."""
         with self._lock:
@@ -178,7 +194,7 @@ class SimulatedHypervisor:
             alive = self._alive(guest)
             if to in self._ether.saved:
                 raise UnableToSuspend(f"There is saved memory {to!r} already.")
-            self._follower(guest, _half_of(alive))
+            self._follower(guest, half_of(alive))
             self._ether.saved[to] = alive.writes
             self._guests[guest] = replace(alive, vm_id=None, how=Ending.KILLED)
 
@@ -206,7 +222,9 @@ class SimulatedHypervisor:
         with self._lock:
             if self.start_fails:
                 raise HypervisorFailed(self.start_fails)
-            self._guests[spec.instance_id] = _Guest(self._equipped(spec), None, receiving=True)
+            self._guests[spec.instance_id] = SimulatedGuest(
+                self._equipped(spec), None, receiving=True
+            )
             return f"{self._name}/{spec.instance_id}"
 
     def send(self, guest: InstanceId, incoming: str) -> None:
@@ -216,7 +234,7 @@ class SimulatedHypervisor:
             alive = self._alive(guest)
             if self.send_fails:
                 raise HypervisorFailed(self.send_fails)
-            self._follower(guest, _half_of(alive))
+            self._follower(guest, half_of(alive))
             target.receive(guest, alive.writes)
             self._guests[guest] = replace(alive, vm_id=None, left=True)
 
@@ -231,7 +249,7 @@ class SimulatedHypervisor:
                 raise HypervisorFailed("Not all of the guest has arrived.")
             alive = replace(self._alive(guest), frozen=False, receiving=False)
             self._guests[guest] = alive
-            return _running(alive.vm_id or VmId(0), alive.spec)
+            return running_of(alive.vm_id or VmId(0), alive.spec)
 
     def counters(self) -> Sequence[Counters]:
         """What such guests would have used by now."""
@@ -328,10 +346,10 @@ class SimulatedHypervisor:
     def _run(self, spec: GuestSpec, writes: int) -> Running:
         vm_id = VmId(next(self._pids))
         spec = self._equipped(spec)
-        self._guests[spec.instance_id] = _Guest(
+        self._guests[spec.instance_id] = SimulatedGuest(
             spec, vm_id, writes=writes, since=self._now(), console=b"BOOT\n"
         )
-        return _running(vm_id, spec)
+        return running_of(vm_id, spec)
 
     def _equipped(self, spec: GuestSpec) -> GuestSpec:
         """The guest with what it was booted on, which is what there is here if it begins here."""
@@ -345,14 +363,14 @@ class SimulatedHypervisor:
         )
         return replace(spec, hardware=replace(spec.hardware or booted, qemu=engine.qemu))
 
-    def _check_free(self, spec: GuestSpec) -> _Guest | None:
+    def _check_free(self, spec: GuestSpec) -> SimulatedGuest | None:
         """What is left of an earlier guest; raises HypervisorFailed when it lives."""
         left = self._guests.get(spec.instance_id)
         if left is not None and left.vm_id is not None:
             raise HypervisorFailed(f"Instance {spec.instance_id} has a guest here already.")
         return left
 
-    def _alive(self, guest: InstanceId) -> _Guest:
+    def _alive(self, guest: InstanceId) -> SimulatedGuest:
         known = self._guests.get(guest)
         if known is None or known.vm_id is None:
             raise NoSuchVm(f"There is no guest of instance {guest} here.")
@@ -370,22 +388,3 @@ class SimulatedHypervisor:
     def _tell(self, news: News) -> None:
         if self._listener is not None:
             self._listener(news)
-
-
-def _half_of(guest: _Guest) -> Progress:
-    total = guest.spec.memory * _MIB
-    return Progress(done=total // 2, total=total, rate=float(total), words="memory")
-
-
-def _found(key: InstanceId, guest: _Guest) -> FoundGuest:
-    if guest.left or guest.receiving:
-        state = Found.LEFT if guest.left else Found.RECEIVING
-        return FoundGuest(key, guest.spec.attempt, state)
-    if guest.vm_id is None:
-        return FoundGuest(key, guest.spec.attempt, Found.GONE, how=guest.how)
-    state = Found.FROZEN if guest.frozen else Found.RUNNING
-    return FoundGuest(key, guest.spec.attempt, state, _running(guest.vm_id, guest.spec))
-
-
-def _running(vm_id: VmId, spec: GuestSpec) -> Running:
-    return Running(vm_id, spec.nics, spec.hardware)

@@ -135,8 +135,8 @@ class ImageFolder:
         Raises Refused for a name that leads elsewhere, ImagesFailed when one cannot be removed.
         """
         _check_saved_name(name)
-        pattern = f"{escape(name)}.disk*.qcow2"
-        self._delete(*self._suspend.glob(pattern), *self._suspend.glob(f".{pattern}.partial"))
+        for pattern in (f"{escape(name)}.disk*.qcow2", f"{escape(name)}.console"):
+            self._delete(*self._suspend.glob(pattern), *self._suspend.glob(f".{pattern}.partial"))
 
     def _delete(self, *paths: Path) -> None:
         for path in paths:

@@ -25,9 +25,8 @@ from tashi.adapters.store.holdings import Holdings
 from tashi.domain.errors import BadRequest
 from tashi.domain.identity import CommitNumber, EventNumber
 from tashi.domain.journal import Answer, Commit, Counters, Entry
+from tashi.wire.bookkeeping import AnswerForm, CountersForm
 from tashi.wire.forms import (
-    AnswerForm,
-    CountersForm,
     EntryForm,
     entry_form,
     entry_record,

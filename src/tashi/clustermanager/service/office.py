@@ -1,6 +1,6 @@
 """What every handler works with, and the small steps that they share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from random import Random
@@ -11,16 +11,17 @@ import msgspec
 from tashi.clustermanager.board import Board
 from tashi.clustermanager.claims import Claims
 from tashi.clustermanager.draft import Draft
-from tashi.clustermanager.images import Images, Undertaking
+from tashi.clustermanager.images import Images, Undertaking, check_may_be_written
 from tashi.clustermanager.imports import Imports
 from tashi.clustermanager.instances import Rules
 from tashi.clustermanager.jobs import Jobs
 from tashi.clustermanager.ledger import Ledger
 from tashi.clustermanager.monitor import Monitor
 from tashi.clustermanager.people import People
-from tashi.domain.errors import Broken, TashiError
+from tashi.domain.errors import Broken, ImagesFailed, NoSuchImage, TashiError
 from tashi.domain.host import Host
-from tashi.domain.instance import Instance
+from tashi.domain.instance import Disk, Instance
+from tashi.domain.permissions import Caller
 from tashi.ports.clock import Clock
 from tashi.ports.images import ImageStore
 from tashi.ports.nodes import Nodes
@@ -57,6 +58,26 @@ class Office:
     def change(self, request: str, act: Callable[[Draft], object], gives: type[F]) -> Future[F]:
         """Have the ledger do it; the future holds the outcome in its wire shape."""
         return self.ledger.ask(lambda draft: to_form(act(draft), gives), request, gives)
+
+    def existing(self, disks: Iterable[Disk], caller: Caller) -> set[str]:
+        """The images of these disks that are there; refuses to write to what is not the caller's.
+
+        Costs the same however many images there are.
+        """
+        found = set()
+        for disk in disks:
+            try:
+                if not self.images.has(disk.uri):
+                    continue
+                found.add(disk.uri)
+                if disk.persistent:
+                    check_may_be_written(self.images.image(disk.uri), caller)
+            except NoSuchImage:  # it went away between two looks
+                found.discard(disk.uri)
+            except ImagesFailed:
+                # The node will find out; an unreadable store is no reason to refuse a queued wish.
+                found.add(disk.uri)
+        return found
 
     def instance_form(self, instance: Instance, *, stats: bool = False) -> InstanceForm:
         """An instance in its wire shape, marked as decayed when what is known of it is old.

@@ -6,12 +6,11 @@ from typing import Any
 
 from tashi.clustermanager import instances
 from tashi.clustermanager.draft import Draft
-from tashi.clustermanager.images import check_may_be_written
 from tashi.clustermanager.instances import Request
 from tashi.clustermanager.service.office import Handler, Office, elsewhere, then
 from tashi.domain import events as e
 from tashi.domain.admission import image_path
-from tashi.domain.errors import ImagesFailed, NoSuchImage, NoSuchVm
+from tashi.domain.errors import NoSuchVm
 from tashi.domain.identity import HostId, InstanceId, Mib, NetworkId, UserId
 from tashi.domain.instance import Disk, Instance, Nic
 from tashi.domain.permissions import Caller, check_owner
@@ -62,7 +61,7 @@ class OwnersCalls:
             caller=caller,
             owner=None if instance.user_id is None else UserId(instance.user_id),
             users=office.people.users(),
-            images=self._existing(disks, caller),
+            images=office.existing(disks, caller),
             draws=office.draws,
         )
 
@@ -129,26 +128,6 @@ class OwnersCalls:
         host = self._office.ledger.books.host(instance.host_id)
         self._office.nodes.reset(host, key, instance.attempt)
         return shape
-
-    def _existing(self, disks: tuple[Disk, ...], caller: Caller) -> set[str]:
-        """The images of these disks that are there; refuses to write to what is not the caller's.
-
-        Costs the same however many images there are.
-        """
-        found = set()
-        for disk in disks:
-            try:
-                if not self._office.images.has(disk.uri):
-                    continue
-                found.add(disk.uri)
-                if disk.persistent:
-                    check_may_be_written(self._office.images.image(disk.uri), caller)
-            except NoSuchImage:  # it went away between two looks
-                found.discard(disk.uri)
-            except ImagesFailed:
-                # The node will find out; an unreadable store is no reason to refuse a queued wish.
-                found.add(disk.uri)
-        return found
 
 
 def _wanted(form: NewInstanceForm, default_network: NetworkId) -> Instance:

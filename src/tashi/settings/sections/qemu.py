@@ -92,6 +92,13 @@ class QemuSettings:
         default=("zstd", "-d"),
         words="The program that undoes suspendHandler.",
     )
+    vnc_address: str = setting(
+        "vncAddress",
+        kinds.hostname,
+        default="127.0.0.1",
+        words="""The address of the host on which startVnc shows displays: anybody who reaches it
+        needs the password, of 8 characters at most, and sees and types unencrypted.""",
+    )
     stats_interval: float = setting(
         "statsInterval",
         kinds.seconds_or_never,

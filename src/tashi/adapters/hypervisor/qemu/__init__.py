@@ -1,7 +1,7 @@
 """Guests as QEMU processes, commanded through QMP.
 
     boot_sector command_line forwards places record   pure: bytes, arguments, paths, memories
-    accelerator images disks folder process           one thing of the machine each
+    accelerator images disks disk_store folder process           one thing of the machine each
     reactor qmp                                       the one thread that waits, and QEMU's monitor
     caretaker                                         what guests leave of their networks
     guest                                             a QEMU that lives, and what happens to it

@@ -13,14 +13,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tashi.adapters.hypervisor.qemu import forwards
+from tashi.adapters.hypervisor.qemu import devices, forwards
+from tashi.adapters.hypervisor.qemu.devices import Drive, drives
 from tashi.adapters.hypervisor.qemu.places import Places
 from tashi.domain.engine import KVM, Hardware
 from tashi.domain.hints import flag
 from tashi.domain.identity import InstanceId
-from tashi.domain.instance import Nic
+from tashi.domain.instance import PORTS, Nic
 from tashi.ports.hypervisor import GuestSpec
-from tashi.ports.network import PLAIN_MTU, Plug, Tap
+from tashi.ports.network import Plug, Tap
 
 SANDBOX: Final = (
     "-sandbox",
@@ -32,8 +33,8 @@ TRANSLATION_CACHE_MIB: Final = 32
 """Plain emulation would take a fixed fraction of the host's memory per guest otherwise."""
 
 _NAMESPACE: Final = uuid.UUID("b1f6b0b3-6a0e-5d8c-9f0e-7a51c0de7a51")
-_FREE_PORTS: Final = 4
-"""PCIe ports for disks and cards that are plugged in while the guest runs."""
+_VIDEO_MIB: Final = 8
+_ASKS_PASSWORD: Final = {"password": "on"}
 _NIC_DEVICES: Final = {"virtio": "virtio-net-pci"}
 
 
@@ -56,6 +57,7 @@ class Plan:
     places: Places
     disks: Sequence[DiskFile]
     plugs: Sequence[Plug]
+    medium: DiskFile | None = None
     incoming: bool = False
 
 
@@ -71,6 +73,8 @@ def command_line(plan: Plan) -> tuple[str, ...]:
         *_spare_devices(),
         *_disks(plan),
         *_nics(plan),
+        *_cd_drive(plan),
+        *_display(),
         *(("-incoming", "defer") if plan.incoming else ()),
     )
 
@@ -144,7 +148,7 @@ def _console(places: Places) -> Iterator[str]:
 def _spare_devices() -> Iterator[str]:
     yield from ("-device", "virtio-rng-pci")
     yield from ("-device", _option("virtio-balloon-pci", id="balloon"))
-    for number in range(1, _FREE_PORTS + 1):
+    for number in range(1, PORTS + 1):
         yield from ("-device", _option("pcie-root-port", id=f"port{number}", chassis=number))
 
 
@@ -152,14 +156,14 @@ def _disks(plan: Plan) -> Iterator[str]:
     interface = plan.spec.hints.get("diskInterface", "virtio")
     if interface == "scsi":
         yield from ("-device", _option("virtio-scsi-pci", id="scsi"))
-    for number, disk in enumerate(plan.disks):
-        yield from ("-blockdev", _blockdev(number, disk))
-        yield from ("-device", _disk_device(interface, number))
+    for number, (drive, file) in enumerate(zip(drives(plan.spec), plan.disks, strict=True)):
+        yield from ("-blockdev", _blockdev(drive.name, file))
+        yield from ("-device", _disk_device(interface, number, drive))
 
 
-def _blockdev(number: int, disk: DiskFile) -> str:
+def _blockdev(name: str, disk: DiskFile) -> str:
     properties = {
-        "node-name": f"disk{number}",
+        "node-name": name,
         "discard": "unmap",
         "file.driver": "file",
         "file.filename": disk.path,
@@ -168,8 +172,10 @@ def _blockdev(number: int, disk: DiskFile) -> str:
     return _option(driver=disk.format, **properties)
 
 
-def _disk_device(interface: str, number: int) -> str:
-    place = {"drive": f"disk{number}", "bootindex": number + 1}
+def _disk_device(interface: str, number: int, drive: Drive) -> str:
+    if drive.port:
+        return _option(**devices.plugged_disk(drive))
+    place = {"drive": drive.name, "bootindex": number + 1}
     match interface:
         case "ide":
             return _option("ide-hd", bus=f"ide.{number}", **place)
@@ -181,7 +187,8 @@ def _disk_device(interface: str, number: int) -> str:
 
 def _nics(plan: Plan) -> Iterator[str]:
     model = plan.spec.hints.get("nicModel", "virtio")
-    for number, (nic, plug) in enumerate(zip(plan.spec.nics, plan.plugs, strict=True)):
+    numbered = devices.cards(plan.spec.nics).items()
+    for (number, nic), plug in zip(numbered, plan.plugs, strict=True):
         yield from ("-netdev", _netdev(number, plug, plan.spec.name))
         yield from ("-device", _nic_device(model, number, nic, plug))
 
@@ -194,12 +201,29 @@ def _netdev(number: int, plug: Plug, guest_name: str) -> str:
 
 
 def _nic_device(model: str, number: int, nic: Nic, plug: Plug) -> str:
-    device = _NIC_DEVICES.get(model, model)
-    uncommon = isinstance(plug, Tap) and plug.mtu != PLAIN_MTU and model == "virtio"
+    if nic.port:
+        return _option(**devices.plugged_card(nic, plug))
     # Only this card can tell its guest how long packets may be.
-    mtu = {"host_mtu": plug.mtu} if isinstance(plug, Tap) and uncommon else {}
-    # An empty romfile: no network boot, whose firmware alone would double the time to start.
-    return _option(device, netdev=f"net{number}", mac=nic.mac, romfile="", **mtu)
+    mtu = devices.packets(plug) if model == "virtio" else {}
+    return _option(_NIC_DEVICES.get(model, model), **devices.card(number, nic), **mtu)
+
+
+def _cd_drive(plan: Plan) -> Iterator[str]:
+    if not devices.has_cd_drive(plan.spec):
+        return
+    drive = {"id": devices.CDROM, "bus": f"ide.{devices.MOST_IDE_DRIVES - 1}"}
+    if plan.medium is not None:
+        file = {"file.driver": "file", "file.filename": plan.medium.path}
+        node = {"driver": plan.medium.format, "node-name": devices.CD_MEDIUM, "read-only": "on"}
+        yield from ("-blockdev", _option(**node, **file))
+        drive["drive"] = devices.CD_MEDIUM
+    yield from ("-device", _option("ide-cd", **drive))
+
+
+def _display() -> Iterator[str]:
+    """A display that nobody sees until VNC is told where to listen, and then with a password."""
+    yield from ("-device", _option("VGA", vgamem_mb=_VIDEO_MIB))
+    yield from ("-vnc", _option("none", **_ASKS_PASSWORD))
 
 
 def _option(*words: str, **properties: object) -> str:

@@ -6,18 +6,19 @@ never used: its overlay cannot be kept, moved or found again. A persistent disk 
 and QEMU's locks keep a second writer out.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from tashi.adapters.hypervisor.qemu.command_line import DiskFile
+from tashi.adapters.hypervisor.qemu.devices import Drive, drives
 from tashi.adapters.hypervisor.qemu.disk_store import DiskStore
 from tashi.adapters.hypervisor.qemu.folder import PRIVATE_FILE, private_folder
 from tashi.adapters.hypervisor.qemu.images import Images
 from tashi.adapters.hypervisor.qemu.places import Premises
 from tashi.domain.errors import CommandFailed, DisksGone, HypervisorFailed
 from tashi.domain.identity import InstanceId
-from tashi.domain.instance import Disk
 from tashi.ports.commands import Commands
 from tashi.ports.hypervisor import GuestSpec
 
@@ -52,18 +53,24 @@ class Disks:
         Raises HypervisorFailed, also when disks should be kept that are not there.
         """
         private_folder(self.premises.overlays)
-        for number, disk in enumerate(spec.disks):
-            made.files.append(self._make(spec, number, disk, made))
-        if gib := int(spec.hints.get("scratchSpace", "0")):
-            target = self.premises.scratch_disk(spec.instance_id)
-            if not self._is_kept(target, spec, made):
-                self._create(["-f", "qcow2", str(target), f"{gib}G"], target)
-            made.files.append(DiskFile(str(target), "qcow2"))
+        for drive in drives(spec):
+            made.files.append(self.make_one(spec, drive, made))
 
     def remove(self, guest: InstanceId) -> None:
         """Remove the guest's overlays and scratch disk; harmless when there are none."""
         for path in self.premises.overlays.glob(f"{guest}.*.qcow2"):
             path.unlink(missing_ok=True)
+
+    def remove_one(self, guest: InstanceId, drive: Drive) -> None:
+        """Remove what the guest wrote to one of its disks."""
+        self.premises.disk(guest, drive.part).unlink(missing_ok=True)
+
+    def medium(self, spec: GuestSpec) -> DiskFile | None:
+        """The image in the guest's CD drive; raises HypervisorFailed."""
+        if not spec.cdrom:
+            return None
+        form = self.images.format_of(spec.cdrom)
+        return DiskFile(str(self.images.path(spec.cdrom)), form)
 
     def store_all(self, guest: InstanceId, name: str) -> None:
         """Copy the guest's overlays and scratch disk to that name in the image store.
@@ -73,18 +80,31 @@ class Disks:
         for path in sorted(self.premises.overlays.glob(f"{guest}.*.qcow2")):
             self.store.put(path, f"{name}.disk{_part(path)}.qcow2")
 
-    def _make(self, spec: GuestSpec, number: int, disk: Disk, made: MadeDisks) -> DiskFile:
+    def fetch_console(self, spec: GuestSpec, log: Path) -> None:
+        """Let the console's log of a guest with stored disks go on where it was."""
+        if spec.stored:
+            with suppress(HypervisorFailed):  # it is missed by nobody's disk
+                self.store.fetch(f"{spec.stored}.console", log)
+
+    def make_one(self, spec: GuestSpec, drive: Drive, made: MadeDisks) -> DiskFile:
+        """Make one of the guest's disks; raises HypervisorFailed."""
+        disk = drive.disk
+        target = self.premises.disk(spec.instance_id, drive.part)
+        if disk is None:
+            if not self._is_kept(target, spec, made):
+                gib = spec.hints["scratchSpace"]
+                self._create(["-f", "qcow2", str(target), f"{gib}G"], target)
+            return DiskFile(str(target), "qcow2")
         base = self.images.path(disk.uri)
         form = self.images.format_of(disk.uri)
         if disk.persistent:
             return DiskFile(str(base), form)
-        overlay = self.premises.overlay(spec.instance_id, number)
-        based_on = ["-f", "qcow2", "-b", str(base.absolute()), "-F", form, str(overlay)]
-        if not self._is_kept(overlay, spec, made):
-            self._create(based_on, overlay)
+        based_on = ["-f", "qcow2", "-b", str(base.absolute()), "-F", form, str(target)]
+        if not self._is_kept(target, spec, made):
+            self._create(based_on, target)
         elif spec.stored:
-            self.store.rebase(overlay, base.absolute(), form)
-        return DiskFile(str(overlay), "qcow2")
+            self.store.rebase(target, base.absolute(), form)
+        return DiskFile(str(target), "qcow2")
 
     def _is_kept(self, target: Path, spec: GuestSpec, made: MadeDisks) -> bool:
         """Whether the guest goes on with a disk: one that is here, or is fetched from the store."""

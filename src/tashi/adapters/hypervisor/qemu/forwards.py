@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from tashi.adapters.hypervisor.qemu.devices import cards
 from tashi.domain.instance import Forward, Nic
 
 QUESTION: Final = "info usernet"
@@ -30,7 +31,8 @@ def with_forwards(nics: tuple[Nic, ...], answer: str) -> tuple[Nic, ...]:
     """The cards with their forwarded ports."""
     forwards = read_forwards(answer)
     return tuple(
-        replace(nic, forwards=forwards.get(f"net{number}", ())) for number, nic in enumerate(nics)
+        replace(nic, forwards=forwards.get(f"net{number}", ()))
+        for number, nic in cards(nics).items()
     )
 
 

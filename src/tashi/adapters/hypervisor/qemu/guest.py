@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
+from tashi.adapters.hypervisor.qemu import devices
 from tashi.adapters.hypervisor.qemu.folder import GuestFolder
 from tashi.adapters.hypervisor.qemu.process import Process
 from tashi.adapters.hypervisor.qemu.qmp import Details, Monitor
@@ -59,7 +60,8 @@ class Guest:
     """One live QEMU.
 
     `settled` is set once its start is over: before that, nothing is news. `stirred` is set whenever
-    a migration or a copy of a disk has gone a step on, `recalled` when it is not to be moved.
+    a migration or a copy of a disk has gone a step on, or a device is out, `recalled` when it is
+    not to be moved.
     """
 
     def __init__(
@@ -106,7 +108,7 @@ class Guest:
     @property
     def cards(self) -> Cards:
         """Its network cards, by their numbers."""
-        return dict(enumerate(self.record.nics or self.record.spec.nics))
+        return devices.cards(self.record.nics or self.record.spec.nics)
 
     def learn(self, mac: str, ip: str) -> None:
         """Remember the address of the card with that MAC address; raises OSError."""
@@ -266,7 +268,7 @@ class Guest:
             case "MIGRATION":
                 self.migrations.put(_word(details))
                 self.stirred.set()
-            case "JOB_STATUS_CHANGE":
+            case "JOB_STATUS_CHANGE" | "DEVICE_DELETED":
                 self.stirred.set()
 
     def _conversation_began(self) -> None:

@@ -19,12 +19,15 @@ from tashi.adapters.hypervisor.qemu.engine import known_engine
 from tashi.adapters.hypervisor.qemu.folder import GuestFolder, private_folder
 from tashi.adapters.hypervisor.qemu.guest import Guest, Surroundings
 from tashi.adapters.hypervisor.qemu.images import Images
+from tashi.adapters.hypervisor.qemu.keyboard import type_in
 from tashi.adapters.hypervisor.qemu.launch import Launcher, Steps
 from tashi.adapters.hypervisor.qemu.memory import Memory
 from tashi.adapters.hypervisor.qemu.places import Premises
+from tashi.adapters.hypervisor.qemu.plugging import Plugging
 from tashi.adapters.hypervisor.qemu.reactor import Reactor
 from tashi.adapters.hypervisor.qemu.receiving import Receiving
 from tashi.adapters.hypervisor.qemu.record import Move, Record
+from tashi.adapters.hypervisor.qemu.screen import Screens
 from tashi.adapters.hypervisor.qemu.sending import Sending
 from tashi.domain.engine import Engine
 from tashi.domain.errors import HypervisorFailed, NoSuchVm
@@ -39,6 +42,7 @@ from tashi.ports.hypervisor import (
     Listener,
     News,
     Running,
+    Screen,
 )
 from tashi.ports.network import Networks
 from tashi.settings.sections.qemu import QemuSettings
@@ -98,6 +102,8 @@ class Qemu:
             on_step=on_step,
         )
         self._adoption = Adoption(premises, self._memory, self._sending, around, self._guests)
+        self._screens = Screens(settings.vnc_address)
+        self._plugging = Plugging(self._disks, networks, patience, self._caretaker.tidy_soon)
         self._launcher = Launcher(
             qemu=settings.qemu_bin,
             known=known,
@@ -165,6 +171,24 @@ class Qemu:
         """Press the reset button."""
         self._known(guest).reset()
 
+    def alter(self, spec: GuestSpec) -> Running:
+        """Plug devices in and out."""
+        known = self._known(spec.instance_id)
+        self._plugging.alter(known, spec)
+        return known.running
+
+    def start_vnc(self, guest: InstanceId, password: str, *, on_socket: bool) -> Screen:
+        """Show the display."""
+        return self._screens.show(self._known(guest), password, on_socket=on_socket)
+
+    def stop_vnc(self, guest: InstanceId) -> None:
+        """Show the display no more."""
+        self._screens.hide(self._known(guest))
+
+    def type_in(self, guest: InstanceId, typed: bytes) -> None:
+        """Type on the serial console."""
+        type_in(self._known(guest).folder.places.console, typed)
+
     def kill(self, guest: InstanceId) -> None:
         """End the guest."""
         folder = self._folder(guest)
@@ -202,6 +226,7 @@ class Qemu:
         if folder.is_held():
             raise HypervisorFailed(f"Instance {guest} still runs here: its disks are in use.")
         self._disks.store_all(guest, to)
+        self._disks.store.put(folder.places.console_log, f"{to}.console")
 
     def prepare_target(self, spec: GuestSpec, peer: str) -> str:
         """Start a QEMU that waits for the guest, with disks of its own."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from signal import Signals
 from typing import Final
 
-from tashi.adapters.hypervisor.qemu import forwards
+from tashi.adapters.hypervisor.qemu import devices, forwards
 from tashi.adapters.hypervisor.qemu.command_line import Plan, command_line
 from tashi.adapters.hypervisor.qemu.disks import Disks, MadeDisks
 from tashi.adapters.hypervisor.qemu.engine import Known, read_version
@@ -74,6 +74,7 @@ class Launcher:
             made = MadeDisks()
             try:
                 self.disks.make(spec, made)
+                self.disks.fetch_console(spec, folder.places.console_log)
                 self.on_step("disks")
                 guest = self._spawn(folder, record, made, lock)
                 self.settle(guest, ready)
@@ -109,7 +110,7 @@ class Launcher:
 
     def _spawn(self, folder: GuestFolder, record: Record, made: MadeDisks, lock: int) -> Guest:
         hardware = record.spec.hardware or self._as_booted_here(record.spec)
-        cards = dict(enumerate(record.spec.nics))
+        cards = devices.cards(record.spec.nics)
         with self.networks.wire(record.spec.instance_id, cards) as wiring:
             self.on_step("wired")
             plan = Plan(
@@ -119,6 +120,7 @@ class Launcher:
                 spec=record.spec,
                 places=folder.places,
                 disks=made.files,
+                medium=self.disks.medium(record.spec),
                 plugs=[wiring[number] for number in cards],
                 incoming=record.restoring is not None or record.move is Move.RECEIVING,
             )

@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from tashi.adapters.hypervisor.qemu.devices import drives
 from tashi.adapters.hypervisor.qemu.guest import Guest
 from tashi.domain.errors import HypervisorFailed
 from tashi.ports.hypervisor import GuestSpec
@@ -54,9 +55,8 @@ def read_door(text: str) -> Door:
 
 def crossing_disks(spec: GuestSpec) -> tuple[str, ...]:
     """QEMU's names of the disks that only one machine has: overlays and the scratch disk."""
-    own = [not disk.persistent for disk in spec.disks]
-    own.append(int(spec.hints.get("scratchSpace", "0")) > 0)
-    return tuple(f"disk{number}" for number, crosses in enumerate(own) if crosses)
+    own = (drive for drive in drives(spec) if drive.disk is None or not drive.disk.persistent)
+    return tuple(drive.name for drive in own)
 
 
 def set_capabilities(guest: Guest, wanted: Collection[str]) -> None:

@@ -59,6 +59,11 @@ class Places:
         return self.folder / "console.log"
 
     @property
+    def screen(self) -> Path:
+        """Where the display can be seen, if it is shown on a socket."""
+        return self.folder / "vnc.sock"
+
+    @property
     def log(self) -> Path:
         """QEMU's own words, once it is on its own."""
         return self.folder / "qemu.log"
@@ -90,10 +95,6 @@ class Premises:
         tag = hashlib.sha256(bytes(self.info)).hexdigest()[:8]
         return self.scratch / f"tashi-{tag}"
 
-    def overlay(self, guest: InstanceId, number: int) -> Path:
-        """What the guest writes to its disk of that number."""
-        return self.overlays / f"{guest}.{number}.qcow2"
-
-    def scratch_disk(self, guest: InstanceId) -> Path:
-        """The disk of the hint scratchSpace."""
-        return self.overlays / f"{guest}.scratch.qcow2"
+    def disk(self, guest: InstanceId, part: str) -> Path:
+        """What the guest writes to that disk: an overlay, or its scratch disk."""
+        return self.overlays / f"{guest}.{part}.qcow2"
