@@ -100,8 +100,10 @@ def test_a_guest_resumed_on_another_host_counts_on(
     there.restore(a_counter(2, stored="7-1"), "7-1")
     let_count(there)
     there.kill(SEVEN)
-    numbers = boot_sectors.counted(before + said(there))
+    after = said(there)
+    numbers = boot_sectors.counted(after)
 
+    assert after.startswith(before)
     assert numbers == list(range(1, len(numbers) + 1))
     assert bench.image_is_as_it_was
     assert bench.heard.nothing
@@ -120,9 +122,10 @@ def test_a_guest_stopped_and_started_on_another_host_counts_on(bench: Bench) -> 
     there.start(a_counter(2, stored="7-1"))
     let_count(there)
     there.kill(SEVEN)
-    after = boot_sectors.counted(said(there))
+    numbers = boot_sectors.counted(said(there))
 
-    assert [*before, *after] == list(range(1, len(before) + len(after) + 1))
+    assert numbers[: len(before)] == before
+    assert numbers == list(range(1, len(numbers) + 1))
     assert bench.image_is_as_it_was
 
 
@@ -144,4 +147,4 @@ def test_a_persistent_disk_keeps_the_count_in_the_image(bench: Bench) -> None:
 
     assert [*before, *after] == list(range(1, len(before) + len(after) + 1))
     assert not bench.image_is_as_it_was
-    assert list(bench.machine.suspended.iterdir()) == []
+    assert list(bench.machine.suspended.glob("*.disk*")) == []
