@@ -225,7 +225,8 @@ def _set_devices(record: Instance, event: Event) -> Instance:
 
 def _get_wanted(record: Instance, event: Event) -> Instance:
     wanted = record.devices if record.wanted is None else record.wanted
-    nics = (event.nics if isinstance(event, Altered) else ()) or wanted.nics
+    told = (event.nics if isinstance(event, Altered) else ()) or wanted.nics
+    nics = with_gaps_filled(told, record.nics)
     return replace(record, disks=wanted.disks, nics=nics, cdrom=wanted.cdrom, wanted=None)
 
 

@@ -78,14 +78,7 @@ class Qemu:
         self._premises = premises
         store = DiskStore(prefix / "suspend", commands, settings.migrate_timeout)
         self._disks = Disks(premises, Images(prefix / "images"), commands, store)
-        self._memory = Memory(
-            folder=prefix / "suspend",
-            commands=commands,
-            squeeze=settings.suspend_handler,
-            unsqueeze=settings.resume_handler,
-            limit_seconds=settings.migrate_timeout,
-            on_step=on_step,
-        )
+        self._memory = _memory(settings, prefix / "suspend", commands, on_step)
         self._reactor = Reactor()
         self._jobs = ThreadPoolExecutor(1, "qemu-news")
         self._caretaker = Caretaker(networks)
@@ -352,3 +345,14 @@ class Qemu:
     def _later(self, job: Callable[[], None]) -> None:
         with suppress(RuntimeError):  # closed: nobody listens any more
             self._jobs.submit(job)
+
+
+def _memory(settings: QemuSettings, folder: Path, commands: Commands, on_step: Steps) -> Memory:
+    return Memory(
+        folder=folder,
+        commands=commands,
+        squeeze=settings.suspend_handler,
+        unsqueeze=settings.resume_handler,
+        limit_seconds=settings.migrate_timeout,
+        on_step=on_step,
+    )
