@@ -82,7 +82,8 @@ def test_everything_kept_of_a_guest_is_private(qemu: Qemu, machine: QemuMachine)
     kept = [machine.info, *machine.info.rglob("*"), *machine.scratch.glob("*/*")]
     open_to_others = [path for path in kept if path.lstat().st_mode & 0o077]
 
-    assert open_to_others in ([], [machine.info / "accelerator.json"])
+    # What this machine's QEMU can do is nobody's secret.
+    assert {path.name for path in open_to_others} <= {"accelerator.json", "engine.json"}
 
 
 def test_what_a_guest_writes_never_reaches_the_image(
