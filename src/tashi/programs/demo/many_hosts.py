@@ -14,7 +14,7 @@ from tashi.domain.errors import CommandFailed, Failed
 from tashi.programs.demo.cluster import Cluster
 from tashi.programs.demo.daemons import Daemons, Seat, program
 from tashi.programs.demo.machines.lab import Lab, Machine, check_root
-from tashi.programs.demo.machines.wiring import VLANS
+from tashi.programs.demo.machines.wiring import GROUP, VLANS
 from tashi.programs.demo.one_host import destroy_instances, say_where_clients_look
 from tashi.programs.demo.place import IMAGE, Place
 from tashi.programs.demo.saying import aside, show, step
@@ -54,12 +54,12 @@ def up(place: ManyPlace) -> None:
     place.check_image()
     commands = SystemCommands()
     place.home.mkdir(exist_ok=True)
-    lab = Lab(place.home, commands, hosts=HOSTS, by_hand=True)
+    lab = Lab(place.home, commands, hosts=HOSTS, by_hand=False)
     with step(f"Making a switch and {HOSTS} hosts out of network namespaces"):
         lab.make()
         place.prepare_for(lab)
     with step("Starting the daemons on them, each kept alive by nmd"):
-        Daemons(place, commands, _seats(place, lab)).start()
+        Daemons(place, commands, seats(place, lab)).start()
     with closing(Cluster(place.manager_address())) as cluster:
         addresses = _fill(cluster, lab)
     print()
@@ -74,10 +74,10 @@ def down(place: ManyPlace) -> None:
     check_root()
     if place.home.exists():
         commands = SystemCommands()
-        lab = Lab(place.home, commands, hosts=HOSTS, by_hand=True)
+        lab = Lab(place.home, commands, hosts=HOSTS, by_hand=False)
         destroy_instances(place)
         with step("Stopping the daemons"):
-            for trouble in Daemons(place, commands, _seats(place, lab)).stop():
+            for trouble in Daemons(place, commands, seats(place, lab)).stop():
                 aside(trouble)
         with step("Removing the machines"):
             lab.remove()
@@ -116,7 +116,7 @@ def _wanted(name: str) -> NewInstanceForm:
     return NewInstanceForm(name, (DiskForm(IMAGE),), nics=(NicForm(GUESTS[name]),))
 
 
-def _seats(place: ManyPlace, lab: Lab) -> list[Seat]:
+def seats(place: ManyPlace, lab: Lab) -> list[Seat]:
     """Where each daemon runs, as far as the machines stand."""
     shared = place.config.parent
     seats = [
@@ -190,7 +190,12 @@ cpuOvercommit = 4
 file = {home}/books
 
 [NodeManager]
-network = script
+network = bridges
+
+[Bridges]
+uplink = eth0
+uplinkKind = vxlan
+vxlanGroup = {GROUP}
 
 [NodeManagerService]
 clusterManagerHost = {lab.switch.address}

@@ -1,0 +1,248 @@
+"""How long a guest takes to move through Tashi, and is not heard meanwhile, beside a move by hand.
+
+Usage: bench/migrate.py [--quick] [--output table|json] [--folder FOLDER] [--image IMAGE]
+
+Two hosts are pretended on this machine (root is needed), with a switch between them. Four guests
+boot: for shared and for local disks one of Tashi's and one by hand, with the same command line.
+They move back and forth in turns, while the switch's machine pings the one that moves.
+
+* `by hand`: QEMU's own words in a script that waits for events: target started, disks mirrored,
+  memory sent, source ended;
+* `Tashi`: `migrateVm`, until the books say that the guest runs on the other host.
+
+`gap ms` is the longest time without an answer to a ping; `total s` is the whole move.
+"""
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from instruments import daemons, report
+from instruments.movers import Mover, ThroughTashi, Twin
+from instruments.starters import wait_until
+from tashi.adapters.rpyc.peers import Link
+from tashi.adapters.system.commands import SystemCommands
+from tashi.domain.errors import Misconfigured
+from tashi.domain.permissions import Caller, Role
+from tashi.domain.states import InstanceState
+from tashi.programs.demo.cluster import Cluster
+from tashi.programs.demo.daemons import Daemons
+from tashi.programs.demo.machines.lab import Lab, check_root
+from tashi.programs.demo.many_hosts import ManyPlace, seats
+from tashi.settings.search import FOLDERS_VARIABLE
+from tashi.wire.calls import Calls, to_cluster_manager
+from tashi.wire.forms import DiskForm, InstanceForm, NewInstanceForm, NicForm
+
+BY_HAND = "by hand"
+VLAN = 999
+MEMORY_MIB = 128
+PING_SECONDS = 0.005
+QUIET_SECONDS = 0.5
+DEMO_GUEST = Path(__file__).resolve().parents[1] / "build/guest/tashi-guest.qcow2"
+READY = re.compile(r"GUEST-READY .*address=([\d.]+)")
+KINDS = {"shared": True, "local": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What one move measured."""
+
+    gap_ms: float
+    total_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A guest, its disks' kind, and the address at which it is heard."""
+
+    disks: str
+    mover: Mover
+    address: str
+
+
+def move(lab: Lab, subject: Subject) -> Moved:
+    """Move it once, and listen to it before, meanwhile and after."""
+    with heard(lab, subject.address) as ping:
+        time.sleep(QUIET_SECONDS)
+        took = subject.mover.move()
+        time.sleep(QUIET_SECONDS)
+        ping.terminate()
+        said, _ = ping.communicate()
+    times = [
+        float(found) for found in re.findall(r"^\[([\d.]+)\] .*bytes from", said, re.MULTILINE)
+    ]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    return Moved(max(gaps) * 1000, took)
+
+
+@contextmanager
+def heard(lab: Lab, address: str) -> Iterator["subprocess.Popen[str]"]:
+    """A ping from the switch's machine that prints when each answer came."""
+    ping = ["ping", "-n", "-D", "-i", str(PING_SECONDS), address]
+    command = [*lab.switch.inside(), *ping]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+def compare(lab: Lab, subjects: Sequence[Subject], rounds: int) -> list[list[Moved]]:
+    """As many moves of each, in turns; the first of each is not counted."""
+    found: list[list[Moved]] = [[] for _ in subjects]
+    for _ in range(rounds + 1):
+        for subject, moves in zip(subjects, found, strict=True):
+            moves.append(move(lab, subject))
+    return [moves[1:] for moves in found]
+
+
+def rows(subjects: Sequence[Subject], found: Sequence[list[Moved]]) -> Iterator[report.Row]:
+    """One row for each guest, beside the one by hand with disks of the same kind."""
+    medians = [
+        (
+            report.median(one.gap_ms for one in moves),
+            report.median((one.total_s for one in moves), 3),
+        )
+        for moves in found
+    ]
+    by_hand = {
+        one.disks: both
+        for one, both in zip(subjects, medians, strict=True)
+        if one.mover.name == BY_HAND
+    }
+    for subject, moves, (gap, total) in zip(subjects, found, medians, strict=True):
+        yield {
+            "disks": subject.disks,
+            "way": subject.mover.name,
+            "gap ms": gap,
+            "worst gap ms": round(max(one.gap_ms for one in moves), 1),
+            "gap ratio": round(gap / by_hand[subject.disks][0], 2),
+            "total s": total,
+            "total ratio": round(total / by_hand[subject.disks][1], 2),
+        }
+
+
+def main() -> None:
+    """Measure and print."""
+    options = report.command_line(__doc__)
+    options.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="a folder on a disk")
+    options.add_argument("--image", type=Path, default=DEMO_GUEST, help="the guest's qcow2 image")
+    chosen = options.parse_args()
+    rounds = 4 if chosen.quick else 20
+    try:
+        check_root()
+    except Misconfigured as error:
+        raise SystemExit(error.message) from error
+    if not chosen.image.exists():
+        raise SystemExit(f"There is no {chosen.image}: run make guest.")
+    with daemons.private_folder(chosen.folder) as folder, cluster(folder, chosen.image) as made:
+        lab, calls = made
+        with guests(lab, calls) as subjects:
+            found = compare(lab, subjects, rounds)
+    about: report.Row = {
+        "guest": f"{MEMORY_MIB} MiB, {chosen.image.name}, idle",
+        "baseline": BY_HAND,
+        "moves each way": rounds,
+        "ping every ms": round(PING_SECONDS * 1000),
+    }
+    report.Report("migrate", about, list(rows(subjects, found))).show(chosen.output)
+
+
+@contextmanager
+def cluster(folder: Path, image: Path) -> Iterator[tuple[Lab, Calls]]:
+    """Two hosts with their daemons, and an image for each guest with a shared disk."""
+    (folder / "etc").mkdir()
+    (folder / "build/guest").mkdir(parents=True)
+    (folder / "build/guest" / DEMO_GUEST.name).symlink_to(image.resolve())
+    place, commands = ManyPlace(folder), SystemCommands()
+    os.environ[FOLDERS_VARIABLE] = str(place.config.parent)
+    place.home.mkdir()
+    lab = Lab(place.home, commands, hosts=2, keeper=os.getpid())
+    try:
+        lab.make()
+        place.prepare_for(lab)
+        for name in ("shared.qcow2", "by-hand.qcow2"):
+            (place.home / "store/images" / name).write_bytes(image.read_bytes())
+        Daemons(place, commands, seats(place, lab)).start()
+        with closing(Cluster(place.manager_address())) as asked:
+            asked.wait_for_hosts(2)
+            asked.add_network(VLAN, "bench")
+        with closing(Link(place.manager_address())) as link:
+            yield lab, to_cluster_manager(link, Caller(Role.ADMIN, name="bench"))
+    finally:
+        lab.remove()
+
+
+@contextmanager
+def guests(lab: Lab, calls: Calls) -> Iterator[list[Subject]]:
+    """A guest of Tashi's and one by hand for each kind of disk, booted."""
+    with ExitStack() as ended:
+        logs = []
+        movers: list[tuple[str, Mover]] = []
+        for kind, is_shared in KINDS.items():
+            instance = create(lab, calls, kind, is_shared=is_shared)
+            kept = kept_of(lab, instance)
+            by_hand = twin(lab, kind, instance, is_shared=is_shared).mover(lab.hosts, kept)
+            ended.callback(by_hand.end)
+            logs += [by_hand.boot(), kept / "console.log"]
+            movers += [(kind, by_hand), (kind, ThroughTashi(calls, instance))]
+        yield [
+            Subject(kind, mover, ready(log))
+            for (kind, mover), log in zip(movers, logs, strict=True)
+        ]
+
+
+def create(lab: Lab, calls: Calls, kind: str, *, is_shared: bool) -> int:
+    """An instance that runs."""
+    image = "shared.qcow2" if is_shared else DEMO_GUEST.name
+    wanted = NewInstanceForm(
+        name=kind,
+        disks=(DiskForm(image, persistent=is_shared),),
+        memory=MEMORY_MIB,
+        user_id=os.getuid(),
+        nics=(NicForm(VLAN),),
+        hints={"targetHost": lab.hosts[0].name, "allowElsewhere": "True"},
+    )
+    made = calls.call("createVm", InstanceForm, instance=wanted)
+    wait_until("the guest to start", lambda: runs(calls, made.id), 0.05)
+    return made.id
+
+
+def runs(calls: Calls, instance: int) -> bool:
+    """Whether the instance runs; SystemExit when its start failed."""
+    found = calls.call("getInstances", tuple[InstanceForm, ...])
+    record = next(one for one in found if one.id == instance)
+    if record.state is InstanceState.HELD:
+        raise SystemExit(f"A guest does not start: {record.reason}")
+    return record.state is InstanceState.RUNNING
+
+
+def kept_of(lab: Lab, instance: int) -> Path:
+    """What the first host keeps of an instance."""
+    return lab.hosts[0].own / "info" / str(instance)
+
+
+def twin(lab: Lab, kind: str, instance: int, *, is_shared: bool) -> Twin:
+    """What a guest by hand has otherwise than its instance."""
+    images = lab.home / "mnt/images"
+    image = images / ("shared.qcow2" if is_shared else DEMO_GUEST.name)
+    copy = images / "by-hand.qcow2" if is_shared else lab.home / "store/images" / image.name
+    return Twin(instance, f"hand-{kind}", lab.home / "own", image, copy, local=not is_shared)
+
+
+def ready(log: Path) -> str:
+    """The guest's address, once it has booted."""
+    wait_until(
+        "the guest's boot", lambda: READY.search(log.read_text("utf-8", "replace")) is not None, 0.1
+    )
+    found = READY.search(log.read_text("utf-8", "replace"))
+    assert found is not None
+    return found[1]
+
+
+if __name__ == "__main__":
+    main()
