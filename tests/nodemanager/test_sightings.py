@@ -105,6 +105,19 @@ def test_an_announcement_counts_once_the_known_address_was_not_seen_for_long() -
     assert seen(machine) == [(MAC, IP), (MAC, ANOTHER)]
 
 
+def test_the_guests_agent_is_believed_like_the_guest() -> None:
+    machine = a_machine()
+    [guest] = machine.hypervisor.adopt()
+
+    machine.hypervisor.say_address(guest.instance_id, MAC, IP)
+    machine.settle()
+    machine.hypervisor.say_address(guest.instance_id, MAC, ANOTHER)
+    machine.hypervisor.say_address(guest.instance_id, OTHER, ANOTHER)
+    machine.settle()
+
+    assert seen(machine) == [(MAC, IP)]
+
+
 def test_the_card_is_held_to_its_address() -> None:
     machine = a_machine()
 

@@ -1,9 +1,9 @@
 """Addresses of guests' network cards: which are worth keeping, and which goes before which. Pure.
 
-An address is *given* when somebody says so who should know: a DHCP server, the guest's own agent.
-It is *announced* when the guest itself uses it on its network, which any guest may do with any
-address; so that fills a gap, but does not go before what is known until that has not been seen
-for a while. A card has one address here: an IPv4 address goes before an IPv6 one.
+An address is *given* when somebody says so who should know, as a DHCP server does. It is
+*announced* when the guest itself uses it on its network, or its agent names it: any guest may do so
+with any address. So that fills a gap, but does not go before what is known until that has not been
+seen for a while. A card has one address here: an IPv4 address goes before an IPv6 one.
 """
 
 from collections.abc import Iterable, Sequence

@@ -300,6 +300,8 @@ class Node:
     def _befell(self, news: News) -> None:
         if news.what is Happening.ENDED:
             self._befall(news.instance_id, lambda note: guests.ended(note, news.how, news.words))
+        elif news.what is Happening.ADDRESSED:
+            self._saw(news.instance_id, news.mac, news.ip, given=False)
         else:
             state = _SEEN[news.what]
             self._befall(news.instance_id, lambda note: guests.seen(note, state, news.words))

@@ -137,16 +137,20 @@ class Happening(Enum):
     ENDED = auto()
     FROZE = auto()
     THAWED = auto()
+    ADDRESSED = auto()
+    """By its own agent's word, one of its network cards has an address."""
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """One happening; `how` is said of an end, `words` are for people."""
+    """One happening; `how` is said of an end, `mac` and `ip` of an address, `words` to people."""
 
     instance_id: InstanceId
     what: Happening
     how: Ending = Ending.CRASHED
     words: str = ""
+    mac: str = ""
+    ip: str = ""
 
 
 Listener = Callable[[News], None]

@@ -298,6 +298,10 @@ class SimulatedHypervisor:
         self._change(guest, frozen=False)
         self._tell(News(guest, Happening.THAWED))
 
+    def say_address(self, guest: InstanceId, mac: str, ip: str) -> None:
+        """The guest's own agent names an address."""
+        self._tell(News(guest, Happening.ADDRESSED, mac=mac, ip=ip))
+
     def write(self, guest: InstanceId) -> None:
         """The guest writes to its disk."""
         with self._lock:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tashi.adapters.hypervisor.qemu import devices, forwards
+from tashi.adapters.hypervisor.qemu.agent import PORT as AGENT_PORT
 from tashi.adapters.hypervisor.qemu.devices import Drive, drives
 from tashi.adapters.hypervisor.qemu.places import Places
 from tashi.domain.engine import KVM, Hardware
@@ -75,6 +76,7 @@ def command_line(plan: Plan) -> tuple[str, ...]:
         *_nics(plan),
         *_cd_drive(plan),
         *_display(),
+        *_agent(plan.places),
         *(("-incoming", "defer") if plan.incoming else ()),
     )
 
@@ -224,6 +226,15 @@ def _display() -> Iterator[str]:
     """A display that nobody sees until VNC is told where to listen, and then with a password."""
     yield from ("-device", _option("VGA", vgamem_mb=_VIDEO_MIB))
     yield from ("-vnc", _option("none", **_ASKS_PASSWORD))
+
+
+def _agent(places: Places) -> Iterator[str]:
+    # Behind all that was there before it, whose places on the bus it must not take.
+    yield from ("-device", "virtio-serial-pci")
+    yield "-chardev"
+    yield _option("socket", id=AGENT_PORT, path=places.agent, server="on", wait="off")
+    port = {"chardev": AGENT_PORT, "id": AGENT_PORT, "name": "org.qemu.guest_agent.0"}
+    yield from ("-device", _option("virtserialport", **port))
 
 
 def _option(*words: str, **properties: object) -> str:

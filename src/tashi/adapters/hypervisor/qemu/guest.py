@@ -17,7 +17,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
+import msgspec
+
 from tashi.adapters.hypervisor.qemu import devices
+from tashi.adapters.hypervisor.qemu.agent import PORT, Agent
 from tashi.adapters.hypervisor.qemu.folder import GuestFolder
 from tashi.adapters.hypervisor.qemu.process import Process
 from tashi.adapters.hypervisor.qemu.qmp import Details, Monitor
@@ -56,6 +59,11 @@ class Surroundings:
     gone_on: Follower = lambda _guest, _progress: None
 
 
+class _Port(msgspec.Struct, rename="kebab"):
+    label: str
+    frontend_open: bool = False
+
+
 class Guest:
     """One live QEMU.
 
@@ -87,6 +95,7 @@ class Guest:
         self.monitor = Monitor(
             folder.places.monitor, around.reactor, self._hear, self._conversation_began
         )
+        self._agent = Agent(folder.places.agent, around.reactor, self._addressed)
         around.reactor.watch(process.descriptor, self._process_ended)
 
     @property
@@ -222,6 +231,7 @@ class Guest:
 
     def let_go(self) -> None:
         """Watch it no more; it lives on."""
+        self._around.reactor.post(lambda: self._agent.is_there(False))
         self._stop_pressing()
         self._companion()
         self.monitor.close()
@@ -268,6 +278,8 @@ class Guest:
             case "MIGRATION":
                 self.migrations.put(_word(details))
                 self.stirred.set()
+            case "VSERPORT_CHANGE" if details.get("id") == PORT:
+                self._agent.is_there(details.get("open") is True)
             case "JOB_STATUS_CHANGE" | "DEVICE_DELETED":
                 self.stirred.set()
 
@@ -275,6 +287,7 @@ class Guest:
         if self.settled:
             # What happened while the monitor was silent was not heard.
             self._around.reactor.begin(self._catch_up())
+            self._around.reactor.begin(self._look_for_the_agent())
 
     async def _catch_up(self) -> None:
         with suppress(HypervisorFailed):
@@ -284,6 +297,16 @@ class Guest:
                 self._powered_off()
             else:
                 self._stands(frozen=status != "running")
+
+    async def _look_for_the_agent(self) -> None:
+        with suppress(HypervisorFailed, msgspec.ValidationError):
+            answer = await self.monitor.ask("query-chardev", within_seconds=self._around.patience)
+            ports = msgspec.convert(answer, list[_Port])
+            self._agent.is_there(any(port.label == PORT and port.frontend_open for port in ports))
+
+    def _addressed(self, mac: str, ip: str) -> None:
+        if mac in {nic.mac for nic in self.cards.values()}:
+            self._tell(News(self.id, Happening.ADDRESSED, mac=mac, ip=ip))
 
     def _stands(self, *, frozen: bool) -> None:
         moving = self.record.move is not None
@@ -316,6 +339,7 @@ class Guest:
             await self.monitor.ask("quit", within_seconds=_QUIT_SECONDS)
 
     def _process_ended(self) -> None:
+        self._agent.is_there(False)
         self._stop_pressing()
         self._companion()
         self.monitor.close()

@@ -195,7 +195,7 @@ def _meet(guest: Guest) -> None:
             raise
         raise HypervisorFailed(_why(guest.last_words())) from failed
     places = guest.folder.places
-    for path in (places.monitor, places.human_monitor, places.console):
+    for path in (places.monitor, places.human_monitor, places.console, places.agent):
         path.chmod(PRIVATE_FILE)
 
 

@@ -54,6 +54,11 @@ class Places:
         return self.folder / "console.sock"
 
     @property
+    def agent(self) -> Path:
+        """Where the guest's own agent answers, if it has one."""
+        return self.folder / "agent.sock"
+
+    @property
     def console_log(self) -> Path:
         """All that the serial console ever said."""
         return self.folder / "console.log"
