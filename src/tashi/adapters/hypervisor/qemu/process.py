@@ -108,4 +108,13 @@ def _is_marked(pid: int, pid_file: Path) -> bool:
         words = (_PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
-    return (b"-pidfile", bytes(pid_file)) in pairwise(words)
+    return (b"-pidfile", bytes(pid_file)) in pairwise(words) and _is_ours(pid, pid_file.parent)
+
+
+def _is_ours(pid: int, folder: Path) -> bool:
+    """Whether the process means our folder by that name, and not one of another container's."""
+    try:
+        theirs, ours = (_PROC / str(pid) / f"root{folder}").stat(), folder.stat()
+    except OSError:  # it cannot be told: its mark has to do
+        return True
+    return (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino)
