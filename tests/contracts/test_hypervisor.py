@@ -3,9 +3,6 @@
 Hardly anything of it needs an operating system: most guests here stay in their firmware.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from contracts.machines import (
@@ -15,47 +12,15 @@ from contracts.machines import (
     SPEAKS,
     Heard,
     Machine,
-    QemuMachine,
-    SimulatedMachine,
     a_spec,
-    found_verdict,
 )
 from tashi.domain.errors import HypervisorFailed, NoSuchVm
 from tashi.domain.guest import Ending
 from tashi.domain.identity import Attempt, InstanceId
 from tashi.ports.hypervisor import Found, Happening, Hypervisor
 
-REAL = [pytest.mark.system, pytest.mark.qemu, pytest.mark.timeout(300)]
 SEVEN = InstanceId(7)
 EIGHT = InstanceId(8)
-
-
-@pytest.fixture(scope="module")
-def verdict(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return found_verdict(tmp_path_factory.mktemp("verdict"))
-
-
-@pytest.fixture(params=["simulated", pytest.param("qemu", marks=REAL)])
-def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    simulated = request.param == "simulated"
-    made: Machine = (
-        SimulatedMachine() if simulated else QemuMachine.made(request.getfixturevalue("verdict"))
-    )
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def heard() -> Heard:
-    return Heard()
-
-
-@pytest.fixture
-def hypervisor(machine: Machine, heard: Heard) -> Iterator[Hypervisor]:
-    opened = machine.open()
-    opened.listen(heard)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

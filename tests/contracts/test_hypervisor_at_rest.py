@@ -1,46 +1,14 @@
 """What every hypervisor promises of guests that are saved, and of disks that are stored."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from contracts.machines import Heard, Machine, QemuMachine, SimulatedMachine, a_spec, found_verdict
+from contracts.machines import Heard, Machine, a_spec
 from tashi.domain.errors import HypervisorFailed, NoSuchImage, NoSuchVm, UnableToSuspend
 from tashi.domain.identity import Attempt, InstanceId
 from tashi.ports.hypervisor import Found, Hypervisor
 
-REAL = [pytest.mark.system, pytest.mark.qemu, pytest.mark.timeout(300)]
 SEVEN = InstanceId(7)
 EIGHT = InstanceId(8)
-
-
-@pytest.fixture(scope="module")
-def verdict(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return found_verdict(tmp_path_factory.mktemp("verdict"))
-
-
-@pytest.fixture(params=["simulated", pytest.param("qemu", marks=REAL)])
-def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    simulated = request.param == "simulated"
-    made: Machine = (
-        SimulatedMachine() if simulated else QemuMachine.made(request.getfixturevalue("verdict"))
-    )
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def heard() -> Heard:
-    return Heard()
-
-
-@pytest.fixture
-def hypervisor(machine: Machine, heard: Heard) -> Iterator[Hypervisor]:
-    opened = machine.open()
-    opened.listen(heard)
-    yield opened
-    opened.close()
 
 
 def test_a_saved_guest_is_gone_and_runs_again_when_restored(

@@ -1,56 +1,19 @@
 """What every hypervisor can say of its guests from one moment to the next."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from contracts.machines import (
     IDLE,
     SPEAKS,
     Heard,
     Machine,
-    QemuMachine,
-    SimulatedMachine,
     a_spec,
-    found_verdict,
 )
 from tashi.domain.guest import Progress
 from tashi.domain.identity import InstanceId
 from tashi.domain.instance import Disk
 from tashi.ports.hypervisor import Hypervisor
 
-REAL = [pytest.mark.system, pytest.mark.qemu, pytest.mark.timeout(300)]
 SEVEN = InstanceId(7)
 EIGHT = InstanceId(8)
-
-
-@pytest.fixture(scope="module")
-def verdict(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return found_verdict(tmp_path_factory.mktemp("verdict"))
-
-
-@pytest.fixture(params=["simulated", pytest.param("qemu", marks=REAL)])
-def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    simulated = request.param == "simulated"
-    made: Machine = (
-        SimulatedMachine() if simulated else QemuMachine.made(request.getfixturevalue("verdict"))
-    )
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def heard() -> Heard:
-    return Heard()
-
-
-@pytest.fixture
-def hypervisor(machine: Machine, heard: Heard) -> Iterator[Hypervisor]:
-    opened = machine.open()
-    opened.listen(heard)
-    yield opened
-    opened.close()
 
 
 def test_every_guest_is_counted_for(hypervisor: Hypervisor) -> None:

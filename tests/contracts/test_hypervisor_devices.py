@@ -1,8 +1,6 @@
 """What every hypervisor promises of devices that are plugged, displays and keyboards."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -11,45 +9,16 @@ from contracts.machines import (
     IDLE,
     POWERS_OFF,
     SPEAKS,
-    Heard,
-    Machine,
-    QemuMachine,
-    SimulatedMachine,
     a_spec,
-    found_verdict,
 )
 from tashi.domain.errors import NoSuchVm
 from tashi.domain.identity import InstanceId
 from tashi.domain.instance import Disk
 from tashi.ports.hypervisor import Hypervisor
 
-REAL = [pytest.mark.system, pytest.mark.qemu, pytest.mark.timeout(300)]
 SEVEN = InstanceId(7)
 MORE_DISK = Disk(SPEAKS, port=1)
 MORE_NIC = replace(A_NIC, mac="52:54:00:12:34:57", port=2)
-
-
-@pytest.fixture(scope="module")
-def verdict(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return found_verdict(tmp_path_factory.mktemp("verdict"))
-
-
-@pytest.fixture(params=["simulated", pytest.param("qemu", marks=REAL)])
-def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    simulated = request.param == "simulated"
-    made: Machine = (
-        SimulatedMachine() if simulated else QemuMachine.made(request.getfixturevalue("verdict"))
-    )
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def hypervisor(machine: Machine) -> Iterator[Hypervisor]:
-    opened = machine.open()
-    opened.listen(Heard())
-    yield opened
-    opened.close()
 
 
 def test_disks_cards_and_cds_go_into_a_running_guest_once(hypervisor: Hypervisor) -> None:

@@ -4,7 +4,6 @@ Two machines with the same images: most guests here stay in their firmware on th
 """
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,32 +11,18 @@ from contracts.machines import (
     PEER,
     Heard,
     Machine,
-    QemuMachine,
-    SimulatedMachine,
     a_spec,
-    found_verdict,
 )
 from tashi.domain.errors import HypervisorFailed, NoSuchVm
 from tashi.domain.identity import InstanceId
 from tashi.ports.hypervisor import Found, Happening, Hypervisor
 
-REAL = [pytest.mark.system, pytest.mark.qemu, pytest.mark.timeout(300)]
 SEVEN = InstanceId(7)
 
 
-@pytest.fixture(scope="module")
-def verdict(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return found_verdict(tmp_path_factory.mktemp("verdict"))
-
-
-@pytest.fixture(params=["simulated", pytest.param("qemu", marks=REAL)])
-def here(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    simulated = request.param == "simulated"
-    made: Machine = (
-        SimulatedMachine() if simulated else QemuMachine.made(request.getfixturevalue("verdict"))
-    )
-    yield made
-    made.close()
+@pytest.fixture
+def here(machine: Machine) -> Machine:
+    return machine
 
 
 @pytest.fixture
@@ -45,11 +30,6 @@ def there(here: Machine) -> Iterator[Machine]:
     made = here.neighbour()
     yield made
     made.close()
-
-
-@pytest.fixture
-def heard() -> Heard:
-    return Heard()
 
 
 @pytest.fixture
