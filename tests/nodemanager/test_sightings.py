@@ -39,6 +39,12 @@ def test_every_card_of_a_guest_is_listened_to_while_it_lives() -> None:
     assert machine.frames.watched == {}
 
 
+def test_a_card_that_was_plugged_in_is_behind_the_device_of_its_port() -> None:
+    machine = a_machine(NicForm(1, MAC), NicForm(2, OTHER, port=3))
+
+    assert machine.frames.watched == {TAP: MAC, "tashi7.11": OTHER}
+
+
 def test_guests_from_before_are_listened_to() -> None:
     machine = a_machine()
 

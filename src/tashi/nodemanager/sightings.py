@@ -13,7 +13,7 @@ from tashi.domain.identity import InstanceId
 from tashi.nodemanager.guests import Note, is_alive
 from tashi.ports.clock import Clock
 from tashi.ports.frames import Frames, Hears, Overheard
-from tashi.ports.network import tap_name
+from tashi.ports.network import card_numbers, tap_name
 
 Card = tuple[InstanceId, str]
 """A guest, and the MAC of one of its network cards."""
@@ -73,5 +73,6 @@ class Sightings:
 
 
 def _cards(note: Note) -> Iterator[tuple[str, Card]]:
-    for number, nic in enumerate(note.nics):
+    numbers = card_numbers(nic.port for nic in note.nics)
+    for number, nic in zip(numbers, note.nics, strict=True):
         yield tap_name(note.id, number), (note.id, nic.mac)

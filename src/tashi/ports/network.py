@@ -7,9 +7,10 @@ found again by looking at the machine, never in memory, so a crash leaves nothin
 `adopt` or `tidy` does not remove. Methods may be called from several threads.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import count
 from typing import Final, Protocol
 
 from tashi.domain.identity import InstanceId, NetworkId
@@ -42,6 +43,21 @@ Cards = Mapping[int, Nic]
 
 Wiring = Mapping[int, Plug]
 """The plugs, by the cards' numbers."""
+
+
+_PLUGGED_FROM: Final = 8
+"""The first port's card has the number after this one: more cards no guest starts with."""
+
+
+def card_number(port: int) -> int:
+    """The number of the network card in that port."""
+    return _PLUGGED_FROM + port
+
+
+def card_numbers(ports: Iterable[int]) -> tuple[int, ...]:
+    """The numbers of cards by their ports: those a guest starts with (port 0) in their order."""
+    fixed = count()
+    return tuple(card_number(port) if port else next(fixed) for port in ports)
 
 
 def tap_name(guest: InstanceId, number: int) -> str:

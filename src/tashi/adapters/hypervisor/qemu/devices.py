@@ -11,7 +11,7 @@ from typing import Final
 
 from tashi.domain.instance import Disk, Nic
 from tashi.ports.hypervisor import GuestSpec
-from tashi.ports.network import PLAIN_MTU, Cards, Plug, Tap
+from tashi.ports.network import PLAIN_MTU, Cards, Plug, Tap, card_number, card_numbers
 
 CDROM: Final = "cdrom"
 CD_MEDIUM: Final = "cdrom-medium"
@@ -19,9 +19,6 @@ CD_MEDIUM: Final = "cdrom-medium"
 
 MOST_IDE_DRIVES: Final = 6
 """As many as the machine's controller has ports; the last one is for the CD drive."""
-
-_PLUGGED_CARDS_FROM: Final = 8
-"""The first port's card has the number after this one: more cards no guest starts with."""
 
 Properties = Mapping[str, str | int]
 """Of a device, as QEMU knows them."""
@@ -61,15 +58,9 @@ def card_name(port: int) -> str:
     return f"nic{port}"
 
 
-def card_number(port: int) -> int:
-    """The number of the network card in that port."""
-    return _PLUGGED_CARDS_FROM + port
-
-
 def cards(nics: tuple[Nic, ...]) -> Cards:
     """Network cards by their numbers, in their order."""
-    fixed = iter(range(len(nics)))
-    return {card_number(nic.port) if nic.port else next(fixed): nic for nic in nics}
+    return dict(zip(card_numbers(nic.port for nic in nics), nics, strict=True))
 
 
 def plugged_disk(drive: Drive) -> Properties:

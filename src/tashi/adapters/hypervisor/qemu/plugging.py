@@ -19,7 +19,7 @@ from tashi.adapters.hypervisor.qemu.guest import Guest
 from tashi.domain.errors import HypervisorFailed
 from tashi.domain.instance import Disk, Nic
 from tashi.ports.hypervisor import GuestSpec
-from tashi.ports.network import Networks, Plug, Tap
+from tashi.ports.network import Networks, Plug, Tap, card_number
 
 _LOOK_AGAIN_SECONDS: Final = 1.0
 
@@ -103,7 +103,7 @@ class Plugging:
     # ---- network cards ------------------------------------------------------------------------
 
     def _card_in(self, guest: Guest, nic: Nic) -> None:
-        number = devices.card_number(nic.port)
+        number = card_number(nic.port)
         name = f"net{number}"
         with self.networks.wire(guest.id, {number: nic}) as wiring:
             plug = wiring[number]
@@ -119,7 +119,7 @@ class Plugging:
 
     def _card_out(self, guest: Guest, nic: Nic) -> None:
         self._take_out(guest, devices.card_name(nic.port), f"network card {nic.mac}")
-        _drop_netdev(guest, f"net{devices.card_number(nic.port)}")
+        _drop_netdev(guest, f"net{card_number(nic.port)}")
         self.tidy()
 
     def _take_out(self, guest: Guest, name: str, what: str) -> None:
