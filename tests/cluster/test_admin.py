@@ -9,6 +9,7 @@ from cluster.cluster import Cluster, NodeSite
 from tashi.domain.errors import (
     HostStateError,
     InstanceIdTaken,
+    NoSuchUser,
     NotPermitted,
     Refused,
     TashiError,
@@ -68,6 +69,9 @@ def test_a_reserved_host_takes_instances_of_its_users_only() -> None:
     cluster.settle()
     key = hosts(cluster)["h1"].id
 
+    with pytest.raises(NoSuchUser):
+        admin(cluster).call("addReservation", ReservationForm, host_id=key, user_id=7)
+    admin(cluster).call("addUser", UserForm, user_id=7, name="ada")
     reserved = admin(cluster).call("addReservation", ReservationForm, host_id=key, user_id=7)
     web = cluster.create("web")
     cluster.settle()

@@ -300,7 +300,7 @@ def test_commands_of_others_and_in_the_wrong_state_are_refused_and_change_nothin
 
     with pytest.raises(NotPermitted):
         cluster.calls(UserId(1001)).call("destroyVm", InstanceForm, instance_id=web)
-    with pytest.raises(IncorrectState, match="you can"):
+    with pytest.raises(IncorrectState, match="would have to be Suspended"):
         cluster.command("resumeVm", web)
 
     assert cluster.record(web) == before

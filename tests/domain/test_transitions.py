@@ -7,6 +7,7 @@ import pytest
 
 from domain.befalling import a_record, an_event, kinds, records_in
 from tashi.domain import events as e
+from tashi.domain.alterations import Rename
 from tashi.domain.edits import EDITS, Edit
 from tashi.domain.errors import Broken, IncorrectState
 from tashi.domain.identity import Operation
@@ -236,15 +237,21 @@ def test_a_command_that_does_not_fit_is_refused_with_what_would() -> None:
         step(a_record(_S.PAUSED, 1), e.Pause(Operation(9)))
 
     assert refused.value.message == (
-        "Pause does not fit: instance 1 (i1) is Paused, where you can Destroy or Unpause or "
-        "Rename or StartVnc or StopVnc."
+        "Pause does not fit: instance 1 (i1) is Paused, and would have to be Running."
     )
     assert refused.value.about == {"instance": 1}
 
 
+def test_what_is_possible_is_said_where_that_is_shorter() -> None:
+    with pytest.raises(IncorrectState, match="is Activating, where you can Destroy"):
+        step(a_record(_S.ACTIVATING, 1), Rename(Operation(9), "web"))
+
+
 def test_placing_is_not_offered_to_people() -> None:
-    with pytest.raises(IncorrectState, match="where you can Stop or Destroy"):
+    with pytest.raises(IncorrectState) as refused:
         step(a_record(_S.PENDING), e.Pause(Operation(9)))
+
+    assert "Place" not in refused.value.message
 
 
 def test_where_no_command_fits_one_can_only_wait() -> None:

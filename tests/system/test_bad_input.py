@@ -77,6 +77,94 @@ CLIENT_ROWS: Sequence[tuple[str, ...]] = (
     ("getSlots", "--cores", "0"),
     ("getSlots", "--memory", "0"),
     ("getConsole", "--instance", "nobody"),
+    ("migrateVm", "--instance", "taken", "--dst", "host1"),
+    ("migrateVm", "--instance", "taken", "--dst", "nowhere"),
+    ("migrateVm", "--instance", "taken", "--dst", "-1"),
+    ("migrateVm", "--instance", "nobody", "--dst", "host1"),
+    ("migrateVm", "--instance", "taken"),
+    ("cancelMigration", "--instance", "taken"),
+    ("drain",),
+    ("drain", "--host", "nowhere"),
+    ("drain", "--host", "nowhere", "--plan"),
+    ("drain", "--host", "host1", "--timeout", "5"),
+    ("drain", "--host", "host1", "--wait", "--timeout", "soon"),
+    ("cancelDrain", "--host", "host1"),
+    ("cancelDrain", "--host", "nowhere"),
+    ("undrain", "--host", "nowhere"),
+    ("getInstances", "--show-colour"),
+    ("getInstances", "--output", "xml"),
+    ("createVms", "--name", "a"),
+    ("watch", "--since", "-1"),
+    ("watch", "--since", "99999999999999999999999"),
+    ("watch", "--instance", "nobody"),
+    ("why", "--instance", "nobody"),
+)
+IMAGE_ROWS: Sequence[tuple[str, ...]] = (
+    ("copyImage", "--src", "none.qcow2", "--dst", "b.qcow2"),
+    ("copyImage", "--src", "empty.qcow2", "--dst", "empty.qcow2"),
+    ("copyImage", "--src", "empty.qcow2", "--dst", "../b.qcow2"),
+    ("copyImage", "--src", "empty.qcow2", "--dst", "a,b.qcow2"),
+    ("copyImage", "--src", "empty.qcow2", "--dst", "json:b"),
+    ("copyImage", "--src", "empty.qcow2", "--dst", "folder"),
+    ("copyImage", "--src", "empty.qcow2", "--dst", "a\nb"),
+    ("copyImage", "--src", "empty.qcow2"),
+    ("cloneImage", "--src", "none.qcow2", "--dst", "b.qcow2"),
+    ("cloneImage", "--src", "broken.qcow2", "--dst", "b.qcow2"),
+    ("cloneImage", "--src", "empty.qcow2", "--dst", "words.txt/b.qcow2"),
+    ("rebaseImage", "--src", "empty.qcow2", "--dst", "b.qcow2", "--backing", "none.qcow2"),
+    ("rebaseImage", "--src", "empty.qcow2", "--dst", "b.qcow2", "--backing", "/etc/passwd"),
+    ("deleteImage", "--image", "empty.qcow2"),
+    ("deleteImage", "--image", "none.qcow2"),
+    ("deleteImage", "--image", "folder"),
+    ("deleteImage", "--image", ".."),
+    ("importImage", "--file", "/nowhere/at-all.qcow2"),
+    ("importImage", "--file", "/dev"),
+    ("importImage", "--file", "/dev/null"),
+    ("importImage", "--file", "/etc/hostname", "--name", "empty.qcow2"),
+    ("importImage", "--file", "/etc/hostname", "--name", "../b.qcow2"),
+    ("exportImage", "--image", "none.qcow2", "--file", "/nowhere/b.qcow2"),
+    ("exportImage", "--image", "empty.qcow2", "--file", "/nowhere/b.qcow2"),
+    ("exportImage", "--image", "empty.qcow2", "--file", "/dev"),
+    ("cancelJob", "--job", "77"),
+    ("cancelJob", "--job", "-1"),
+    ("cancelJob", "--job", "first"),
+)
+DEVICE_ROWS: Sequence[tuple[str, ...]] = (
+    ("renameVm", "--instance", "taken", "--name", "a b"),
+    ("renameVm", "--instance", "taken", "--name", "17"),
+    ("renameVm", "--instance", "taken", "--name", "other"),
+    ("renameVm", "--instance", "nobody", "--name", "a"),
+    ("resizeVm", "--instance", "taken"),
+    ("resizeVm", "--instance", "taken", "--cores", "2"),
+    ("resizeVm", "--instance", "taken", "--cores", "0"),
+    ("resizeVm", "--instance", "taken", "--cores", "99"),
+    ("resizeVm", "--instance", "taken", "--memory", "-1"),
+    ("resizeVm", "--instance", "taken", "--memory", "much"),
+    ("attachDisk", "--instance", "taken", "--disk", "none.qcow2"),
+    ("attachDisk", "--instance", "taken", "--disk", "broken.qcow2"),
+    ("attachDisk", "--instance", "taken", "--disk", "../../cm.dat"),
+    ("attachDisk", "--instance", "taken", "--disk", "a.qcow2,b.qcow2"),
+    ("attachDisk", "--instance", "taken", "--disk", "empty.qcow2:maybe"),
+    ("detachDisk", "--instance", "taken", "--disk", "empty.qcow2"),
+    ("detachDisk", "--instance", "taken", "--disk", "none.qcow2"),
+    ("attachNic", "--instance", "taken", "--nic", "77"),
+    ("attachNic", "--instance", "taken", "--nic", "1::this-is-none"),
+    ("attachNic", "--instance", "taken", "--nic", "1,1"),
+    ("attachNic", "--instance", "taken", "--nic", "1:192.0.2.299"),
+    ("detachNic", "--instance", "taken", "--mac", "52:54:00:00:00:01"),
+    ("detachNic", "--instance", "taken", "--mac", "this-is-none"),
+    ("changeCdrom", "--instance", "taken", "--image", "none.iso"),
+    ("changeCdrom", "--instance", "taken", "--image", "a,readonly=off"),
+    ("changeCdrom", "--instance", "nobody"),
+    ("startVnc", "--instance", "nobody"),
+    ("stopVnc", "--instance", "nobody"),
+    ("attachConsole", "--instance", "nobody"),
+    ("attachConsole", "--instance", "taken"),
+    ("vmmSpecificCall", "--instance", "taken", "--arg", "explode"),
+    ("vmmSpecificCall", "--instance", "taken", "--arg", "changeCdrom:a,b"),
+    ("vmmSpecificCall", "--instance", "taken", "--arg", "reset:now"),
+    ("vmmSpecificCall", "--instance", "taken", "--arg", "startVnc:\x1b"),
+    ("vmmSpecificCall", "--instance", "taken"),
 )
 ADMIN_ROWS: Sequence[tuple[str, ...]] = (
     ("setHostNotes", "--host", "nowhere", "--notes", "fans"),
@@ -93,6 +181,18 @@ ADMIN_ROWS: Sequence[tuple[str, ...]] = (
     ("addNetwork", "--name", "default", "--id", "1"),
     ("delNetwork", "--network", "default"),
     ("delUser", "--user", "nobody-at-all"),
+    ("addReservation", "--host", "host1", "--user", "4999999"),
+    ("delReservation", "--host", "host1", "--user", "0"),
+    ("addNetwork", "--name", "x", "--id", "-1"),
+    ("addNetwork", "--name", "x", "--id", "one"),
+    ("addUser", "--name", "x", "--id", "-1"),
+    ("drain", "--host", "nowhere"),
+    ("drain", "--host", "host1", "--plan", "--wait", "--timeout", "-1"),
+    ("cancelDrain", "--host", "host1"),
+    ("undrain", "--host", "nowhere"),
+    ("declareHostDead", "--host", "host1", "--yes"),
+    ("declareHostDead", "--host", "host1"),
+    ("declareHostDead", "--host", "nowhere", "--yes"),
 )
 FORGED: Mapping[str, NewInstanceForm] = {
     "a comma in a hint": NewInstanceForm(
@@ -134,9 +234,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     (site.images / "dangling.qcow2").symlink_to("/nowhere/at-all.qcow2")
     os.mkfifo(site.images / "pipe")
     site.start()
-    wanted = NewInstanceForm("taken", (DiskForm("empty.qcow2"),))
-    site.calls.call("createVm", InstanceForm, instance=wanted)
-    site.until(lambda now: [one.state for one in now.instances] == [InstanceState.RUNNING])
+    for name in ("taken", "other"):
+        wanted = NewInstanceForm(name, (DiskForm("empty.qcow2"),))
+        site.calls.call("createVm", InstanceForm, instance=wanted)
+    site.until(lambda now: {one.state for one in now.instances} == {InstanceState.RUNNING})
     yield site
     assert not site.end()
 
@@ -151,18 +252,27 @@ def row(site: Site, typed: Sequence[str], ended: CompletedProcess[str]) -> str:
     said = (ended.stdout + ended.stderr).replace(str(site.folder), "SITE")
     said = re.sub(r"(127\.0\.0\.1:)\d+", r"\1PORT", said)
     said = re.sub(r"process \d+", "process PID", said)
+    said = re.sub(r"it has (\w\w:){5}\w\w", "it has MAC", said)
     return f"{words}\n    {ended.returncode}: {said.strip()}\n"
 
 
-@pytest.mark.parametrize(("program", "rows"), [("client", CLIENT_ROWS), ("admin", ADMIN_ROWS)])
+@pytest.mark.parametrize(
+    ("table_name", "program", "rows"),
+    [
+        ("client", "client", CLIENT_ROWS),
+        ("images", "client", IMAGE_ROWS),
+        ("devices", "client", DEVICE_ROWS),
+        ("admin", "admin", ADMIN_ROWS),
+    ],
+)
 def test_what_is_asked_for_wrongly_is_refused_in_a_sentence_and_changes_nothing(
-    site: Site, golden: Golden, program: str, rows: Sequence[tuple[str, ...]]
+    site: Site, golden: Golden, table_name: str, program: str, rows: Sequence[tuple[str, ...]]
 ) -> None:
     before = digest(site)
 
     table = [row(site, typed, site.run(program, *typed)) for typed in rows]
 
-    golden(f"bad-{program}.txt", "\n".join(table))
+    golden(f"bad-{table_name}.txt", "\n".join(table))
     assert "Traceback" not in "".join(table)
     assert digest(site) == before
 

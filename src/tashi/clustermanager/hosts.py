@@ -1,9 +1,10 @@
 """What an administrator does to hosts, and who they are kept for."""
 
+from collections.abc import Container
 from dataclasses import replace
 
 from tashi.clustermanager.draft import Draft
-from tashi.domain.errors import HostStateError, InstanceIdTaken, InvalidInstance
+from tashi.domain.errors import HostStateError, InstanceIdTaken, InvalidInstance, NoSuchUser
 from tashi.domain.host import Host
 from tashi.domain.hostnames import check_host_name
 from tashi.domain.identity import HostId, UserId
@@ -88,9 +89,14 @@ def set_notes(draft: Draft, key: HostId, notes: str, by: str) -> Host:
     return _replace(draft, replace(draft.books.host(key), notes=notes), by)
 
 
-def reserve(draft: Draft, key: HostId, user: UserId, by: str) -> Host:
-    """Keep a host for a user, beside those it is kept for already."""
+def reserve(draft: Draft, key: HostId, user: UserId, directory: Container[UserId], by: str) -> Host:
+    """Keep a host for a user, beside those it is kept for already; raises NoSuchUser.
+
+    `directory` has the users of the site, beside Tashi's own.
+    """
     host = draft.books.host(key)
+    if user not in directory and user not in draft.books.users:
+        raise NoSuchUser(f"There is no user {user}: getUsers lists those there are.")
     users = tuple(dict.fromkeys((*host.reserved, user)))
     return _replace(draft, replace(host, reserved=users), by)
 

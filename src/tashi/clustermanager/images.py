@@ -125,8 +125,8 @@ class Images:
             return None
         if not order.replace:
             raise Refused(
-                f"There is an image {order.target!r} already: choose another name, or say that it "
-                "is to be replaced."
+                f"There is an image {order.target!r} already: choose another name, or take its "
+                "place with --replace."
             )
         check_may_change(there, order.caller)
         self._check_is_no_base(order.target)

@@ -16,7 +16,7 @@ from tashi.domain import events as e
 from tashi.domain.books import Books
 from tashi.domain.errors import HostNameMismatch, HostStateError, NoSuchHost
 from tashi.domain.guest import Inventory
-from tashi.domain.host import Host, Machine
+from tashi.domain.host import Host, Machine, check_machine
 from tashi.domain.hostnames import check_host_name
 from tashi.domain.identity import Attempt, HostId, InstanceId
 from tashi.domain.instance import Instance, saved_name
@@ -170,6 +170,7 @@ def _bury_with(
 
 def _known(draft: Draft, machine: Machine, *, register: bool) -> Host:
     check_host_name(machine.name)
+    check_machine(machine)
     for host in draft.books.hosts.values():
         if host.name == machine.name:
             return host

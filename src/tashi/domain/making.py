@@ -59,9 +59,14 @@ def without_disk(record: Instance, uri: str) -> Devices:
     plugged = [disk for disk in found if disk.port]
     if not found:
         has = ", ".join(disk.uri for disk in record.disks)
-        raise Refused(f"{record} has no disk {uri!r}; it has {has}.", instance=record.id)
+        raise Refused(
+            f"{str(record).capitalize()} has no disk {uri!r}; it has {has}.", instance=record.id
+        )
     if not plugged:
-        raise Refused(_NOT_PLUGGED.format(record=record, what=f"disk {uri}"), instance=record.id)
+        raise Refused(
+            _NOT_PLUGGED.format(record=str(record).capitalize(), what=f"disk {uri}"),
+            instance=record.id,
+        )
     left = tuple(disk for disk in record.disks if disk != plugged[-1])
     return replace(record.devices, disks=left)
 
@@ -81,9 +86,15 @@ def without_nic(record: Instance, mac: str) -> Devices:
     found = next((nic for nic in record.nics if nic.mac == mac.lower()), None)
     if found is None:
         has = ", ".join(nic.mac for nic in record.nics) or "none"
-        raise Refused(f"{record} has no network card {mac!r}; it has {has}.", instance=record.id)
+        raise Refused(
+            f"{str(record).capitalize()} has no network card {mac!r}; it has {has}.",
+            instance=record.id,
+        )
     if not found.port:
-        raise Refused(_NOT_PLUGGED.format(record=record, what=f"card {mac}"), instance=record.id)
+        raise Refused(
+            _NOT_PLUGGED.format(record=str(record).capitalize(), what=f"card {mac}"),
+            instance=record.id,
+        )
     return replace(record.devices, nics=tuple(nic for nic in record.nics if nic != found))
 
 

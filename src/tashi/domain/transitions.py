@@ -241,8 +241,12 @@ _PLACING: Final = (e.Place, e.PlaceSaved)
 
 def _refusal(before: Instance, kind: type[e.Command]) -> IncorrectState:
     allowed = [one.__name__ for one in commands_in(before.state) if one not in _PLACING]
-    choice = " or ".join(allowed) if allowed else "nothing but wait"
+    fitting = [state.title for state in InstanceState if (state, kind) in RULES]
+    if len(allowed) > len(fitting) > 0:
+        remedy = f"and would have to be {' or '.join(fitting)}"
+    else:
+        remedy = f"where you can {' or '.join(allowed) or 'nothing but wait'}"
     return IncorrectState(
-        f"{kind.__name__} does not fit: {before} is {before.state.title}, where you can {choice}.",
+        f"{kind.__name__} does not fit: {before} is {before.state.title}, {remedy}.",
         instance=before.id,
     )

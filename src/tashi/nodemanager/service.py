@@ -16,6 +16,7 @@ from tashi.wire.screens import ScreenForm, TypedForm
 
 MOST_CONSOLE_BYTES: Final = 64 * 1024
 _LOOK_AGAIN_SECONDS: Final = 0.05
+_LONGEST_WAIT_SECONDS: Final = 60.0
 
 
 class NodeCalls:
@@ -160,7 +161,7 @@ class NodeCalls:
     ) -> Future[Any]:
         answer: Future[Any] = Future()
         lane = f"console {guest} {id(answer)}"
-        until = self._clock.monotonic() + timeout
+        until = self._clock.monotonic() + min(max(timeout, 0.0), _LONGEST_WAIT_SECONDS)
 
         def look(start: int) -> None:
             try:

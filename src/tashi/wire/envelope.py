@@ -83,7 +83,8 @@ def write_result(request_id: str, result: bytes = b"null") -> bytes:
 def write_error(request_id: str, error: Exception) -> bytes:
     """Wrap why a call was not done; what is not a TashiError leaves as a Broken without details."""
     known = error if isinstance(error, TashiError) else Broken(BROKEN)
-    form = ErrorForm(known.errno, known.kind, known.message, dict(known.about))
+    # Words that echo what a peer sent are as long as that was.
+    form = ErrorForm(known.errno, known.kind, codec.printable(known.message), dict(known.about))
     return codec.encode(_Answer(request_id, error=form))
 
 

@@ -80,7 +80,10 @@ class AdminsCalls:
     ) -> Future[Any]:
         """Keep a host for a user."""
         host, user = HostId(host_id), UserId(user_id)
-        return self._reserved(request, lambda draft: hosts.reserve(draft, host, user, caller.name))
+        known = self._office.people.users()
+        return self._reserved(
+            request, lambda draft: hosts.reserve(draft, host, user, known, caller.name)
+        )
 
     def remove_reservation(
         self, caller: Caller, request: str, host_id: int, user_id: int

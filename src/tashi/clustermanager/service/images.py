@@ -24,6 +24,7 @@ from tashi.wire.forms import to_form
 from tashi.wire.images import ImageForm, ImportForm, JobForm, PieceForm
 
 _LONGEST_WATCH_SECONDS = 60.0
+_FARTHEST = 2**62
 _LOOKING = "look at images"
 
 
@@ -146,8 +147,8 @@ class ImagesCalls:
     ) -> Future[Any]:
         """A piece of an image's file, as it is in the store."""
         office, checked = self._office, checked_image_name(name)
-        if offset < 0 or not 0 < length <= PIECE_BYTES:
-            raise BadRequest(f"A piece begins at 0 or later and has 1 to {PIECE_BYTES} bytes.")
+        if not 0 <= offset <= _FARTHEST or not 0 < length <= PIECE_BYTES:
+            raise BadRequest(f"A piece begins inside the image and has 1 to {PIECE_BYTES} bytes.")
 
         def look() -> PieceForm:
             for other in office.images.same_as(checked) if offset == 0 else (checked,):

@@ -21,6 +21,7 @@ WORDS: Final = {
     "reset": "press the reset button",
     "list": "say what there is",
 }
+_PLAIN: Final = frozenset({"stopvnc", "reset", "list", "startconsole"})
 
 
 def handlers(office: Office, known: Mapping[str, Handler]) -> dict[str, Handler]:
@@ -40,6 +41,8 @@ class VmmCalls:
         instance = self._office.ledger.books.instance(InstanceId(instance_id))
         check_owner(instance.user_id, caller, str(instance).capitalize())
         word, _, rest = arg.partition(":")
+        if rest and word.lower() in _PLAIN:
+            raise BadRequest(f"{word} takes nothing after it: leave out {rest!r}.")
         match word.lower():
             case "startvnc":
                 arguments = {"password": rest, "on_socket": False}
