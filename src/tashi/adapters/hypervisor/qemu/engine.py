@@ -16,6 +16,7 @@ from zlib import crc32
 import msgspec
 
 from tashi.adapters.hypervisor.qemu.accelerator import circumstances
+from tashi.adapters.hypervisor.qemu.folder import PRIVATE_FILE
 from tashi.domain.engine import KVM, Engine
 from tashi.domain.errors import CommandFailed, Misconfigured
 from tashi.ports.commands import Commands, Descriptors
@@ -89,6 +90,7 @@ def known_engine(qemu: str, accel: str, folder: Path, commands: Commands) -> Kno
     known = _ask(of, qemu, accel, commands)
     partial = kept.with_suffix(".new")
     partial.write_bytes(msgspec.json.format(msgspec.json.encode(known)) + b"\n")
+    partial.chmod(PRIVATE_FILE)
     partial.replace(kept)
     return known
 

@@ -46,6 +46,7 @@ _SWITCH: Final = "pre-switchover"
 _COMPLETED: Final = "completed"
 _BROKEN_OFF: Final = {"failed", "cancelled"}
 _OVER: Final = {"none", _COMPLETED, *_BROKEN_OFF}
+_IN_BETWEEN: Final = "finish-migrate"
 _SENT: Final = "postmigrate"
 """What QEMU calls a guest whose memory is elsewhere."""
 _GREETING: Final = b"NBDMAGIC"
@@ -107,6 +108,8 @@ class Sending:
         guest.ask("migrate_cancel")
         deadline = time.monotonic() + _END_SECONDS
         _wait(guest, lambda: _migration(guest).status in _OVER, deadline)
+        # The migration is over a moment before QEMU has made up its mind about the vCPUs.
+        _wait(guest, lambda: guest.status() != _IN_BETWEEN, deadline)
         # A guest that came here from elsewhere has a completed migration, too, but it runs.
         if guest.status() == _SENT and _migration(guest).status == _COMPLETED:
             self._promise(guest)
