@@ -58,6 +58,10 @@ _DIRTY: Final = (
 )  # fmt: skip
 _SEGMENTS: Final = "1700887c00000000 0000000000000000 ffff0000009acf00 ffff00000092cf00"
 """All 4 GiB, for code (8) and for data (16)."""
+_ECHO: Final = (
+    "bafd03 ec a801 74fb"       # mov dx, 0x3fd; wait: in al, dx; test al, 1; jz wait
+    "baf803 ec ee ebf1"         # mov dx, 0x3f8; in al, dx; out dx, al; again from the start
+)  # fmt: skip
 _COUNT_AT: Final = 0xC0
 _ONE_SECTOR: Final = "1000 0100 007e 0000 4000000000000000"
 """Sector 64, to or from 0x0000:0x7e00."""
@@ -73,6 +77,11 @@ def power_off(path: Path) -> None:
 def speak(path: Path, words: str) -> None:
     """A guest that says these words on its serial line, then waits."""
     _write(path, _SPEAK, words.encode())
+
+
+def echo(path: Path) -> None:
+    """A guest that says on its serial line what is typed there."""
+    _write(path, _ECHO)
 
 
 def fill(path: Path, size_bytes: int) -> None:

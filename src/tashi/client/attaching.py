@@ -37,9 +37,10 @@ def attach(session: Session, given: Given) -> None:
             "attachConsole joins a terminal to a console: run it in one. Scripts read with "
             "getConsole."
         )
-    session.terminal.err.write(f"Attached to {given[a.INSTANCE]}. Ctrl-] ends it.\r\n")
-    session.terminal.err.flush()
     with _raw(_STDIN):
+        # Said when it is so: until now, the terminal itself took the keys.
+        session.terminal.err.write(f"Attached to {given[a.INSTANCE]}. Ctrl-] ends it.\r\n")
+        session.terminal.err.flush()
         _Attachment(session, instance_id).run()
     session.terminal.err.write("\nDetached.\n")
 
@@ -64,11 +65,20 @@ class _Attachment:
             typed = os.read(_STDIN, _AT_ONCE)
             wanted, escaped, _ = typed.partition(ESCAPE)
             if wanted:
-                self._calls.call("typeConsole", bool, instance_id=self._instance_id, data=wanted)
+                self._type(wanted)
             if escaped or not typed:
                 return
         if self._error is not None:
-            raise Failed(f"The console is lost: {self._error.message}", instance=self._instance_id)
+            raise self._lost(self._error)
+
+    def _type(self, typed: bytes) -> None:
+        try:
+            self._calls.call("typeConsole", bool, instance_id=self._instance_id, data=typed)
+        except TashiError as error:
+            raise self._lost(error) from error
+
+    def _lost(self, error: TashiError) -> Failed:
+        return Failed(f"The console is lost: {error.message}", instance=self._instance_id)
 
     def _show(self) -> None:
         offset, timeout = -_LAST_BYTES, 0.0
