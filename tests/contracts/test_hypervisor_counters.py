@@ -1,5 +1,8 @@
 """What every hypervisor can say of its guests from one moment to the next."""
 
+from collections.abc import Sequence
+from time import monotonic, sleep
+
 from contracts.machines import (
     IDLE,
     SPEAKS,
@@ -10,17 +13,26 @@ from contracts.machines import (
 from tashi.domain.guest import Progress
 from tashi.domain.identity import InstanceId
 from tashi.domain.instance import Disk
-from tashi.ports.hypervisor import Hypervisor
+from tashi.ports.hypervisor import Counters, Hypervisor
 
 SEVEN = InstanceId(7)
 EIGHT = InstanceId(8)
+
+
+def counted_reads(hypervisor: Hypervisor) -> Sequence[Counters]:
+    """The counters once the first guest's firmware has come to reading its disk."""
+    deadline = monotonic() + 60
+    while not (counters := hypervisor.counters())[0].disks[0].reads:
+        assert monotonic() < deadline, f"It never read its disk: {counters[0]}"
+        sleep(0.02)
+    return counters
 
 
 def test_every_guest_is_counted_for(hypervisor: Hypervisor) -> None:
     first = hypervisor.start(a_spec(7))
     second = hypervisor.start(a_spec(8, disks=(Disk(IDLE), Disk(SPEAKS))))
 
-    [one, other] = hypervisor.counters()
+    [one, other] = counted_reads(hypervisor)
 
     assert [one.instance_id, other.instance_id] == [SEVEN, EIGHT]
     assert [one.vm_id, other.vm_id] == [first.vm_id, second.vm_id]
