@@ -1,7 +1,8 @@
 """What every hypervisor can say of its guests from one moment to the next."""
 
+import threading
 from collections.abc import Sequence
-from time import monotonic, sleep
+from time import monotonic
 
 from contracts.machines import (
     IDLE,
@@ -24,7 +25,7 @@ def counted_reads(hypervisor: Hypervisor) -> Sequence[Counters]:
     deadline = monotonic() + 60
     while not (counters := hypervisor.counters())[0].disks[0].reads:
         assert monotonic() < deadline, f"It never read its disk: {counters[0]}"
-        sleep(0.02)
+        threading.Event().wait(0.02)
     return counters
 
 
