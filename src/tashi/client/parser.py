@@ -119,7 +119,15 @@ def wishes_about(sheet: Sheet | None) -> dict[str, Wish]:
 def overview(front: Front) -> str:
     """What `--help` says of the program as a whole."""
     widest = max(len(command.name) for command in front.commands)
-    functions = [f"  {command.name:<{widest}}  {command.help}" for command in front.commands]
+    functions = [
+        textwrap.fill(
+            command.help,
+            WIDTH,
+            initial_indent=f"  {command.name:<{widest}}  ",
+            subsequent_indent=" " * (widest + 4),
+        )
+        for command in front.commands
+    ]
     return "\n".join(
         (
             f"usage: {front.name} FUNCTION [--ARGUMENT VALUE …] [--output table|json]",

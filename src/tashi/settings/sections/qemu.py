@@ -46,7 +46,7 @@ class QemuSettings:
         "scratchVg",
         kinds.word,
         default=None,
-        words="The LVM volume group that the hint scratchSpace takes from.",
+        words="An LVM volume group; kept for old files, as scratch disks are files in scratchDir.",
     )
     reserved_mem: int = setting(
         "reservedMem",

@@ -30,8 +30,7 @@ class PrimitiveSettings:
         "scheduleDelay",
         kinds.seconds,
         default=2.0,
-        words="""The most seconds between two looks at what waits; a new instance is seen at
-        once.""",
+        words="Seconds between two looks; kept for old files, as changes are followed.",
     )
     held_first_pause: float = setting(
         "heldFirstPause",
