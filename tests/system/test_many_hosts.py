@@ -30,7 +30,6 @@ QUICK = {
     "ClusterManagerService": {"expireHostTime": 4},
     "NodeManagerService": {"registerFrequency": 1},
 }
-READY = re.compile(r"GUEST-READY host=\S+ address=(\S+)")
 GUESTS = {"one": 999, "two": 999, "other": 1001}
 
 
@@ -80,12 +79,13 @@ def guest(site: ManyHosts, name: str) -> Guest:
 
 
 def address(site: ManyHosts, name: str) -> str:
-    """What the guest got by DHCP, as its console says once it has booted."""
+    """What the guest got by DHCP, once it has booted."""
+    [mac] = [one.nics[0].mac for one in site.now().instances if one.name == name]
     deadline = time.monotonic() + BOOT_SECONDS
-    while (found := READY.search(guest(site, name).console())) is None:
+    while (found := site.lab.leases().get(mac)) is None:
         assert time.monotonic() < deadline, guest(site, name).console()
         time.sleep(0.1)
-    return found[1]
+    return found
 
 
 def state_of(now: SnapshotForm, name: str) -> S | None:
