@@ -22,8 +22,6 @@ from tashi.ports.commands import Commands, Descriptors
 from tashi.programs.demo.machines import claims, wiring
 from tashi.programs.demo.machines.namespace import NAMED, Namespace
 
-LEAST_HOSTS: Final = 1
-MOST_HOSTS: Final = 200
 _SECONDS: Final = 20.0
 _LEASE_WORDS: Final = 3
 _SWITCH: Final = "switch"
