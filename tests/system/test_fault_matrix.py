@@ -284,6 +284,8 @@ def test_a_full_disk_holds_a_guest_that_is_to_be_restored(
     with a_case(site, "full") as case:
         case.call("suspendVm")
         case.until(S.SUSPENDED)
+        # A mount hides what is still on the host, so its disks must be in the store by now.
+        site.until(lambda now: any(one.id == case.instance and one.stored for one in now.instances))
         with full(site, "own/scratch"):
             case.call("resumeVm")
             case.until(S.HELD)

@@ -147,6 +147,7 @@ class Sending:
         _check_still_on(guest)
         _end_mirrors(guest, deadline, meter)
         self.on_step("mirrored")
+        _check_not_recalled(guest)
         guest.ask("migrate-continue", state=_SWITCH)
         self.on_step("continued")
         _wait_for(guest, _COMPLETED, deadline, meter)
