@@ -88,7 +88,7 @@ def test_a_guest_that_is_quicker_than_the_network_is_slowed_down_and_stays_in_th
     stack: ExitStack, here: QemuMachine, there: QemuMachine
 ) -> None:
     def narrow(step: str) -> None:
-        if step == "sending":
+        if step == "copied":
             here.human(SEVEN, "migrate-set-parameters", **SLOWLY)
 
     source = opened(stack, here, on_step=narrow, migrate_timeout=8.0)

@@ -134,13 +134,15 @@ class Sending:
         self.on_step("noted")
         meter = Meter(guest.gone_on)
         with _knock(door, self.address) as line:
+            _set_out(guest)
             self.on_step("let in")
             if disks := crossing_disks(guest.record.spec):
                 self._mirror(guest, door, disks)
                 self.on_step("copying")
                 _wait_for_jobs(guest, "ready", deadline, meter)
             self.on_step("copied")
-            _begin_sending(guest, line)
+            guest.hand(_LINE, line.fileno())
+            guest.ask("migrate", uri=f"fd:{_LINE}")
         self.on_step("sending")
         _wait_for(guest, _SWITCH, deadline, meter)
         self.on_step("standing")
@@ -223,11 +225,10 @@ def _cut_lines(guest: Guest) -> None:
                 guest.interrupt("yank", instances=[msgspec.to_builtins(line)])
 
 
-def _begin_sending(guest: Guest, line: socket.socket) -> None:
+def _set_out(guest: Guest) -> None:
+    """Say how the memory is to be sent, before anything is."""
     set_capabilities(guest, _CAPABILITIES)
     guest.ask("migrate-set-parameters", **{"max-bandwidth": AS_FAST_AS_IT_GOES})
-    guest.hand(_LINE, line.fileno())
-    guest.ask("migrate", uri=f"fd:{_LINE}")
 
 
 def _check_still_on(guest: Guest) -> None:
