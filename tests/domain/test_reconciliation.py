@@ -1,5 +1,7 @@
 """What a node's words mean, for one instance and for a whole inventory."""
 
+from dataclasses import replace
+
 import pytest
 
 from domain.befalling import ELSEWHERE, HERE, THERE, a_record, an_event, kinds
@@ -18,6 +20,7 @@ from tashi.domain.reconciliation import (
     meaning,
 )
 from tashi.domain.states import InstanceState
+from tashi.domain.transitions import step
 
 S = InstanceState
 G = GuestState
@@ -49,6 +52,19 @@ def kinds_found(records: list[Instance], *guests: Guest) -> list[type[e.Event]]:
 
 
 # ---- the end of a guest -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("how", "whole"), [(e.SourceLeft, True), (e.SourceGone, False)])
+def test_what_a_target_got_is_whole_if_the_source_said_that_it_had_left(
+    how: type[e.Event], whole: bool
+) -> None:
+    crossing = replace(a_record(S.MIGRATE_TRANS), host_id=HERE, target_id=THERE, incoming="there:1")
+    arrived = step(crossing, an_event(how, host_id=HERE)).record
+
+    event = ending(arrived, replace(ended(host=THERE), disks_remain=not whole), 5.0)
+
+    assert isinstance(event, e.GoneRestart)
+    assert event.disks_remain is whole
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from tashi.domain.events import (
     Report,
     Saved,
     SeenAddress,
+    SourceLeft,
     Started,
     TargetReady,
 )
@@ -100,10 +101,12 @@ def _leave_target(record: Instance, _: Event) -> Instance:
     return replace(record, target_id=None)
 
 
-def _move_to_target(record: Instance, _: Event) -> Instance:
+def _move_to_target(record: Instance, event: Event) -> Instance:
     if record.target_id is None:
         return record
-    return replace(record, host_id=record.target_id, target_id=None, vm_id=None)
+    # A source that was lost while it sent may have left the target with a part of the guest.
+    incoming = "" if isinstance(event, SourceLeft | Arrived) else record.incoming
+    return replace(record, host_id=record.target_id, target_id=None, vm_id=None, incoming=incoming)
 
 
 def _note_vm(record: Instance, event: Event) -> Instance:

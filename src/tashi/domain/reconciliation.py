@@ -77,6 +77,9 @@ def ending(record: Instance, report: e.GuestEnded, lasted: float) -> e.Event:
     if by_itself and record.state is not _S.DESTROYING:
         return _powered_off(record, report, lasted)
     remain = report.disks_remain
+    if record.state is _S.MIGRATE_TRANS and record.target_id is None:
+        # The target knows what it got, but not whether that was all.
+        remain = not record.incoming
     return gone(record, report.host_id, report.words, lasted=lasted, disks_remain=remain)
 
 

@@ -1,6 +1,6 @@
 """Opening the door: where a service listens, whom it lets in, and what to mend when it cannot.
 
-Decision 10 of the house holds here: off loopback a service only listens for networks that its
+Secure by default: off loopback a service only listens for networks that its
 settings name as trusted.
 """
 
