@@ -2,9 +2,10 @@
 
 import pytest
 
+from fakes.registrar import silence
 from nodemanager.machine import Machine
 from tashi.adapters.hypervisor.simulated import Ether, SimulatedHypervisor
-from tashi.domain.errors import Misconfigured
+from tashi.domain.errors import HypervisorFailed, Misconfigured
 from tashi.domain.guest import Ending, GuestState
 from tashi.domain.identity import InstanceId
 from tashi.domain.states import Order
@@ -139,6 +140,57 @@ def sending(*, done: bool) -> Machine:
     if done:
         machine.workers.run_all()
     return machine
+
+
+class Untidy(SimulatedHypervisor):
+    """Does not clear a guest away at first."""
+
+    failures = 1
+
+    def clear(self, guest: InstanceId) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise HypervisorFailed("The folder cannot be removed.")
+        super().clear(guest)
+
+
+def test_a_guest_that_has_left_is_told_so_before_it_is_cleared_away_by_whoever_can() -> None:
+    ether = Ether()
+    machine = Machine(hypervisor=Untidy("here", ether))
+    machine.begin()
+    machine.tell(machine.order(Order.START))
+    incoming = SimulatedHypervisor("there", ether).prepare_target(machine.spec(), "there")
+
+    machine.tell(machine.order(Order.SEND, incoming=incoming))
+    told, kept = machine.reported(), machine.hypervisor.kept()
+    machine.restart()
+    listed = [guest.instance_id for guest in machine.registrar.inventories[-1].guests]
+    machine.tell(machine.order(Order.KILL))  # as every guest that the books do not want there
+
+    assert told == ["Started", "SourceLeft"]
+    assert kept == {SEVEN}
+    assert listed == [SEVEN]
+    assert machine.hypervisor.kept() == set()
+
+
+def test_a_guest_whose_leaving_was_noted_but_not_heard_is_cleared_away_by_the_next_program() -> (
+    None
+):
+    ether = Ether()
+    machine = Machine(hypervisor=Untidy("here", ether))
+    machine.begin()
+    machine.tell(machine.order(Order.START))
+    incoming = SimulatedHypervisor("there", ether).prepare_target(machine.spec(), "there")
+    machine.registrar.mishaps = [silence() for _ in range(9)]
+
+    machine.tell(machine.order(Order.SEND, incoming=incoming))
+    kept = machine.hypervisor.kept()
+    machine.registrar.mishaps.clear()
+    machine.restart()
+
+    assert kept == {SEVEN}
+    assert machine.reported() == ["Started", "SourceLeft"]
+    assert machine.hypervisor.kept() == set()
 
 
 def test_a_send_that_was_done_but_not_noted_is_reported() -> None:

@@ -52,16 +52,15 @@ def is_drained(now: SnapshotForm) -> bool:
 
 
 def where(site: Site) -> list[str]:
-    """The names of the hosts that the guests' folders are on, as the machine itself shows it."""
-    return sorted(f"host{guest.folder.parent.parent.name[1:]}" for guest in guests_in(site.folder))
+    """The names of the hosts that the guests' folders are on, as the machine itself shows it.
 
-
-def settled(site: Site) -> int:
-    """How many guests there are once the targets of moves that were cancelled have gone."""
+    What a move has left behind is given the time to be cleared away.
+    """
+    wanted = sum(one.host_id is not None for one in site.now().instances)
     deadline = monotonic() + PATIENCE_SECONDS
-    while (found := len(where(site))) > len(GUESTS) and monotonic() < deadline:
-        sleep(0.05)
-    return found
+    while len(found := guests_in(site.folder)) > wanted and monotonic() < deadline:
+        sleep(0.02)
+    return sorted(f"host{guest.folder.parent.parent.name[1:]}" for guest in found)
 
 
 def test_a_host_is_emptied_after_a_look_at_the_plan_and_opened_again(site: Site) -> None:
@@ -95,7 +94,7 @@ def test_an_emptying_survives_that_everything_is_killed(site: Site) -> None:
         site.until(is_drained)
 
     assert "host1" not in where(site)
-    assert settled(site) == len(GUESTS)
+    assert len(where(site)) == len(GUESTS)
     assert {one.attempt for one in site.instances().values()} == {1}
     assert watcher.seen_twice == []
 

@@ -25,7 +25,7 @@ from tashi.domain.states import Order
 from tashi.nodemanager import guests
 from tashi.nodemanager.guests import Do, Note, Step
 from tashi.nodemanager.notes import read, stranger
-from tashi.nodemanager.orders import carry_out, left, started
+from tashi.nodemanager.orders import carry_out, clear_after_leaving, left, started
 from tashi.nodemanager.outbox import Outbox
 from tashi.nodemanager.sightings import Sightings
 from tashi.nodemanager.teller import Teller
@@ -122,6 +122,11 @@ class Node:
                 self._after_its_orders(key, partial(self._compare, key, found))
         elif note is not None:
             self._compare(key, found)
+            if note.cleared and found is not None and found.running is None:
+                self._clear_after_leaving(key)
+
+    def _clear_after_leaving(self, key: InstanceId) -> None:
+        self._workers.run(_lane(key), partial(clear_after_leaving, self._hypervisor, key))
 
     def _finish(self, note: Note, order: OrderForm, found: FoundGuest | None) -> None:
         """Go on with what was under way when the program before this one ended."""
@@ -142,7 +147,8 @@ class Node:
     def _finish_send(self, note: Note, order: OrderForm, found: FoundGuest | None) -> None:
         """A send is cut short with the program, or it was complete and the guest has left."""
         if found is None or found.found is Found.LEFT:
-            self._conclude(note.id, order, left(self._hypervisor, order))
+            self._conclude(note.id, order, left(order))
+            self._clear_after_leaving(note.id)
         elif found.running is not None:
             self._conclude(note.id, order, guests.failure(order, "Its node was restarted."))
             self._compare(note.id, found)
@@ -267,6 +273,8 @@ class Node:
                 outcome = guests.failure(order, "The node made a mistake; its log says more.")
             key = InstanceId(order.instance_id)
             self._inbox.post(partial(self._conclude, key, order, outcome))
+            if do is Do.SEND and outcome == left(order):
+                clear_after_leaving(self._hypervisor, key)
 
         if do in {Do.CANCEL, Do.KILL}:
             # A send may be under way in the guest's lane; it would keep others waiting.

@@ -128,15 +128,24 @@ def _prepare(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> Rep
 def _send(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> ReportForm:
     assert order.instance is not None
     hypervisor.send(guest, order.instance.incoming)
-    return left(hypervisor, order)
+    return left(order)
 
 
-def left(hypervisor: Hypervisor, order: OrderForm) -> ReportForm:
-    """The outcome of a send that is complete; what is still here of the guest is cleared away."""
-    guest = InstanceId(order.instance_id)
-    hypervisor.kill(guest)
-    hypervisor.clear(guest)
+def left(order: OrderForm) -> ReportForm:
+    """The outcome of a send that is complete. What is still here of the guest can wait."""
     return success(order, "SourceLeft")
+
+
+def clear_after_leaving(hypervisor: Hypervisor, guest: InstanceId) -> None:
+    """Clear away what is still here of a guest that has left.
+
+    Its outcome is told before, for until the target hears of that the guest stands still.
+    """
+    try:
+        hypervisor.kill(guest)
+        hypervisor.clear(guest)
+    except TashiError as error:
+        _log.warning("Instance %d has left, but not all of it is cleared away: %s", guest, error)
 
 
 def _run(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> ReportForm:
