@@ -55,6 +55,11 @@ def answers(host: Machine) -> bool:
     return subprocess.run(ping, check=False, capture_output=True).returncode == 0
 
 
+def answers_again(host: Machine) -> bool:
+    """Whether a machine is reached once its cable has been noticed."""
+    return any(answers(host) for _ in range(20))
+
+
 def test_each_machine_has_a_name_an_address_a_disk_and_an_etc_of_its_own(lab: Lab) -> None:
     lab.make()
     for host in lab.hosts:
@@ -107,7 +112,7 @@ def test_a_cable_that_is_pulled_cuts_one_host_off_and_the_image_server_is_lost_b
 
     assert reached == [False, True, True]
     assert seen == [False, True, True]
-    assert all(answers(host) for host in lab.hosts)
+    assert all(answers_again(host) for host in lab.hosts)
     assert first.run("cat", f"{lab.home}/mnt/images/one") == "1"
 
 
