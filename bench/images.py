@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -69,7 +69,7 @@ def compare_lists(prefix: Path, count: int, rounds: int) -> list[report.Row]:
         store = ImageFolder(prefix, SystemCommands())
         ask = partial(store.has, images[0].name)
         first.append(seconds(store.images))
-        info.append(seconds(lambda: [ask_qemu(one) for one in images[:50]]) * count / 50)
+        info.append(seconds(partial(ask_qemu, images[:50])) * count / 50)
         again.append(seconds(store.images))
         walk.append(seconds(lambda: [one.stat() for one in images[0].parent.iterdir()]))
         known.append(repeated(ask))
@@ -94,10 +94,11 @@ def fill(prefix: Path, count: int) -> list[Path]:
     return paths
 
 
-def ask_qemu(image: Path) -> None:
-    """What qemu-img says of an image."""
-    command = ["qemu-img", "info", "-U", "--output=json", str(image)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+def ask_qemu(images: Sequence[Path]) -> None:
+    """What qemu-img says of each of the images."""
+    for image in images:
+        command = ["qemu-img", "info", "-U", "--output=json", str(image)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 def compare_copies(folder: Path, mebibytes: int, rounds: int) -> list[report.Row]:
@@ -115,7 +116,7 @@ def compare_copies(folder: Path, mebibytes: int, rounds: int) -> list[report.Row
         for _ in range(rounds):
             by_hand.append(seconds(lambda: copy_by_hand(source, folder / "by-hand.raw")))
             new = NewImage(name="copy.raw", owner=None, replace=True)
-            copied.append(seconds(lambda new=new: store.copy("large.raw", new, Unwatched())))
+            copied.append(seconds(partial(store.copy, "large.raw", new, Unwatched())))
             brought.append(seconds(lambda: bring_in(folder, source)))
             (prefix / "images/brought.raw").unlink()
     return [

@@ -53,7 +53,7 @@ def serve(name: str) -> None:
 def serve_threaded() -> int:
     """Serve with rpyc's own server; returns the port."""
 
-    class Echo(rpyc.Service):
+    class Echo(rpyc.Service):  # type: ignore[misc]  # rpyc has no types
         def exposed_call(self, request: bytes) -> bytes:
             return request
 
@@ -61,7 +61,8 @@ def serve_threaded() -> int:
     server = ThreadedServer(Echo(), hostname="127.0.0.1", port=0, protocol_config=quiet)
     server.listener.listen()
     threading.Thread(target=server.start, daemon=True).start()
-    return server.port
+    port: int = server.port
+    return port
 
 
 def serve_tashi(*, promised: bool) -> int:
@@ -82,7 +83,8 @@ def serve_tashi(*, promised: bool) -> int:
     handler = promise if promised else lambda request, _: request
     server = listen(handler, ("127.0.0.1", 0), section="bench")
     server.serve()
-    return server.port
+    port: int = server.port
+    return port
 
 
 if __name__ == "__main__":

@@ -198,7 +198,7 @@ def by_hand_like(tashi: ThroughTashi, instance: InstanceId, folder: Path) -> ByH
     record = decode(places.record.read_bytes())
     assert record is not None
     disk = folder / "disk.qcow2"
-    moved = {str(places.folder): str(folder), str(tashi.premises.overlay(instance, 0)): str(disk)}
+    moved = {str(places.folder): str(folder), str(tashi.premises.disk(instance, "0")): str(disk)}
     command = record.command
     for there, here in moved.items():
         command = tuple(argument.replace(there, here) for argument in command)
