@@ -149,7 +149,7 @@ class SimulatedHypervisor:
             self._guests[spec.instance_id] = replace(alive, spec=altered)
             return Running(alive.vm_id or VmId(0), spec.nics)
 
-    def start_vnc(self, guest: InstanceId, password: str, *, on_socket: bool) -> Screen:  # noqa: ARG002
+    def start_vnc(self, guest: InstanceId, password: str, *, on_socket: bool) -> Screen:  # noqa: ARG002  the port has it
         """Show nothing, at a place that nobody listens at."""
         self._alive(guest)
         return Screen(socket=f"/{self._name}/{guest}") if on_socket else Screen(self._name, 5900)

@@ -132,7 +132,7 @@ class NoGuard:
     def watch(self, cards: Mapping[str, Nic]) -> None:
         """Nothing to do."""
 
-    def begin(self, cards: Mapping[str, Nic]) -> None:  # noqa: ARG002
+    def begin(self, cards: Mapping[str, Nic]) -> None:  # noqa: ARG002  other guards need it
         """End what an earlier node manager kept from being sent."""
         with suppress(HypervisorFailed):  # where there is no nft, it was not used before
             Nftables(self._commands).dismiss()

@@ -24,7 +24,7 @@ class UserNetworks:
         return None
 
     @contextmanager
-    def wire(self, guest: InstanceId, cards: Cards) -> Iterator[Wiring]:  # noqa: ARG002
+    def wire(self, guest: InstanceId, cards: Cards) -> Iterator[Wiring]:  # noqa: ARG002  the port has it
         """Nothing to make ready."""
         yield dict.fromkeys(cards, OwnNetwork(self.forward))
 
