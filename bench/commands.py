@@ -20,43 +20,20 @@ The same in the same minute, in turns:
 
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
-from instruments import daemons, report, servers
+from instruments import creations, daemons, report, servers
 from instruments.callers import Round, call_for
 from tashi.adapters.store.flatfile import FlatFile
-from tashi.domain.identity import UserId
-from tashi.domain.instance import Instance
-from tashi.domain.journal import Kept
-from tashi.domain.permissions import Caller, Role
-from tashi.wire import codec, envelope, methods, versions
-from tashi.wire.forms import DiskForm, NewInstanceForm
 
 CLIENTS = (1, 8, 64)
-IMAGE = "bench.qcow2"
-STAND_IN = "@"
 NOTES = (
     "creates/s: acknowledged and durable; a commit: how many of them shared one on average",
     "append/s, grouped/s: lines of the same bytes, one or as many as there are clients a sync",
     "echo/s, promised/s: the same requests sent back, at once or through another thread",
     "of …: the ratio of creates/s to the figure before it",
 )
-CONFIGURATION = """\
-[ClusterManager]
-data = tashi.clustermanager.data.Pickled
-
-[ClusterManagerService]
-port = {port}
-
-[Pickled]
-file = {folder}/books
-
-[Vfs]
-prefix = {folder}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,76 +49,24 @@ class Turn:
     promised: float
 
 
-# -- the requests
-
-
-def template() -> bytes:
-    """A `createVm` with a stand-in for its id and for the instance's name."""
-    row = methods.CLUSTER_MANAGER["createVm"]
-    wanted = NewInstanceForm(name=STAND_IN, disks=(DiskForm(IMAGE),))
-    version = str(versions.CLUSTER_MANAGER.version)
-    args = codec.encode(row.takes(instance=wanted))
-    return envelope.write_request(
-        version, STAND_IN, row.name, args, Caller(Role.USER, UserId(1000))
-    )
-
-
-def sources(clients: int) -> list[Iterator[bytes]]:
-    """Requests for each client, no two alike."""
-    text, numbers = template(), count()
-
-    def requests() -> Iterator[bytes]:
-        for number in numbers:
-            yield text.replace(STAND_IN.encode(), b"b%031x" % number)
-
-    return [requests() for _ in range(clients)]
-
-
-def is_done(answer: bytes) -> bool:
-    """Whether an answer says that its call was done."""
-    return b'"ok":' in answer
-
-
 # -- the sides
 
 
 def measure(folder: Path, clients: int, seconds: float) -> Turn:
     """Let every side have its turn."""
-    created = create(folder, clients, seconds)
-    size = (folder / "books").stat().st_size
-    kept = read_back(folder / "books")
-    instances = sum(isinstance(record, Instance) for record in kept.records)
-    if instances != created.calls:
-        raise SystemExit(f"{created.calls} were acknowledged, but {instances} are there.")
-    line = b"x" * (size // instances)
+    books = folder / "books"
+    created = creations.create(folder, {"Pickled": {"file": books}}, clients, seconds)
+    kept = creations.read_back(lambda: FlatFile(books), created)
+    line = b"x" * (books.stat().st_size // created.calls)
     return Turn(
         created=created,
-        per_commit=instances / kept.number,
+        per_commit=created.calls / kept.number,
         bytes_each=len(line),
         appended=append(folder / "appended", line, 1, seconds / 4),
         grouped=append(folder / "grouped", line, clients, seconds / 4),
         echoed=echo(servers.TASHI, clients, seconds),
         promised=echo(servers.PROMISED, clients, seconds),
     )
-
-
-def create(folder: Path, clients: int, seconds: float) -> Round:
-    """Have instances created in a new cluster, whose manager is killed then."""
-    (folder / "images").mkdir(parents=True)
-    (folder / "images" / IMAGE).write_bytes(bytes(1 << 20))
-    port = daemons.free_port()
-    (folder / "Tashi.cfg").write_text(CONFIGURATION.format(port=port, folder=folder), "utf-8")
-    with daemons.running("clustermanager", folder, port):
-        return call_for(seconds, port, sources(clients), is_done)
-
-
-def read_back(books: Path) -> Kept:
-    """What a cluster manager finds that is started now."""
-    store = FlatFile(books)
-    try:
-        return store.load()
-    finally:
-        store.close()
 
 
 def append(path: Path, line: bytes, at_once: int, seconds: float) -> float:
@@ -159,7 +84,7 @@ def append(path: Path, line: bytes, at_once: int, seconds: float) -> float:
 def echo(server: str, clients: int, seconds: float) -> float:
     """Requests per second that come back from that server."""
     with servers.running(server) as port:
-        return call_for(seconds, port, sources(clients)).per_second
+        return call_for(seconds, port, creations.sources(clients)).per_second
 
 
 # -- the table
@@ -209,7 +134,7 @@ def main() -> None:
         "baseline of append and grouped": "os.write and os.fdatasync in a loop",
         "baseline of echo and promised": "tashi.adapters.rpyc.server.EventedServer",
         "bytes of a creation": turns[1][0].bytes_each,
-        "bytes of a request": len(next(sources(1)[0])),
+        "bytes of a request": len(next(creations.sources(1)[0])),
         "rounds": rounds,
         "seconds": seconds,
     }

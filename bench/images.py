@@ -109,7 +109,10 @@ def compare_copies(folder: Path, mebibytes: int, rounds: int) -> list[report.Row
         for _ in range(mebibytes):
             file.write(os.urandom(MIB))
     (prefix / "images/large.raw").hardlink_to(source)
-    store, port = ImageFolder(prefix, SystemCommands()), daemons.free_port()
+    apart = folder / "apart"  # a store has one user at a time
+    (apart / "images").mkdir(parents=True)
+    (apart / "images/large.raw").hardlink_to(source)
+    store, port = ImageFolder(apart, SystemCommands()), daemons.free_port()
     configure(folder, prefix, port)
     copied, brought, by_hand = ([] for _ in range(3))
     with daemons.running("clustermanager", folder, port):

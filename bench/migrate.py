@@ -16,6 +16,7 @@ They move back and forth in turns, while the switch's machine pings the one that
 import os
 import re
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -44,6 +45,7 @@ VLAN = 999
 MEMORY_MIB = 128
 PING_SECONDS = 0.005
 QUIET_SECONDS = 0.5
+FIRST_ANSWERS = 20
 DEMO_GUEST = Path(__file__).resolve().parents[1] / "build/guest/tashi-guest.qcow2"
 READY = re.compile(r"GUEST-READY .*address=([\d.]+)")
 KINDS = {"shared": True, "local": False}
@@ -68,27 +70,32 @@ class Subject:
 
 def move(lab: Lab, subject: Subject) -> Moved:
     """Move it once, and listen to it before, meanwhile and after."""
-    with heard(lab, subject.address) as ping:
-        time.sleep(QUIET_SECONDS)
+    with heard(lab, subject.address) as answers:
+        wait_until("the guest's answers", lambda: len(times_in(answers)) >= FIRST_ANSWERS, 0.05)
         took = subject.mover.move()
         time.sleep(QUIET_SECONDS)
-        ping.terminate()
-        said, _ = ping.communicate()
-    times = [
-        float(found) for found in re.findall(r"^\[([\d.]+)\] .*bytes from", said, re.MULTILINE)
-    ]
-    gaps = [later - earlier for earlier, later in pairwise(times)]
-    return Moved(max(gaps) * 1000, took)
+        times = times_in(answers)
+    return Moved(max(later - earlier for earlier, later in pairwise(times)) * 1000, took)
 
 
 @contextmanager
-def heard(lab: Lab, address: str) -> Iterator["subprocess.Popen[str]"]:
-    """A ping from the switch's machine that prints when each answer came."""
+def heard(lab: Lab, address: str) -> Iterator[Path]:
+    """A ping from the switch's machine, and the file in which it writes when each answer came.
+
+    A pipe that nobody reads meanwhile would hold it up.
+    """
     ping = ["ping", "-n", "-D", "-i", str(PING_SECONDS), address]
-    command = [*lab.switch.inside(), *ping]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        yield process
-        process.kill()
+    with tempfile.NamedTemporaryFile("w") as file:
+        command = [*lab.switch.inside(), *ping]
+        with subprocess.Popen(command, stdout=file, text=True) as process:
+            yield Path(file.name)
+            process.kill()
+
+
+def times_in(answers: Path) -> list[float]:
+    """When each answer came, in seconds since 1970."""
+    said = answers.read_text("utf-8")
+    return [float(found) for found in re.findall(r"^\[([\d.]+)\] .*bytes from", said, re.MULTILINE)]
 
 
 def compare(lab: Lab, subjects: Sequence[Subject], rounds: int) -> list[list[Moved]]:

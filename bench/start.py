@@ -6,7 +6,8 @@ Every way makes the same overlay of the same image and starts the same QEMU, in 
 
 * `by hand`: `qemu-img create`, the command line that Tashi wrote, `cont` over its monitor;
 * `Tashi`: `createVm`, with cluster manager, scheduler and node manager as processes of their own;
-* `virsh`: `qemu-img create` and `virsh start` of a like domain, if libvirt answers here.
+* `virsh`: `qemu-img create` and `virsh start` of a like domain, if libvirt answers here;
+* `Tashi + libvirt`: `createVm` in a second cluster, whose host runs guests through that libvirt.
 
 `ready s` is the time to the guest's line GUEST-READY on its serial console, with the demo guest's
 image. `greeting ms` is the time to QEMU's greeting on a monitor of ours, with an empty disk, for
@@ -18,15 +19,23 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from instruments import daemons, report
-from instruments.libvirt import through_virsh
-from instruments.starters import MEMORY_MIB, Starter, by_hand_like, cluster, wait_until
+from instruments.libvirt import default_uri, through_virsh
+from instruments.starters import (
+    MEMORY_MIB,
+    TASHI_AND_LIBVIRT,
+    Starter,
+    by_hand_like,
+    cluster,
+    wait_until,
+)
 
 BY_HAND = "by hand"
+VIRSH = "virsh"
 READY = b"GUEST-READY"
 DEMO_GUEST = Path(__file__).resolve().parents[1] / "build/guest/tashi-guest.qcow2"
 
@@ -43,16 +52,24 @@ def start(starter: Starter, image: Path, *, boots: bool) -> Started:
     """Start a guest, see it as far as it comes, and end it."""
     began = time.perf_counter()
     guest = starter.start(image)
+    greeting_ms = 0.0
     try:
-        with greeted(guest.monitor) as monitor:
-            greeting_ms = (time.perf_counter() - began) * 1000
-            guest.go(monitor)
+        with ExitStack() as stack:
+            if guest.monitor is not None:
+                monitor = stack.enter_context(greeted(guest.monitor))
+                greeting_ms = (time.perf_counter() - began) * 1000
+                guest.go(monitor)
             if not boots:
                 return Started(greeting_ms)
-            wait_until("the guest", lambda: READY in guest.console.read_bytes())
+            wait_until("the guest", lambda: says_ready(guest.console))
             return Started(greeting_ms, time.perf_counter() - began)
     finally:
         guest.end()
+
+
+def says_ready(console: Path) -> bool:
+    """Whether the guest has said so; its console may not be there yet."""
+    return console.exists() and READY in console.read_bytes()
 
 
 @contextmanager
@@ -67,10 +84,11 @@ def greeted(path: Path) -> Iterator[socket.socket]:
 def compare(
     starters: list[Starter], image: Path, rounds: int, *, boots: bool
 ) -> dict[str, list[Started]]:
-    """As many starts each way, in turns."""
+    """As many starts each way, in turns; another way goes first each time."""
     found: dict[str, list[Started]] = {starter.name: [] for starter in starters}
-    for _ in range(rounds):
-        for starter in starters:
+    for turn in range(rounds):
+        first = turn % len(starters)
+        for starter in starters[first:] + starters[:first]:
             found[starter.name].append(start(starter, image, boots=boots))
     return found
 
@@ -84,12 +102,14 @@ def rows(
         name: report.median(one.greeting_ms for one in ones) for name, ones in greeted.items()
     }
     for name, seconds in ready.items():
+        greets = name in greeting
         yield {
             "way": name,
             "ready s": seconds,
             "ratio": round(seconds / ready[BY_HAND], 3),
-            "greeting ms": greeting[name],
-            "beyond ms": round(greeting[name] - greeting[BY_HAND], 1),
+            "to virsh": round(seconds / ready[VIRSH], 3) if VIRSH in ready else "",
+            "greeting ms": greeting[name] if greets else "",
+            "beyond ms": round(greeting[name] - greeting[BY_HAND], 1) if greets else "",
         }
 
 
@@ -103,7 +123,8 @@ def main() -> None:
     with daemons.private_folder(chosen.folder) as folder:
         image, empty = images(folder / "images", chosen.image)
         with ways(folder, empty) as starters:
-            greeted = compare(starters, empty, greetings, boots=False)
+            greet = [starter for starter in starters if starter.name != TASHI_AND_LIBVIRT]
+            greeted = compare(greet, empty, greetings, boots=False)
             booted = compare(starters, image, boots, boots=True)
     about: report.Row = {
         "guest": f"{MEMORY_MIB} MiB, {chosen.image.name}",
@@ -128,16 +149,23 @@ def images(folder: Path, demo_guest: Path) -> tuple[Path, Path]:
 @contextmanager
 def ways(folder: Path, image: Path) -> Iterator[list[Starter]]:
     """Every way there is on this machine, by hand first."""
-    with cluster(folder) as tashi:
+    with cluster(folder, folder) as tashi:
         first = tashi.start(image)
+        assert first.monitor is not None
         try:
             with greeted(first.monitor):
                 by_hand = by_hand_like(tashi, first.key, folder / "by-hand")
         finally:
             first.end()
         emulated = any(word.startswith("tcg") for word in by_hand.command)
-        with through_virsh(folder / "libvirt", emulated=emulated) as virsh:
-            yield [by_hand, tashi, *([virsh] if virsh else [])]
+        with through_virsh(folder / "libvirt", emulated=emulated) as virsh, ExitStack() as stack:
+            if virsh is None:
+                yield [by_hand, tashi]
+                return
+            second = folder / "second"
+            second.mkdir()
+            through_libvirt = stack.enter_context(cluster(second, folder, default_uri()))
+            yield [by_hand, tashi, virsh, through_libvirt]
 
 
 if __name__ == "__main__":

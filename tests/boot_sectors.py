@@ -33,7 +33,7 @@ _COUNT: Final = (
     "31c0 8ed8 8ec0 8ed0 bc007c"    # xor ax, ax; ds, es and ss too; mov sp, 0x7c00
     "ba0206 b401 ef"                # mov dx, 0x602; mov ah, 1; out dx, ax: hear the power button
     "e85800 66a3d07c"               # call read; mov [0x7cd0], eax
-    "e85100 663b06d07c 7538"        # again: call read; cmp eax, [0x7cd0]; jne bad
+    "e8c500 663b06d07c 7538"        # again: call let_go; cmp eax, [0x7cd0]; jne bad
     "6640 66a3d07c 66a3007e"        # inc eax; mov [0x7cd0], eax; mov [0x7e00], eax
     "b80043 e84400"                 # mov ax, 0x4300 (extended write); call disk
     "b90800 668b1ed07c baf803"      # mov cx, 8; mov ebx, [0x7cd0]; mov dx, 0x3f8
@@ -46,6 +46,15 @@ _COUNT: Final = (
     "b442 e80500 66a1007e c3"       # read: mov ah, 0x42; call disk; mov eax, [0x7e00]; ret
     "b280 bec07c cd13 c3"           # disk: mov dl, 0x80; mov si, 0x7cc0; int 0x13; ret
 )  # fmt: skip
+_LET_GO: Final = (
+    "6631c9 b108"                   # let_go: xor ecx, ecx; mov cl, 8
+    "6689c8 6648"                   # bus: mov eax, ecx; dec eax
+    "bad00c 66ef bac40c 66ed"       # mov dx, 0xcd0; out dx, eax; mov dx, 0xcc4; in eax, dx
+    "6685c0 7405"                   # test eax, eax (slots that are asked back); jz next
+    "bac80c 66ef"                   # mov dx, 0xcc8; out dx, eax: ejected
+    "e2e5 e969ff"                   # next: loop bus; jmp read
+)  # fmt: skip
+"""QEMU's docs/specs/acpi_pci_hotplug.rst, at the place of the q35 machine; 0x7ce0 in memory."""
 _DIRTY: Final = (
     "fa 31c0 8ed8 660f0116807c"     # cli; xor ax, ax; mov ds, ax; lgdtl [0x7c80]
     "0f20c0 0c01 0f22c0"            # mov eax, cr0; or al, 1; mov cr0, eax: 32 bits from here on
@@ -63,6 +72,7 @@ _ECHO: Final = (
     "baf803 ec ee ebf1"         # mov dx, 0x3f8; in al, dx; out dx, al; again from the start
 )  # fmt: skip
 _COUNT_AT: Final = 0xC0
+_LET_GO_AT: Final = 0xE0
 _ONE_SECTOR: Final = "1000 0100 007e 0000 4000000000000000"
 """Sector 64, to or from 0x0000:0x7e00."""
 _PACKET: Final = "1000 4000 0000 0010 4000000000000000"
@@ -96,9 +106,10 @@ def count(path: Path) -> None:
 
     About 18 times a second, as eight letters from A (0) to P (15). It goes on from what its disk
     says when it boots. Where memory and disk differ it says X and stands still. It powers itself
-    off when it is asked to.
+    off when it is asked to, and lets go of devices that it is asked for.
     """
-    _write(path, _COUNT, bytes.fromhex(_ONE_SECTOR), at=_COUNT_AT)
+    packet = bytes.fromhex(_ONE_SECTOR).ljust(_LET_GO_AT - _COUNT_AT, b"\0")
+    _write(path, _COUNT, packet + bytes.fromhex(_LET_GO), at=_COUNT_AT)
 
 
 def counted(console: bytes) -> list[int]:

@@ -1,12 +1,15 @@
 """What holds for every test: nothing left behind, the same examples in CI, no skips there."""
 
 import os
-from collections.abc import Callable, Iterator
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from contracts.machines import found_verdict
+from databases import Server, galera
 from leaks import Belongings, left_since
 
 IN_CI = bool(os.environ.get("CI"))
@@ -39,9 +42,23 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
         )
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Programs started now can be interrupted, also where the tests themselves cannot."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let golden files be written anew on purpose."""
+    """Let golden files be written anew on purpose, and choose how many stores are tried."""
     parser.addoption("--update-golden", action="store_true", help="write golden files anew")
+    parser.addoption(
+        "--stores",
+        choices=("some", "all"),
+        default="some",
+        help="run clusters with every kind of store, or only those that are to be (some)",
+    )
 
 
 @pytest.fixture
@@ -58,6 +75,50 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == kept, f"{file} says otherwise: is it right? Then pytest --update-golden."
 
     return compare
+
+
+@pytest.fixture(scope="session")
+def verdict(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What QEMU can do on this machine: a file for the folders of those that would probe it."""
+    return found_verdict(tmp_path_factory.mktemp("verdict"))
+
+
+@pytest.fixture(scope="session")
+def mariadb_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of a server that was never started, to be copied."""
+    server = Server(tmp_path_factory.mktemp("template"))
+    server.install()
+    return server.data
+
+
+@pytest.fixture(scope="session")
+def mariadb(mariadb_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A private MariaDB that all tests share; each takes a database of its own."""
+    server = Server(tmp_path_factory.mktemp("m"))
+    server.install(mariadb_template)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def galera_nodes(mariadb_template: Path) -> Iterator[Sequence[Server]]:
+    """The servers of a Galera cluster that all tests share."""
+    with galera(mariadb_template) as nodes:
+        yield nodes
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param(name, marks=[pytest.mark.system, pytest.mark.timeout(300)])
+        for name in ("mariadb", "galera_nodes")
+    ],
+)
+def servers(request: pytest.FixtureRequest) -> Sequence[Server]:
+    """One MariaDB, or those of a Galera cluster: each of two cluster managers asks another."""
+    found: Server | Sequence[Server] = request.getfixturevalue(request.param)
+    return [found] if isinstance(found, Server) else found
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from tashi.domain.errors import Cancelled
@@ -34,6 +35,11 @@ def qcow2(
     table = struct.pack(">Q", 2 * _CLUSTER).ljust(_CLUSTER, b"\0")
     counts = (b"\0\1" * 4).ljust(_CLUSTER, b"\0")
     return head + table + counts + bytes(_CLUSTER)
+
+
+def left_in(images: Path) -> list[str]:
+    """The names of all that is in a folder of images, but for its user's hold on it."""
+    return sorted(one.name for one in images.iterdir() if not one.name.startswith(".held-"))
 
 
 class Bar:

@@ -13,7 +13,7 @@ from tashi.domain.instance import Nic
 from tashi.ports.network import Networks, Tap
 
 EVERYBODY: Final = "ff:ff:ff:ff:ff:ff"
-HEARD_WITHIN_SECONDS: Final = 20.0
+HEARD_WITHIN_SECONDS: Final = 50.0
 A_TEST: Final = 0x88B5
 """The type of frames that are nobody's, says IEEE 802."""
 

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Final
 
 PYTHON: Final = Path("/usr/bin/python3")
-PROGRAMS: Final = ("ip", "nft", "modprobe", "ping", "busybox")
+BUSYBOX: Final = "busybox"
+MODPROBE: Final = "modprobe"
+PROGRAMS: Final = ("ip", "nft", MODPROBE, "ping", BUSYBOX, "/lib/systemd/systemd-networkd")
 MODULES: Final = (
-    *("virtio_pci", "virtio_net", "8021q", "bridge", "tun", "vxlan"),
+    *("virtio_pci", "virtio_net", "8021q", "bridge", "tun", "veth", "vxlan"),
     *("nf_tables", "nft_meta_bridge", "nft_compat"),
 )
-BOOT_SECONDS: Final = 120.0
+BOOT_SECONDS: Final = 270.0
 
 _PATH: Final = "/usr/sbin:/usr/bin:/sbin:/bin"
 _LIBRARY: Final = re.compile(r"(?:=> )?(/\S+) \(0x")
@@ -29,6 +31,7 @@ _NOT_NEEDED: Final = shutil.ignore_patterns(
     "test", "idlelib", "tkinter", "lib2to3", "ensurepip", "pydoc_data", "config-*", "turtledemo",
     "distutils", "xml", "curses", "venv", "wsgiref",
 )  # fmt: skip
+_KERNEL_WORDS: Final = "console=ttyS0 quiet loglevel=3 nokaslr mitigations=off panic=-1"
 _INIT: Final = """\
 #!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
@@ -66,7 +69,8 @@ class PythonGuest:
             "qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,tb-size=64", "-cpu", "max",
             "-m", "384", "-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio",
             "-kernel", str(base / "vmlinuz"), "-initrd", str(initrd),
-            "-append", "console=ttyS0 quiet loglevel=3 nokaslr mitigations=off panic=-1",
+            # On a busy machine the kernel would else take its timer for broken.
+            "-append", f"{_KERNEL_WORDS} no_timer_check",
             "-netdev", "hubport,id=a,hubid=0", "-device", "virtio-net-pci,netdev=a,romfile=",
             "-netdev", "hubport,id=b,hubid=0", "-device", "virtio-net-pci,netdev=b,romfile=",
         ]
@@ -100,11 +104,12 @@ class PythonGuest:
         python = PYTHON.resolve()
         stdlib = Path(_do(str(PYTHON), "-c", "import os; print(os.__file__)").strip()).parent
         shutil.copytree(stdlib, Path(f"{tree}{stdlib}"), ignore=_NOT_NEEDED, symlinks=False)
-        programs = [Path(_found(name)) for name in PROGRAMS]
-        for file in _with_libraries([python, *programs, *(stdlib / "lib-dynload").glob("*.so")]):
+        programs = {name: Path(_found(name)) for name in PROGRAMS}
+        extensions = (stdlib / "lib-dynload").glob("*.so")
+        for file in _with_libraries([python, *programs.values(), *extensions]):
             _copy(file.resolve(), Path(f"{tree}{file}"))
-        _copy(programs[-1], tree / "bin/busybox")
-        _copy(programs[2].resolve(), tree / "sbin/modprobe")
+        _copy(programs[BUSYBOX], tree / "bin/busybox")
+        _copy(programs[MODPROBE].resolve(), tree / "sbin/modprobe")
         _copy_modules(kernel, tree)
         init = tree / "init"
         init.write_text(_INIT.format(path=_PATH, python=python))

@@ -24,6 +24,8 @@ _PATIENCE_SECONDS: Final = 30.0
 @contextmanager
 def private_folder(parent: Path) -> Iterator[Path]:
     """A folder of our own below that one, removed at the end."""
+    if not parent.is_dir():
+        raise SystemExit(f"{parent} is no folder: name one on a disk with --folder.")
     if file_system_of(parent) in _IN_MEMORY:
         raise SystemExit(f"{parent} is kept in memory: name a folder on a disk with --folder.")
     with tempfile.TemporaryDirectory(prefix="tashi-bench-", dir=parent) as folder:

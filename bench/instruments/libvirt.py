@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from instruments.starters import MEMORY_MIB, make_overlay
+from instruments.starters import MEMORY_MIB, PATIENCE_SECONDS, make_overlay
 
 _DOMAIN: Final = """\
 <domain type='{kind}' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
@@ -58,6 +58,11 @@ _ON_THE_PROCESSOR: Final = {
     "cpu": "<cpu mode='host-passthrough'/>",
 }
 _AS_ROOT: Final = "<seclabel type='static' model='dac' relabel='no'><label>+0:+0</label></seclabel>"
+
+
+def default_uri() -> str:
+    """The connection that virsh takes without being told."""
+    return os.environ.get("LIBVIRT_DEFAULT_URI", "qemu:///system")
 
 
 @contextmanager
@@ -130,6 +135,13 @@ class DomainOfLibvirt:
 
 
 def _virsh(*words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        ["virsh", "--quiet", *words], capture_output=True, text=True, check=False, timeout=60
-    )
+    command = ["virsh", "--quiet", *words]
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise SystemExit(
+            f"libvirt did not answer `{' '.join(command)}` within {PATIENCE_SECONDS:g} s; mend it, "
+            "or set LIBVIRT_DEFAULT_URI to one that answers."
+        ) from None

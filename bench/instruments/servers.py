@@ -2,6 +2,7 @@
 
 * ``ThreadedServer`` is rpyc's own, used as its documentation shows;
 * ``tashi`` is the class that Tashi's daemons serve with, its handler answering at once;
+* ``tashi over TLS`` is that with certificates of an authority made for it;
 * ``promised`` is the same with a handler that answers every request through a Future, which one
   other thread completes, as the cluster manager's ledger does.
 """
@@ -14,19 +15,24 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import rpyc
 from rpyc.utils.server import ThreadedServer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))  # when run as a program
 
+from tashi.adapters.pki import authority
 from tashi.adapters.rpyc.listening import listen
+from tashi.adapters.rpyc.papers import Papers
 from tashi.ports.peers import Peer
 
 RPYC = "ThreadedServer"
 TASHI = "tashi"
 PROMISED = "promised"
+SECURE = "tashi over TLS"
 
 
 @contextmanager
@@ -45,7 +51,10 @@ def running(name: str) -> Iterator[int]:
 
 def serve(name: str) -> None:
     """Echo until the parent goes away."""
-    port = serve_threaded() if name == RPYC else serve_tashi(promised=name == PROMISED)
+    with TemporaryDirectory() as folder:
+        papers = papers_in(Path(folder)) if name == SECURE else None
+    promised = name == PROMISED
+    port = serve_threaded() if name == RPYC else serve_tashi(promised=promised, papers=papers)
     print(port, flush=True)
     sys.stdin.read()
 
@@ -65,7 +74,17 @@ def serve_threaded() -> int:
     return port
 
 
-def serve_tashi(*, promised: bool) -> int:
+def papers_in(folder: Path) -> Papers:
+    """A cluster manager's, of an authority of its own; read at once, so the folder may go."""
+    now = datetime.now(UTC)
+    authority.begin(folder / "pki", now)
+    authority.issue(
+        folder / "pki", authority.Wanted("clustermanager", "localhost"), folder / "own", now
+    )
+    return Papers(folder / "own", shows=True)
+
+
+def serve_tashi(*, promised: bool, papers: Papers | None = None) -> int:
     """Serve with Tashi's; returns the port."""
     waiting: queue.SimpleQueue[tuple[Future[bytes], bytes]] = queue.SimpleQueue()
 
@@ -81,7 +100,7 @@ def serve_tashi(*, promised: bool) -> int:
 
     threading.Thread(target=keep_promises, daemon=True).start()
     handler = promise if promised else lambda request, _: request
-    server = listen(handler, ("127.0.0.1", 0), section="bench")
+    server = listen(handler, ("127.0.0.1", 0), section="bench", papers=papers)
     server.serve()
     port: int = server.port
     return port

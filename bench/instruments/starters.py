@@ -26,6 +26,8 @@ from tashi.domain.permissions import Caller, Role
 from tashi.wire.calls import Calls, to_cluster_manager
 from tashi.wire.forms import DiskForm, HostForm, InstanceForm, NewInstanceForm
 
+TASHI: Final = "Tashi"
+TASHI_AND_LIBVIRT: Final = "Tashi + libvirt"
 MEMORY_MIB: Final = 128
 PATIENCE_SECONDS: Final = 120.0
 _CONFIGURATION: Final = """\
@@ -40,6 +42,10 @@ clusterManagerPort = {manager}
 
 [NodeManager]
 network = user
+vmm = tashi.nodemanager.vmcontrol.{vmm}
+
+[Libvirt]
+uri = {uri}
 
 [NodeManagerService]
 port = {node}
@@ -54,15 +60,19 @@ infoDir = {folder}/info
 scratchDir = {folder}/scratch
 
 [Vfs]
-prefix = {folder}
+prefix = {prefix}
 """
 
 
 class Guest(Protocol):
     """A guest that is being started."""
 
-    monitor: Path
     console: Path
+
+    @property
+    def monitor(self) -> Path | None:
+        """Where its QEMU greets; None where libvirt keeps the only monitor to itself."""
+        ...
 
     def go(self, monitor: socket.socket) -> None:
         """Do what is left to do once QEMU has greeted over its monitor."""
@@ -98,11 +108,10 @@ def wait_until(what: str, is_so: Callable[[], bool], pause_seconds: float = 0.00
 class ThroughTashi:
     """`createVm`, then the scheduler, the node manager and QEMU do what they do."""
 
-    name = "Tashi"
-
-    def __init__(self, folder: Path, calls: Calls) -> None:
+    def __init__(self, folder: Path, prefix: Path, calls: Calls, name: str = TASHI) -> None:
+        self.name = name
         self._calls = calls
-        self._images = folder / "images"
+        self._images = prefix / "images"
         self.premises = Premises(folder / "info", folder / "scratch")
 
     def start(self, image: Path) -> "InstanceOfTashi":
@@ -110,18 +119,20 @@ class ThroughTashi:
         disk = DiskForm(str(image.relative_to(self._images)))
         wanted = NewInstanceForm(name="bench", disks=(disk,), memory=MEMORY_MIB)
         instance = self._calls.call("createVm", InstanceForm, instance=wanted)
-        return InstanceOfTashi(self._calls, self.premises, InstanceId(instance.id))
+        return InstanceOfTashi(
+            self._calls, self.premises, InstanceId(instance.id), human=self.name == TASHI
+        )
 
 
 class InstanceOfTashi:
     """An instance of the cluster."""
 
-    def __init__(self, calls: Calls, premises: Premises, key: InstanceId) -> None:
+    def __init__(self, calls: Calls, premises: Premises, key: InstanceId, *, human: bool) -> None:
         places = premises.of(key)
         self._calls = calls
         self._folder = places.folder
         self.key = key
-        self.monitor = places.human_monitor
+        self.monitor = places.human_monitor if human else None
         self.console = places.console_log
 
     def go(self, monitor: socket.socket) -> None:
@@ -134,10 +145,20 @@ class InstanceOfTashi:
 
 
 @contextmanager
-def cluster(folder: Path) -> Iterator[ThroughTashi]:
-    """Tashi's three daemons on this machine, with QEMU and one host that is up."""
+def cluster(folder: Path, prefix: Path, uri: str = "") -> Iterator[ThroughTashi]:
+    """Tashi's three daemons on this machine, with one host that is up.
+
+    It runs guests through the libvirt of that URI, if one is given.
+    """
     manager, node = daemons.free_port(), daemons.free_port()
-    text = _CONFIGURATION.format(manager=manager, node=node, folder=folder)
+    text = _CONFIGURATION.format(
+        manager=manager,
+        node=node,
+        folder=folder,
+        prefix=prefix,
+        vmm="Libvirt" if uri else "Qemu",
+        uri=uri or "qemu:///system",
+    )
     (folder / "Tashi.cfg").write_text(text, "utf-8")
     with ExitStack() as stack:
         stack.enter_context(daemons.running("clustermanager", folder, manager))
@@ -148,7 +169,7 @@ def cluster(folder: Path) -> Iterator[ThroughTashi]:
         wait_until(
             "the host", lambda: any(h.up for h in calls.call("getHosts", tuple[HostForm, ...]))
         )
-        yield ThroughTashi(folder, calls)
+        yield ThroughTashi(folder, prefix, calls, TASHI_AND_LIBVIRT if uri else TASHI)
 
 
 # -- by hand

@@ -146,6 +146,7 @@ def test_whether_an_image_is_there_costs_no_look_at_the_others(
 ) -> None:
     make(prefix, "teams/one.qcow2")
     folder = ImageFolder(prefix, ScriptedCommands())
+    assert not folder.has("two.qcow2")  # the first time it looks whether others have the folder
 
     def refuse(path: str) -> None:
         raise AssertionError(f"{path} was listed")
@@ -179,7 +180,7 @@ def as_nobody() -> Iterator[None]:
 
 
 def test_saved_memory_is_removed_used_or_not_and_nothing_else(prefix: Path) -> None:
-    for name in ("7-3", "7-3.used", "7-4"):
+    for name in ("7-3", "7-3.used", ".7-3.partial", "7-4"):
         (prefix / "suspend" / name).write_bytes(b"memory")
     folder = ImageFolder(prefix, SystemCommands())
 
@@ -187,6 +188,16 @@ def test_saved_memory_is_removed_used_or_not_and_nothing_else(prefix: Path) -> N
     folder.delete_saved("7-3")
 
     assert [one.name for one in (prefix / "suspend").iterdir()] == ["7-4"]
+
+
+def test_stored_disks_are_removed_whole_or_not_and_nothing_else(prefix: Path) -> None:
+    spent = ("7-a3.disk0.qcow2", ".7-a3.disk1.qcow2.partial", "7-a3.console")
+    for name in (*spent, "7-a31.disk0.qcow2", "7-3"):
+        (prefix / "suspend" / name).write_bytes(b"disk")
+
+    ImageFolder(prefix, SystemCommands()).delete_stored("7-a3")
+
+    assert {one.name for one in (prefix / "suspend").iterdir()} == {"7-a31.disk0.qcow2", "7-3"}
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../images/web", "/etc/passwd", "a/b", "a\0b"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from disk_images import MIB, Bar, qcow2
+from disk_images import MIB, Bar, left_in, qcow2
 from tashi.adapters.images import parts
 from tashi.adapters.images.directory import ImageFolder
 from tashi.adapters.system.commands import SystemCommands
@@ -34,7 +34,9 @@ def images(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(images: Path) -> ImageFolder:
-    return ImageFolder(images.parent, SystemCommands())
+    made = ImageFolder(images.parent, SystemCommands())
+    made.images()
+    return made
 
 
 def new(name: str, *, replace: bool = False) -> NewImage:
@@ -117,7 +119,7 @@ def test_a_conversion_that_is_cancelled_ends_at_once_and_leaves_nothing(
     with pytest.raises(Cancelled):
         store.rebase("large.raw", None, new("new"), pulled)
 
-    assert sorted(one.name for one in images.iterdir()) == ["base.raw", "large.raw"]
+    assert left_in(images) == ["base.raw", "large.raw"]
 
 
 def test_holes_stay_holes(store: ImageFolder, images: Path) -> None:
@@ -158,7 +160,7 @@ def test_a_deleted_link_leaves_what_it_led_to(store: ImageFolder, images: Path) 
 
     store.delete("link")
 
-    assert [one.name for one in images.iterdir()] == ["base.raw"]
+    assert left_in(images) == ["base.raw"]
 
 
 # ---- what may lie in their way -------------------------------------------------------------------
@@ -251,9 +253,21 @@ def test_an_image_that_reaches_outside_is_not_made_from(
             store.rebase("base.raw", name, new("new.qcow2"), Bar())
 
 
+def test_nothing_is_made_from_an_image_whose_base_qemu_would_have_to_guess(
+    store: ImageFolder, images: Path
+) -> None:
+    (images / "vague.qcow2").write_bytes(qcow2(backing="base.raw", backing_format=""))
+    (images / "deep.qcow2").write_bytes(qcow2(backing="vague.qcow2", backing_format="qcow2"))
+
+    for name in ("vague.qcow2", "deep.qcow2"):
+        for make in (store.copy, store.clone):
+            with pytest.raises(Refused, match=r"qemu-img rebase -u -b base\.raw -F raw"):
+                make(name, new("new.qcow2"), Bar())
+
+
 def test_images_that_are_based_on_each_other_are_refused(store: ImageFolder, images: Path) -> None:
-    (images / "a.qcow2").write_bytes(qcow2(backing="b.qcow2"))
-    (images / "b.qcow2").write_bytes(qcow2(backing="a.qcow2"))
+    for name, other in (("a.qcow2", "b.qcow2"), ("b.qcow2", "a.qcow2")):
+        (images / name).write_bytes(qcow2(backing=other, backing_format="qcow2"))
 
     with pytest.raises(Refused, match="based on itself"):
         store.rebase("a.qcow2", None, new("new.qcow2"), Bar())

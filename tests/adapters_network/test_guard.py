@@ -138,6 +138,15 @@ def test_it_can_still_ask_for_an_address(bench: Bench) -> None:
     assert not bench.passes(ipv4("0.0.0.0", ports=(68, 53)))
 
 
+def test_it_cannot_give_addresses_to_others(bench: Bench) -> None:
+    dhcp, dhcp6 = (67, 68), (547).to_bytes(2) + (546).to_bytes(2) + (8).to_bytes(2) + bytes(2)
+
+    assert not bench.passes(ipv4("192.0.2.99", ports=dhcp))
+    assert not bench.passes(ipv6("fe80::1", dhcp6))
+    bench.knows(KNOWN)
+    assert not bench.passes(ipv4(KNOWN, ports=dhcp))
+
+
 def test_an_address_that_changes_is_the_only_one_from_then_on(bench: Bench) -> None:
     bench.knows(KNOWN)
     bench.knows("192.0.2.8")

@@ -71,6 +71,7 @@ def as_text(plan: Plan) -> str:
         ("plain", a_plan()),
         ("emulated", a_plan(hardware=EMULATED, sandbox=False)),
         ("incoming", a_plan(incoming=True)),
+        ("papers", a_plan(papers=Path("/etc/tashi/pki/nodemanager"))),
         ("ide", a_plan({"diskInterface": "ide", "nicModel": "e1000", "noAcpi": "True"})),
         ("scsi", a_plan({"diskInterface": "scsi"}, hardware=replace(ON_KVM, cpu="max"))),
         ("overlay-network", a_plan(plugs=(Tap(9, 1450), Tap(10, 1450)))),

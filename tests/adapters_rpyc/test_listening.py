@@ -8,11 +8,8 @@ import pytest
 
 from adapters_rpyc.raw import RawPeer, echo
 from tashi.adapters.rpyc import listening
-from tashi.adapters.rpyc.gate import Gate
-from tashi.adapters.rpyc.limits import Limits
 from tashi.adapters.rpyc.server import EventedServer
 from tashi.domain.errors import Misconfigured
-from tashi.ports.peers import Handler
 
 SECTION = "ClusterManagerService"
 
@@ -65,7 +62,7 @@ def test_a_port_that_cannot_be_is_named_with_the_remedy(port: int) -> None:
 
 
 def test_a_port_for_root_only_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forbidden(_: Handler, __: tuple[str, int], ___: Gate, ____: Limits) -> EventedServer:
+    def forbidden(*_: object) -> EventedServer:
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(listening, "EventedServer", forbidden)

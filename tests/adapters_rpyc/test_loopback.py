@@ -7,6 +7,7 @@ import pytest
 
 from tashi.adapters.rpyc.loopback import Delay, Loopback, Loss
 from tashi.domain.errors import PeerSilent
+from tashi.domain.proofs import Certificate
 from tashi.ports.peers import Peer
 
 SOON = 5.0
@@ -87,10 +88,10 @@ def test_an_answer_delayed_beyond_the_time_is_silence() -> None:
 
 def test_the_handler_sees_the_peer_that_the_loopback_stands_for() -> None:
     counter = Counter()
-    peer = Peer("10.0.0.1", 7, "node1")
+    peer = Peer("10.0.0.1", 7, Certificate("nodemanager", "node1"))
 
     Loopback(counter, peer).call(b"", SOON)
 
     assert counter.callers == [peer]
-    assert str(peer) == "node1"
-    assert str(Peer("10.0.0.1", 7)) == "10.0.0.1:7"
+    assert str(peer) == "10.0.0.1:7"
+    assert str(Peer("uid 7", 0)) == "uid 7"

@@ -64,6 +64,25 @@ def test_somebody_in_another_session_who_holds_the_pipe_does_not_hold_us(tmp_pat
     assert words == "sh had not ended after 0.3 s and was killed; its last words: on my way."
 
 
+@pytest.mark.parametrize("to", ["1", "2"])
+def test_a_program_that_says_too_much_is_killed_with_what_it_said_last(to: str) -> None:
+    words = refusal("sh", "-c", f"yes enough >&{to}", seconds=300.0)
+
+    assert words.startswith("sh said more than 32 MiB and was killed; its last words: enough")
+
+
+def test_much_is_taken_in_whole_from_both_streams() -> None:
+    both = "head -c 4000000 /dev/zero >&2 & head -c 4000000 /dev/zero; wait"
+
+    assert len(run("sh", "-c", both)) == 4_000_000
+
+
+def test_a_program_that_falls_silent_has_no_longer_to_end() -> None:
+    words = refusal("sh", "-c", "exec >/dev/null 2>&1; sleep 60", seconds=0.3)
+
+    assert words == "sh had not ended after 0.3 s and was killed."
+
+
 def test_a_program_that_was_killed_says_by_what() -> None:
     assert refusal("sh", "-c", "kill -9 $$") == "sh was killed by signal 9: it said nothing"
 
@@ -90,6 +109,18 @@ def test_a_program_runs_in_the_folder_it_is_given(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert str(tmp_path / "gone") in refusal("pwd", folder=tmp_path / "gone")
+
+
+def test_a_script_whose_interpreter_is_missing_is_not_said_to_be_missing_itself(
+    tmp_path: Path,
+) -> None:
+    script = tmp_path / "script"
+    script.write_text("#!/no/such/shell\n")
+    script.chmod(0o755)
+
+    assert refusal(str(script)) == (
+        f"{script} cannot be run: what its first line names to run it is not there."
+    )
 
 
 @pytest.mark.parametrize("arguments", [["/"], ["zero\0byte"], ["echo", "a\0b"]])

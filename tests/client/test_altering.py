@@ -55,10 +55,12 @@ def test_the_password_of_a_display_is_shown_with_the_place() -> None:
         *["startVnc", "--instance", "web", "--password", "mine", "--socket", "--output", "json"]
     )
 
-    assert "127.0.0.1:5900 of rack1" in shown.out
+    assert "127.0.0.1:5900 of rack1 with TLS" in shown.out
+    assert "vncviewer -X509CA ca-cert.pem 127.0.0.1::5900" in shown.out
     assert "made-up1" in shown.out
     assert json.loads(scripts.out)["socket"] == "/run/vnc.sock"
     assert json.loads(scripts.out)["password"] == "mine"
+    assert not json.loads(scripts.out)["tls"]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,7 @@ def test_plugging_is_waited_for() -> None:
     ended = Shell(manager).type(*PLUG.split())
 
     assert (ended.code, ended.err) == (0, "")
-    assert "gets the disk" in ended.out
+    assert "web has the disk." in ended.out
 
 
 def test_what_was_not_plugged_in_is_a_failure_with_the_reason() -> None:

@@ -215,3 +215,12 @@ def test_where_nobody_can_be_asked_it_has_to_be_said_beforehand() -> None:
     assert (unasked.code, as_json.code, said.code) == (1, 1, 0)
     assert "say --yes" in unasked.err
     assert len(manager.done()) == 1
+
+
+@pytest.mark.parametrize("more", [(), ("--wait",)])
+def test_scripts_get_the_plan_of_an_empty_host_as_well(more: tuple[str, ...]) -> None:
+    ended = drain(FakeClusterManager(), *more, "--output", "json")
+
+    plan = msgspec.json.decode(ended.out)
+    assert (plan["host"]["name"], plan["host"]["state"]) == ("rack1", "Drained")
+    assert plan["instances"] == []

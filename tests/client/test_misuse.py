@@ -28,6 +28,10 @@ TYPED_WRONG = [
     ("fly", "There is no function 'fly': see tashi-client --help."),
     ("getHosts rack1", "getHosts takes no 'rack1': write arguments as in --name VALUE."),
     ("getHosts --show-note", "getHosts takes no --show-note: did you mean --show-notes?"),
+    (
+        "getInstances --instance web",
+        "getInstances takes no --instance: see tashi-client getInstances --help.",
+    ),
     ("getHosts --qqq", "getHosts takes no --qqq: see tashi-client getHosts --help."),
     ("getHosts --output xml", None),
     ("createVm", "createVm needs --name and --disks: see tashi-client createVm --help."),
@@ -170,7 +174,7 @@ def test_nobody_listening_is_said_at_once_with_where_and_what_to_do() -> None:
     ended = Shell(FakeClusterManager(), link=lambda: nowhere).type("getHosts")
 
     assert ended.code == 3
-    assert ended.err.startswith("tashi-client: No cluster manager answers at cm.example:9882: ")
+    assert ended.err.startswith("tashi-client: No cluster manager answers. Connection refused. ")
     assert "TASHI_CM_HOST" in ended.err
     assert "clusterManagerHost" in ended.err
     assert nowhere.calls == [False]
@@ -222,6 +226,16 @@ def test_a_mistake_of_ours_is_one_sentence_unless_somebody_debugs() -> None:
     assert ended.err == (
         "tashi-client: tashi-client made a mistake (ZeroDivisionError: oh); DEBUG=1 shows where.\n"
     )
+
+
+def test_what_needs_a_library_of_servers_says_so() -> None:
+    missing = ModuleNotFoundError("No module named 'dns'", name="dns")
+    shell = Shell(FakeClusterManager(), link=raising(missing), debug=False)
+
+    ended = shell.type("getHosts")
+
+    assert ended.code == 2
+    assert ended.err.startswith("tashi-client: This needs dns, which is not installed here: ")
 
 
 def test_somebody_who_debugs_sees_where() -> None:

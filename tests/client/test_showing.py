@@ -1,5 +1,6 @@
 """What the clients show: tables for people, JSON for scripts, help and examples made from rows."""
 
+import io
 from collections.abc import Callable
 
 import msgspec
@@ -10,6 +11,7 @@ from fakes.clusters import RACK2, WEB, FakeClusterManager
 from tashi.client import sheets, tables
 from tashi.client.parser import Front
 from tashi.client.tables import Row, sheet
+from tashi.client.terminal import Terminal
 
 Golden = Callable[[str, str], None]
 CASES = {
@@ -28,6 +30,7 @@ CASES = {
     "createMany": "createMany --basename w --count 11 --disks web.qcow2",
     "vm-help": "createVm --help",
     "vm-examples": "createVm --examples",
+    "nic-help": "attachNic --help",
     "help": "--help",
     "all-examples": "--examples",
 }
@@ -57,6 +60,13 @@ def test_a_table_is_cut_to_its_terminal(golden: Golden) -> None:
 
     golden("getInstances-60.txt", ended.out)
     assert max(map(tables.places, ended.out.splitlines()[1:])) <= 60
+
+
+def test_where_the_header_has_no_room_each_row_is_a_block_of_lines(golden: Golden) -> None:
+    ended = Shell(FakeClusterManager(), width=80).type("getInstances", "--show-all")
+
+    golden("getInstances-all.txt", ended.out)
+    assert max(map(len, ended.out.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("front", [CLIENT, admin_front()], ids=["client", "admin"])
@@ -177,3 +187,15 @@ def test_completion_asks_for_the_names_of_instances() -> None:
     text = Shell(FakeClusterManager()).type("--print-completion", "bash").out
 
     assert "tashi-client getInstances --hide-all --show-name" in text
+
+
+@pytest.mark.parametrize(("width", "shown"), [(80, "\ufffd[2J"), (None, "\x1b[2J")])
+def test_a_terminal_gets_nothing_to_obey_as_csv_and_a_file_gets_what_there_is(
+    width: int | None, shown: str
+) -> None:
+    out, err = io.StringIO(), io.StringIO()
+    terminal = Terminal(out=out, err=err, out_width=width, csv=True)
+
+    terminal.show(sheet("name cores"), [{"name": "\x1b[2J", "cores": 1}])
+
+    assert out.getvalue() == f"name,cores\n{shown},1\n"

@@ -146,8 +146,18 @@ def test_waiting_for_many_says_how_many_are_not_there_yet() -> None:
 
     assert ended.err == (
         "tashi-client: w-0 is still Pending after 0 s, and 2 more are not there yet; "
-        "the wait is over, the work goes on.\n"
+        "the wait is over, the work goes on. Instance db is held: The disk is not there.\n"
     )
+
+
+def test_who_waits_for_a_host_is_told_once_why_there_is_none() -> None:
+    manager = FakeClusterManager(instances=[])
+    words = "createVm --name web2 --disks web.qcow2 --wait --timeout 60"
+
+    ended = Shell(manager, width=120).type(*words.split())
+
+    assert "web2 is Pending. Instance db is held: The disk is not there." in ended.err
+    assert [name for name, _ in manager.asked].count("why") == 2, "one more for the last words"
 
 
 def test_what_fails_while_waiting_is_said() -> None:
@@ -184,8 +194,8 @@ def test_scripts_get_one_event_a_line() -> None:
     assert manager.asked[0] == ("watch", {"since": 7, "timeout": 30.0, "instance_id": None})
 
 
-def test_a_console_is_shown_to_its_end() -> None:
-    manager = FakeClusterManager(console=["login", ": \r\n"])
+def test_the_end_of_a_console_is_shown_however_much_the_guest_talks() -> None:
+    manager = FakeClusterManager(console=["login: \r\n", "and so on"])
 
     ended = Shell(manager).type("getConsole", "--instance", "web")
 
@@ -216,6 +226,12 @@ def test_scripts_get_a_console_in_pieces() -> None:
     ended = Shell(manager).type("getConsole", "--instance", "web", "--output", "json")
 
     assert msgspec.json.decode(ended.out) == {"text": "boot", "offset": 4}
+
+
+def test_scripts_are_told_of_a_console_on_which_nothing_stands() -> None:
+    ended = Shell(FakeClusterManager()).type("getConsole", "--instance", "web", "--output", "json")
+
+    assert msgspec.json.decode(ended.out) == {"text": "", "offset": 0}
 
 
 def test_whoever_looks_sees_what_is_waited_for() -> None:

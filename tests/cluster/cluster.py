@@ -4,6 +4,7 @@ The daemons are the real ones and talk in the real bytes; only sockets, threads 
 replaced. Nothing happens between two calls of `settle`, and every run is the same.
 """
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from random import Random
@@ -14,6 +15,8 @@ from fakes.faulty_store import FaultyStore
 from fakes.frames import FakeFrames
 from fakes.images import FakeImages
 from fakes.notebook import MemoryNotebook
+from fakes.site import FakeAddresses, FakeNames
+from fakes.users import FakePasswords
 from fakes.workers import HandWorkers
 from tashi import __version__
 from tashi.adapters.hypervisor.simulated import Ether, SimulatedHypervisor
@@ -36,8 +39,12 @@ from tashi.domain.states import InstanceState
 from tashi.nodemanager.daemon import NodeManager, Times
 from tashi.nodemanager.daemon import World as NodeWorld
 from tashi.nodemanager.remote import RemoteRegistrar
+from tashi.ports.hooks import Hook
+from tashi.ports.users import Directory
 from tashi.scheduler.agent import Agent
+from tashi.scheduler.clerk import Clerk, Servers
 from tashi.scheduler.loop import Loop
+from tashi.scheduler.names import NO_SITE, Site
 from tashi.scheduler.remote import RemoteClusterManager
 from tashi.wire import envelope, versions
 from tashi.wire.calls import Calls, to_cluster_manager
@@ -71,6 +78,9 @@ class Wire:
         except TashiError as error:
             return envelope.write_error(identity, error)
         return answer
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class NodeSite:
@@ -136,7 +146,14 @@ class NodeSite:
 class Cluster:
     """Begins with no host; add some, then `settle`."""
 
-    def __init__(self, policy: Policy = POLICY, allow_duplicate_names: bool = False) -> None:
+    def __init__(
+        self,
+        policy: Policy = POLICY,
+        allow_duplicate_names: bool = False,
+        site: Site = NO_SITE,
+        hooks: Sequence[Hook] = (),
+        directory: Directory | None = None,
+    ) -> None:
         self.clock = HandTurnedClock(1000.0)
         self.workers = HandWorkers(self.clock)
         self.store = FaultyStore(MemoryStore())
@@ -146,6 +163,12 @@ class Cluster:
         self.nodes: dict[str, NodeSite] = {}
         self.ether = Ether()
         self.scheduling = True
+        self.on_step: Callable[[str], None] = lambda _: None
+        self.site, self.hooks = site, hooks
+        self.directory = directory or NoDirectory()
+        self.names, self.addresses = FakeNames(), FakeAddresses()
+        self.clerks = HandWorkers(self.clock)
+        self.passwords = FakePasswords()
         self._watch_again = True
         self.start_manager()
 
@@ -159,11 +182,11 @@ class Cluster:
             clock=self.clock,
             nodes=RemoteNodes(lambda host, _: self.nodes[host].wire),
             workers=self.workers,
-            directory=NoDirectory(),
+            directory=self.directory,
+            passwords=self.passwords,
             images=self.images,
-            delete_saved=self.images.delete_saved,
-            delete_stored=self.images.delete_stored,
             draws=Random(1),
+            on_step=self._come_to,
         )
         plan = Plan(
             rules=Rules(self.limits, self.policy, NetworkId(1)),
@@ -183,6 +206,9 @@ class Cluster:
         for node in self.nodes.values():
             node.uplink.desk = self.desk
 
+    def _come_to(self, step: str) -> None:
+        self.on_step(step)
+
     def kill_manager(self) -> None:
         """The cluster manager dies; what it had not sent is gone."""
         self.workers.drop_all()
@@ -190,11 +216,16 @@ class Cluster:
             node.uplink.desk = None
 
     def start_scheduler(self) -> None:
-        """Start a scheduler that knows nothing."""
+        """Start a scheduler that knows nothing; of the one before, nothing is left."""
+        self.clerks.drop_all()
         wire = Wire(self)
         wire.desk = self.desk
         calls = to_cluster_manager(wire, Caller(Role.SCHEDULER, name="scheduler"))
-        self._loop = Loop(Agent(self.policy), RemoteClusterManager(calls), self.clock, 0.0)
+        cluster = RemoteClusterManager(calls)
+        servers = Servers(self.names, self.addresses)
+        clerk = Clerk(servers, self.hooks, cluster, self.clerks, self.clock)
+        agent = Agent(self.policy, site=self.site)
+        self._loop = Loop(agent, cluster, self.clock, 0.0, clerk)
 
     def add_node(self, name: str, memory: int = 4096, cores: int = 4) -> NodeSite:
         """Add a host whose node registers itself."""
@@ -253,7 +284,8 @@ class Cluster:
 
     def _run_workers(self) -> int:
         nodes = list(self.nodes.values())
-        return self.workers.run_all() + sum(node.workers.run_all() for node in nodes)
+        done = self.workers.run_all() + sum(node.workers.run_all() for node in nodes)
+        return done + (self.clerks.run_all() if self.scheduling else 0)
 
     # ---- what people do -----------------------------------------------------------------------
 

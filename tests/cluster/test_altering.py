@@ -104,6 +104,26 @@ def test_a_node_manager_that_dies_over_it_plugs_in_once(
     assert running.cluster.state(running.web) is S.RUNNING
 
 
+@pytest.mark.parametrize("node_dies", [False, True])
+def test_a_guest_that_dies_over_a_detach_starts_again_without_the_disk(
+    running: Running, node_dies: bool
+) -> None:
+    running.ask("attachDisk", disk=DATA)
+    call = running.cluster.calls().call
+    call("detachDisk", InstanceForm, instance_id=running.web, uri="data.qcow2")
+    running.cluster.manager.turn(0.0)
+    running.cluster.workers.run_all()
+    if node_dies:
+        running.node.kill()
+    running.node.hypervisor.crash(running.web)
+    if node_dies:
+        running.node.start()
+    running.cluster.let_pass(5)
+
+    assert running.devices()[0] == ("web.qcow2",)
+    assert running.cluster.state(running.web) is S.RUNNING
+
+
 def test_a_cluster_manager_that_dies_over_it_plugs_in_once(running: Running) -> None:
     call = running.cluster.calls().call
     call("attachDisk", InstanceForm, instance_id=running.web, disk=DATA)

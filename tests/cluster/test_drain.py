@@ -40,6 +40,14 @@ def test_a_plan_says_where_each_would_go_and_changes_nothing() -> None:
     assert [why.reasons[0].short_by for why in stays.hosts] == [1024, 1024]
 
 
+def test_the_plan_for_the_only_host_says_that_there_is_no_other() -> None:
+    cluster, _ = a_cluster(guests=1)
+
+    (stays,) = plan(cluster).instances
+
+    assert (stays.fate, stays.words) == (Fate.STAYS, "has no other host to go to")
+
+
 def test_what_cannot_move_is_named_for_as_long_as_it_stays_and_moves_when_it_can() -> None:
     cluster, guests = a_cluster(1024, guests=2)
     act(cluster, "drainHost")

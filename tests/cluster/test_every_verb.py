@@ -16,6 +16,7 @@ from tashi.domain import events as e
 from tashi.domain.errors import IncorrectState, NoSuchInstance, Refused, TashiError
 from tashi.domain.identity import Attempt, HostId, InstanceId, Operation
 from tashi.domain.instance import Disk, Instance
+from tashi.domain.permissions import Who
 from tashi.domain.states import InstanceState, facts
 from tashi.domain.transitions import ON_HOST, commands_in
 from tashi.wire.forms import DiskForm, InstanceForm, NicForm
@@ -104,7 +105,7 @@ def test_every_call_that_commands_an_instance_is_tried() -> None:
     takes_an_instance = {
         name
         for name, row in CLUSTER_MANAGER.items()
-        if "instance_id" in row.takes.__struct_fields__ and row.who.name == "OWNER"
+        if "instance_id" in row.takes.__struct_fields__ and row.who in {Who.OWNER, Who.KEEPER}
     }
 
     assert takes_an_instance - NOT_A_COMMAND == set(VERBS)

@@ -3,7 +3,7 @@
 import pytest
 
 from cluster.cluster import ALICE, Cluster
-from cluster.image_calls import BOB, begin, finish, images, job, new_cluster, send
+from cluster.image_calls import BOB, DATA, begin, finish, images, job, new_cluster, send
 from disk_images import qcow2
 from tashi.clustermanager.imports import PIECE_BYTES
 from tashi.domain.errors import (
@@ -105,6 +105,22 @@ def test_what_is_no_image_or_reaches_outside_is_refused_in_the_end(
     assert (ended.state, ended.kind) == (JobState.FAILED, "Refused")
     assert "new.img" not in images(cluster)
     assert begin(cluster, content).id != to.id
+
+
+def test_what_is_based_on_a_disk_that_is_written_to_does_not_come_in(cluster: Cluster) -> None:
+    content = qcow2(backing="data.qcow2")
+    to = begin(cluster, content)
+    send(cluster.calls(), to, content, 0)
+    db = cluster.create("db", disks=DATA)
+    cluster.settle()
+
+    with pytest.raises(ImageInUse, match=r"instance 1 \(db\)"):
+        finish(cluster, to, content)
+    cluster.command("destroyVm", db)
+    cluster.settle()
+
+    assert finish(cluster, to, content).state is JobState.DONE
+    assert images(cluster)["new.img"].backing == "data.qcow2"
 
 
 @pytest.mark.parametrize(

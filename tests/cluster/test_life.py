@@ -50,6 +50,17 @@ def test_a_destroyed_instance_is_gone_from_the_host_and_from_the_books() -> None
     assert node.notebook.pages() == {}
 
 
+def test_where_there_is_no_host_why_says_that() -> None:
+    cluster = Cluster()
+    web = cluster.create("web")
+    cluster.settle()
+
+    why = cluster.calls().call("why", WhyForm, instance_id=web)
+
+    assert "No host has been added yet." in why.words
+    assert why.hosts == ()
+
+
 def test_an_instance_waits_for_a_host_and_why_says_so() -> None:
     cluster = Cluster()
     cluster.add_node("h1", memory=256)
@@ -127,10 +138,10 @@ def test_a_suspended_instance_resumes_on_another_host() -> None:
     cluster.command("resumeVm", web)
     cluster.settle()
 
-    assert (suspended.disks_on, suspended.saved) == (None, suspended.stored)
+    assert (suspended.disks_on, suspended.stored) == (None, "1-a1")
     assert cluster.running_guests(web) == ["h2"]
     assert cluster.nodes["h2"].hypervisor.writes(web) == 1
-    assert cluster.images.deleted == [suspended.saved, f"{suspended.stored}.disks"]
+    assert cluster.images.deleted == [f"{suspended.stored}.disks", suspended.saved]
 
 
 def test_disks_that_the_image_store_does_not_take_bind_the_instance_to_their_host() -> None:
@@ -147,6 +158,25 @@ def test_disks_that_the_image_store_does_not_take_bind_the_instance_to_their_hos
     assert (stopped.disks_on, stopped.stored) == (1, None)
     assert cluster.running_guests(web) == ["h1"]
     assert cluster.nodes["h1"].hypervisor.writes(web) == 1
+
+
+def test_why_says_what_keeps_disks_from_the_image_store_until_they_are_there() -> None:
+    cluster = Cluster()
+    web = on_the_first_of_two(cluster)
+    node = cluster.nodes["h1"]
+    node.hypervisor.store_fails = "No space left on device."
+    cluster.command("stopVm", web)
+    cluster.settle()
+
+    before = cluster.calls().call("why", WhyForm, instance_id=web).words
+    node.hypervisor.store_fails = ""
+    cluster.let_pass(15)
+    after = cluster.calls().call("why", WhyForm, instance_id=web).words
+
+    assert "Its disks are on h1 and on their way into the image store." in before
+    assert "No space left on device. The next try comes 10 s after this one." in before
+    assert cluster.record(web).stored == "1-a1"
+    assert "on their way" not in after
 
 
 def test_a_host_that_comes_back_puts_away_the_disks_it_still_keeps() -> None:
@@ -177,7 +207,7 @@ def test_what_was_stored_too_late_is_removed_from_the_store() -> None:
     cluster.command("startVm", web)
     cluster.settle()
 
-    late = ReportForm("DisksStored", web, 1, 2, stored="1-2")
+    late = ReportForm("DisksStored", web, 1, 2, stored="1-a1")
     session = SessionForm(
         1, cluster.manager.ledger.epoch, cluster.manager.ledger.books.host(HostId(1)).session
     )
@@ -185,7 +215,7 @@ def test_what_was_stored_too_late_is_removed_from_the_store() -> None:
     node_calls.call("reportNode", bool, session=session, number=99, reports=(late,), inventory=None)
     cluster.settle()
 
-    assert cluster.images.deleted == ["1-2.disks"]
+    assert cluster.images.deleted == ["1-a1.disks", "1-a1.disks"]
     assert cluster.running_guests(web) == ["h1"]
 
 
@@ -205,7 +235,7 @@ def test_suspend_frees_the_host_and_resume_goes_on_from_the_saved_memory() -> No
     assert suspended.saved is not None
     assert cluster.state(web) is S.RUNNING
     assert cluster.record(web).saved is None
-    assert cluster.images.deleted == [suspended.saved, f"{suspended.stored}.disks"]
+    assert cluster.images.deleted == [f"{suspended.stored}.disks", suspended.saved]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Hosts that fall silent, die, and come back: as they were, rebooted, or with an empty disk."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +12,9 @@ from tashi.domain.instance import OnLoss, saved_name
 from tashi.domain.permissions import ROOT, Role
 from tashi.domain.states import InstanceState as S
 from tashi.wire.forms import DiskForm, EventsForm, HostForm
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 PERSISTENT = (DiskForm("data.qcow2", persistent=True),)
 
@@ -48,6 +51,29 @@ def come_back(cluster: Cluster, site: NodeSite) -> None:
 def declare_dead(cluster: Cluster, name: str = "h1") -> HostForm:
     key = cluster.manager.ledger.books.host_named(name).id
     return cluster.calls(ROOT, Role.ADMIN).call("declareHostDead", HostForm, host_id=key)
+
+
+def test_a_host_that_comes_back_in_the_moment_when_it_would_be_given_up_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster, site, web = a_cluster()
+    site.kill()
+    cluster.let_pass(29)
+    cluster.clock.turn(4.0)
+    answered = cluster.pump_until
+
+    def with_a_look_at_the_clock(answer: "Future[Any]") -> None:
+        cluster.manager.tick()
+        answered(answer)
+
+    with monkeypatch.context() as shared:  # one commit for its hello and for the look
+        shared.setattr(cluster, "pump_until", with_a_look_at_the_clock)
+        come_back(cluster, site)
+    cluster.command("pauseVm", web)
+    cluster.settle()
+
+    assert cluster.manager.ledger.books.host_named("h1").up
+    assert cluster.state(web) is S.PAUSED
 
 
 def test_what_fell_silent_is_orphaned_and_adopted_again_by_whoever_returns() -> None:

@@ -9,9 +9,10 @@ from tashi.domain.engine import Engine
 from tashi.domain.errors import HostStateError, IncorrectState, NoRoom
 from tashi.domain.host import Host
 from tashi.domain.identity import InstanceId
+from tashi.domain.permissions import ROOT, Role
 from tashi.domain.states import InstanceState as S
 from tashi.wire.answers import WhyForm
-from tashi.wire.forms import InstanceForm
+from tashi.wire.forms import HostForm, InstanceForm
 
 
 def two_hosts() -> tuple[Cluster, InstanceId]:
@@ -32,6 +33,16 @@ def migrate(cluster: Cluster, web: InstanceId, name: str) -> InstanceForm:
     return cluster.calls().call(
         "migrateVm", InstanceForm, instance_id=web, host_id=host(cluster, name).id
     )
+
+
+def crossing_unheard() -> tuple[Cluster, InstanceId]:
+    """A guest on its way from h1 to h2, whose source neither tells nor is told anything."""
+    cluster, web = two_hosts()
+    cluster.ether.mute = True
+    cluster.nodes["h1"].uplink.cut = True
+    migrate(cluster, web, "h2")
+    cluster.settle()
+    return cluster, web
 
 
 def test_a_guest_moves_with_its_disks_and_runs_on_the_target_only() -> None:
@@ -191,11 +202,8 @@ def test_two_guests_that_cross_change_places() -> None:
 
 
 def test_a_source_whose_node_restarts_while_sending_keeps_the_guest() -> None:
-    cluster, web = two_hosts()
+    cluster, web = crossing_unheard()
     source = cluster.nodes["h1"]
-    source.uplink.cut = True
-    migrate(cluster, web, "h2")
-    cluster.settle()
     crossing = cluster.state(web)
 
     source.kill()
@@ -206,6 +214,61 @@ def test_a_source_whose_node_restarts_while_sending_keeps_the_guest() -> None:
     assert crossing is S.MIGRATE_TRANS
     assert cluster.state(web) is S.RUNNING
     assert len(cluster.running_guests(web)) == 1
+
+
+def test_a_guest_runs_on_the_target_before_its_source_is_heard_again() -> None:
+    cluster, web = two_hosts()
+    cluster.nodes["h1"].uplink.cut = True
+
+    migrate(cluster, web, "h2")
+    cluster.settle()
+    arrived = cluster.record(web)
+    cluster.nodes["h1"].uplink.cut = False
+    cluster.let_pass(15)
+
+    assert (arrived.state, arrived.host_id) == (S.RUNNING, host(cluster, "h2").id)
+    assert cluster.running_guests(web) == ["h2"]
+    assert cluster.nodes["h1"].hypervisor.kept() == set()
+    assert cluster.nodes["h1"].notebook.pages() == {}
+
+
+def test_a_guest_runs_on_the_target_before_a_cluster_manager_is_back() -> None:
+    cluster, web = two_hosts()
+    for node in cluster.nodes.values():
+        node.uplink.cut = True
+    migrate(cluster, web, "h2")
+    cluster.settle()
+    target = cluster.nodes["h2"]
+    target.uplink.cut = False
+    cluster.let_pass(1)
+    target.uplink.cut = True
+
+    cluster.kill_manager()
+    cluster.settle()
+    alone = cluster.running_guests(web)
+    for node in cluster.nodes.values():
+        node.uplink.cut = False
+    cluster.start_manager()
+    cluster.let_pass(15)
+
+    assert alone == ["h2"]
+    assert (cluster.state(web), cluster.running_guests(web)) == (S.RUNNING, ["h2"])
+
+
+def test_a_source_that_is_declared_dead_while_its_guest_crosses_leaves_it_to_the_target() -> None:
+    cluster, web = crossing_unheard()
+    source = cluster.nodes["h1"]
+    crossing = cluster.state(web)
+    source.reboot(2)
+    cluster.let_pass(60)
+    lost = cluster.state(web)
+
+    admin = cluster.calls(ROOT, Role.ADMIN)
+    admin.call("declareHostDead", HostForm, host_id=host(cluster, "h1").id)
+    cluster.let_pass(15)
+
+    assert (crossing, lost) == (S.MIGRATE_TRANS, S.ORPHANED)
+    assert (cluster.state(web), cluster.running_guests(web)) == (S.RUNNING, ["h2"])
 
 
 def test_a_cluster_manager_that_dies_while_a_guest_crosses_finds_exactly_one() -> None:

@@ -15,6 +15,7 @@ from tashi.domain.permissions import Caller, Role
 from tashi.domain.states import HostState
 from tashi.domain.states import InstanceState as S
 from tashi.nodemanager.remote import RemoteRegistrar
+from tashi.ports.metrics import Unwatched
 from tashi.ports.peers import Peer
 from tashi.programs.doorman import Doorman
 from tashi.wire.answers import WhyForm
@@ -127,7 +128,7 @@ def test_a_node_of_another_major_version_is_refused_and_both_sides_say_so(
     caplog: pytest.LogCaptureFixture, allowed: bool
 ) -> None:
     cluster, site = a_cluster(allow_mismatched_versions=allowed)
-    doorman = Doorman(cluster.desk)
+    doorman = Doorman(cluster.desk, Unwatched())
     link = DirectLink(lambda request, _: doorman.answer(request, Peer("10.0.0.11", 40123)))
     calls = replace(to_cluster_manager(link, Caller(Role.NODE)), version=Version(9, 0))
 

@@ -97,6 +97,19 @@ def test_progress_is_over_with_its_operation() -> None:
     assert board.progress(RUNNING) is None
 
 
+def test_how_far_disks_are_into_the_store_is_shown_while_their_host_has_them() -> None:
+    at_rest = replace(RUNNING, state=S.STOPPED, host_id=None, disks_on=HERE)
+    board = told(books_of([at_rest]), glimpse(progress=HALF, stats=STATS))
+
+    assert board.progress(at_rest) == HALF
+    assert board.stats(at_rest, 100.0) is None
+    assert told(books_of([at_rest]), glimpse(progress=HALF), host=THERE).progress(at_rest) is None
+
+    committed(board, replace(at_rest, disks_on=None, stored="1-a1"))
+
+    assert board.progress(at_rest) is None
+
+
 @pytest.mark.parametrize("after", [None, replace(RUNNING, host_id=None, state=S.EXITED)])
 def test_what_is_over_is_taken_down(after: Instance | None) -> None:
     board = told(books_of([LEAVING]), glimpse(stats=STATS, progress=HALF))

@@ -7,6 +7,7 @@ import pytest
 
 from examples import a_host
 from fakes.clock import HandTurnedClock
+from fakes.images import FakeImages
 from fakes.nodes import FakeNodes, silence
 from fakes.workers import HandWorkers
 from tashi.clustermanager.dispatch import (
@@ -21,7 +22,8 @@ from tashi.clustermanager.dispatch import (
 from tashi.domain.errors import BadRequest, ImagesFailed, Refused, StoreFailed, TashiError
 from tashi.domain.host import Host
 from tashi.domain.identity import Attempt, Epoch, HostId, InstanceId, Operation, Session
-from tashi.domain.instructions import DeleteSaved, Instruction, NodeOrder
+from tashi.domain.instance import Spent
+from tashi.domain.instructions import DeleteSpent, Instruction, NodeOrder
 from tashi.domain.states import Order
 
 
@@ -33,10 +35,10 @@ class Bench:
         self.workers = HandWorkers(self.clock)
         self.nodes = FakeNodes()
         self.epoch = Epoch(1)
-        self.mishaps: list[TashiError] = []
-        self.deleted: list[str] = []
+        self.images = FakeImages(())
+        self.deleted: list[DeleteSpent] = []
         self.dispatch = Dispatch(
-            self.nodes, self.workers, lambda: self.epoch, self._delete, self._delete
+            self.nodes, self.workers, lambda: self.epoch, self.images, self.deleted.append
         )
 
     def give(self, *instructions: Instruction) -> None:
@@ -47,11 +49,6 @@ class Bench:
         for _ in range(round(seconds * 4)):
             self.clock.turn(0.25)
             self.workers.run_all()
-
-    def _delete(self, saved: str) -> None:
-        if self.mishaps:
-            raise self.mishaps.pop(0)
-        self.deleted.append(saved)
 
 
 def host(number: int = 1, session: int = 1) -> Host:
@@ -91,6 +88,7 @@ def test_without_a_session_nothing_is_sent() -> None:
     bench.give(CloseSession(HostId(1)))
 
     assert bench.nodes.calls == 0
+    assert set(bench.nodes.forgotten) == {HostId(1)}
 
 
 @pytest.mark.parametrize("mishap", [silence(), StoreFailed("The node's disk is full.")])
@@ -252,27 +250,33 @@ def test_asking_whether_a_host_lives_needs_no_session_and_may_fail() -> None:
     assert bench.nodes.checked == [("n2", 1)]
 
 
-def test_saved_memory_is_deleted_again_until_the_image_store_lets_it() -> None:
-    bench = Bench()
-    bench.mishaps = [ImagesFailed("Stale file handle.")] * 3
+MEMORY = DeleteSpent(InstanceId(7), Spent("7-1", memory=True))
+DISKS = DeleteSpent(InstanceId(7), Spent("7-a1"))
 
-    bench.give(DeleteSaved("7-1"), DeleteSaved("7-2"))
+
+def test_what_is_spent_is_deleted_again_until_the_image_store_lets_it() -> None:
+    bench = Bench()
+    bench.images.mishaps = [ImagesFailed("Stale file handle.")] * 3
+
+    bench.give(MEMORY, DISKS)
     at_once = list(bench.deleted)
     bench.let_pass(10)
 
     assert at_once == []
-    assert sorted(bench.deleted) == ["7-1", "7-2"]
+    assert sorted(bench.images.deleted) == ["7-1", "7-a1.disks"]
+    assert sorted(bench.deleted, key=str) == [MEMORY, DISKS]
 
 
-def test_saved_memory_that_must_not_be_deleted_is_left() -> None:
+def test_what_must_not_be_deleted_is_left_and_not_owed_any_more() -> None:
     bench = Bench()
-    bench.mishaps = [Refused("That is no name of saved memory.")]
+    bench.images.mishaps = [Refused("That is no name of saved memory.")]
+    strange = DeleteSpent(InstanceId(7), Spent("../images/web", memory=True))
 
-    bench.give(DeleteSaved("../images/web"))
+    bench.give(strange)
     bench.let_pass(60)
 
-    assert bench.deleted == []
-    assert bench.mishaps == []
+    assert bench.images.deleted == []
+    assert bench.deleted == [strange]
 
 
 def test_after_stop_nothing_is_sent() -> None:

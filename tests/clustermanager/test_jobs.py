@@ -11,8 +11,9 @@ from tashi.adapters.store.memory import MemoryStore
 from tashi.clustermanager.jobs import MOST_AT_ONCE, Errand, Jobs
 from tashi.clustermanager.ledger import Ledger
 from tashi.domain.errors import Cancelled, ImagesFailed, NoSuchJob
-from tashi.domain.identity import UserId
+from tashi.domain.identity import Epoch, UserId
 from tashi.domain.jobs import Job, JobState
+from tashi.domain.journal import Counters, Kept
 from tashi.domain.permissions import Caller, Role
 from tashi.ports.images import Progress
 
@@ -168,6 +169,53 @@ def test_an_errand_that_was_never_to_start_leaves_nothing(bench: Bench) -> None:
     assert bench.jobs.all() == []
     assert bench.jobs.of_request("r") is None
     assert bench.jobs.of_request("") is None
+
+
+def test_a_job_that_is_not_durable_yet_does_not_begin_because_another_has_ended(
+    bench: Bench,
+) -> None:
+    begun: list[str] = []
+    early = Errand(
+        words="early", user_id=None, act=lambda _: begun.append("early"), ended=lambda: None
+    )
+    bench.begin("first")
+    waiting = bench.jobs.add(early)
+    bench.settle()
+    before = (bench.jobs.get(waiting.id).state, list(begun))
+
+    bench.jobs.start(waiting.id)
+    bench.settle()
+
+    assert before == (JobState.WAITING, [])
+    assert (bench.jobs.get(waiting.id).state, begun) == (JobState.DONE, ["early"])
+
+
+def test_a_job_that_ends_leaves_its_place_to_others_whatever_became_of_its_errand(
+    bench: Bench,
+) -> None:
+    for number in range(MOST_AT_ONCE):
+        bench.begin(str(number))
+    for errand in list(bench.jobs._errands.values()):
+        bench.jobs.drop(errand)
+    bench.settle()
+
+    late = bench.begin("late")
+    bench.settle()
+
+    assert bench.jobs.get(late.id).state is JobState.DONE
+
+
+def test_numbers_stay_small_enough_for_json_also_after_a_restore() -> None:
+    store = MemoryStore()
+    store.fill(Kept(counters=Counters(epoch=Epoch(1_900_000_000_000_000))))
+    clock = HandTurnedClock()
+    ledger = Ledger(store, clock, 100, lambda _: None, lambda _: None)
+    jobs = Jobs(ledger, HandWorkers(clock), clock)
+    before = jobs.number(1)
+
+    ledger.begin_reign()
+
+    assert 0 < before < jobs.number(1) < 2**53
 
 
 def test_a_job_ends_with_the_error_of_its_work(bench: Bench) -> None:

@@ -17,7 +17,8 @@ from tashi.domain.catalogue import Network
 from tashi.domain.errors import BadRequest, Broken, OutcomeUnknown, Refused, StoreFailed
 from tashi.domain.host import Host
 from tashi.domain.identity import EventNumber, HostId, InstanceId, NetworkId
-from tashi.domain.instructions import DeleteSaved, Instruction
+from tashi.domain.instance import Spent
+from tashi.domain.instructions import DeleteSpent, Instruction
 from tashi.domain.journal import Entry
 from tashi.wire.forms import HostForm, NetworkForm, to_form
 
@@ -41,11 +42,15 @@ class Bench:
         self.entries.extend(entries)
 
 
+def deletion(name: str) -> DeleteSpent:
+    return DeleteSpent(InstanceId(1), Spent(name))
+
+
 def add_network(number: int) -> Any:
     def act(draft: Draft) -> NetworkForm:
         network = Network(NetworkId(number), f"net{number}")
         draft.put(network, "CM NETWORK ADD", "somebody")
-        draft.instruct(DeleteSaved(f"{number}"))
+        draft.instruct(deletion(f"{number}"))
         return to_form(network, NetworkForm)
 
     return act
@@ -53,7 +58,7 @@ def add_network(number: int) -> Any:
 
 def refuse(draft: Draft) -> None:
     draft.put(Network(NetworkId(99), "half"), "half")
-    draft.instruct(DeleteSaved("half"))
+    draft.instruct(deletion("half"))
     raise Refused("No.")
 
 
@@ -102,7 +107,7 @@ def test_a_refused_change_leaves_no_trace_in_its_batch() -> None:
     assert isinstance(refused.exception(0), Refused)
     assert accepted.result(0).id == 1
     assert networks(ledger) == {1}
-    assert bench.instructions == [DeleteSaved("1")]
+    assert bench.instructions == [deletion("1")]
     assert [entry.number for entry in bench.entries] == [1]
 
 
@@ -132,7 +137,7 @@ def test_a_failed_commit_changes_nothing_and_tells_the_whole_batch() -> None:
     assert all(isinstance(answer.exception(0), StoreFailed) for answer in answers)
     assert retried.result(0).id == 2
     assert networks(ledger) == {2}
-    assert bench.instructions == [DeleteSaved("2")]
+    assert bench.instructions == [deletion("2")]
 
 
 @pytest.mark.parametrize(
@@ -155,8 +160,8 @@ def test_an_unknown_commit_is_settled_before_anything_else(fault: Fault, left: s
     assert isinstance(while_unsettled.exception(0), StoreFailed)
     assert after.result(0).id == 3
     assert networks(ledger) == left | {3}
-    assert DeleteSaved("2") not in bench.instructions
-    assert (DeleteSaved("1") in bench.instructions) == (left == {1})
+    assert deletion("2") not in bench.instructions
+    assert (deletion("1") in bench.instructions) == (left == {1})
 
 
 def test_a_repeated_request_gets_its_first_answer_even_from_the_next_manager() -> None:

@@ -17,11 +17,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Protocol, Self
 
+import msgspec
+
 import boot_sectors
 from tashi.adapters.hypervisor.qemu.hypervisor import Qemu
 from tashi.adapters.hypervisor.qemu.launch import Steps
-from tashi.adapters.hypervisor.qemu.moves import Door, read_door
+from tashi.adapters.hypervisor.qemu.moves import Door, read_door, write_door
 from tashi.adapters.hypervisor.qemu.record import decode
+from tashi.adapters.hypervisor.qemu.road import Road
 from tashi.adapters.hypervisor.simulated import Ether, SimulatedHypervisor
 from tashi.adapters.network.user import UserNetworks
 from tashi.adapters.system.commands import SystemCommands
@@ -31,7 +34,7 @@ from tashi.ports.hypervisor import GuestSpec, Hypervisor, News, Running
 from tashi.ports.network import Networks
 from tashi.settings.sections.qemu import QemuSettings
 
-NEWS_SECONDS: Final = 20.0
+NEWS_SECONDS: Final = 60.0
 PEER: Final = "127.0.0.1"
 """Where guests come from when they move."""
 IDLE: Final = "idle.img"
@@ -97,6 +100,10 @@ class Machine(Protocol):
         """Let the vCPUs run behind the hypervisor's back."""
         ...
 
+    def unheard(self, incoming: str) -> str:
+        """The same door for a source whose word, that its guest has left, will be lost."""
+        ...
+
     def neighbour(self) -> Self:
         """Another machine that sees the same images."""
         ...
@@ -134,6 +141,11 @@ class SimulatedMachine:
     def thaw(self, guest: InstanceId) -> None:
         """Just so."""
         self._hypervisor.thaw(guest)
+
+    def unheard(self, incoming: str) -> str:
+        """By an ether that carries no words."""
+        self._ether.mute = True
+        return incoming
 
     def neighbour(self) -> Self:
         """In the same ether."""
@@ -183,6 +195,7 @@ class QemuMachine:
         self,
         networks: Networks | None = None,
         on_step: Steps = lambda _: None,
+        road: Road = Road(),  # noqa: B008  # it never changes
         **different: object,
     ) -> Qemu:
         """A hypervisor with settings like these."""
@@ -192,6 +205,7 @@ class QemuMachine:
             networks or UserNetworks((80,)),
             SystemCommands(),
             on_step,
+            road=road,
         )
 
     def crash(self, guest: Running) -> None:
@@ -217,7 +231,13 @@ class QemuMachine:
         assert record is not None
         return read_door(record.incoming)
 
-    def human(self, guest: InstanceId, *commands: str, until: str = "", **arguments: int) -> None:
+    def unheard(self, incoming: str) -> str:
+        """By a door that takes no pledge, as far as the source knows."""
+        return write_door(msgspec.structs.replace(read_door(incoming), pledge=""))
+
+    def human(
+        self, guest: InstanceId, *commands: str, until: str = "", **arguments: int | str
+    ) -> None:
         """Give QEMU commands as a person would, the last with arguments; then wait for an event."""
         with socket.socket(socket.AF_UNIX) as line, line.makefile("rw") as stream:
             line.settimeout(NEWS_SECONDS)

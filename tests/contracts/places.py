@@ -12,10 +12,13 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Final, Protocol
 
+from databases import Proxy, Server
 from fakes.faulty_store import Fault, FaultyStore
 from tashi.adapters.store.flatfile import FlatFile
 from tashi.adapters.store.memory import MemoryStore
-from tashi.adapters.store.steps import Step
+from tashi.adapters.store.sql.address import SQLITE, Address
+from tashi.adapters.store.sql.store import SqlStore
+from tashi.adapters.store.steps import SqlStep, Step
 from tashi.ports.store import Store
 
 
@@ -112,4 +115,55 @@ class FilePlace:
         raise OSError(number, os.strerror(number))
 
 
-PLACES: Final[dict[str, Callable[[Path], Place]]] = {"memory": MemoryPlace, "flatfile": FilePlace}
+class SqlitePlace:
+    """A file of SQLite in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "books.sqlite"
+        self._mishap: Mishap | None = None
+
+    def open(self) -> Store:
+        return SqlStore(Address(kind=SQLITE, path=self.path), on_step=self._on_step)
+
+    def crash(self, store: Store) -> None:
+        store.close()
+
+    def strike(self, mishap: Mishap) -> None:
+        self._mishap = mishap
+
+    def _on_step(self, step: SqlStep) -> None:
+        if (self._mishap, step) in _SQL_MOMENTS:
+            self._mishap = None
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+class MariaPlace:
+    """A database of a real server, behind a line that breaks as told; empty at first."""
+
+    def __init__(self, server: Server, proxy: Proxy, folder: Path) -> None:
+        self._address = server.address("books", port=proxy.port)
+        self._proxy = proxy
+        server.empty("books")
+
+    def open(self) -> Store:
+        return SqlStore(self._address)
+
+    def crash(self, store: Store) -> None:
+        store.close()
+
+    def strike(self, mishap: Mishap) -> None:
+        self._proxy.will(mishap.name)
+
+
+_SQL_MOMENTS: Final = {
+    (Mishap.FAILS, SqlStep.LEASE_WRITTEN),
+    (Mishap.HALF_HAPPENS, SqlStep.ROWS_WRITTEN),
+    (Mishap.UNKNOWN_KEPT, SqlStep.AFTER_COMMIT),
+    (Mishap.UNKNOWN_LOST, SqlStep.BEFORE_COMMIT),
+}
+
+PLACES: Final[dict[str, Callable[[Path], Place]]] = {
+    "memory": MemoryPlace,
+    "flatfile": FilePlace,
+    "sqlite": SqlitePlace,
+}

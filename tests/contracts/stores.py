@@ -24,6 +24,10 @@ class Place(Protocol):
         """Let there be saved memory of that name."""
         ...
 
+    def store_console(self, name: str, said: bytes) -> None:
+        """Let there be the console's log of a guest at rest under that name."""
+        ...
+
     def take_away(self) -> None:
         """Let the store be away, as one whose share is not mounted."""
         ...
@@ -45,16 +49,22 @@ class FolderPlace:
         files = {
             str(one.relative_to(self._images))
             for one in self._images.rglob("*")
-            if one.is_file() or not any(one.iterdir())
+            if one.is_file() or not (one.name.startswith(".held-") or any(one.iterdir()))
         }
         cards = {f"{folder}.{base}.tashi" for folder, base in map(_divided, images)}
         beside = {one.name for one in self._images.parent.iterdir()} - {"images", "secret.raw"}
         return sorted(files - images - cards | beside)
 
     def save(self, name: str) -> None:
+        self._put(name, b"memory")
+
+    def store_console(self, name: str, said: bytes) -> None:
+        self._put(f"{name}.console", said)
+
+    def _put(self, name: str, content: bytes) -> None:
         suspended = self._images.with_name("suspend")
         suspended.mkdir()
-        (suspended / name).write_bytes(b"memory")
+        (suspended / name).write_bytes(content)
 
     def take_away(self) -> None:
         self._images.rename(self._images.with_name("elsewhere"))
@@ -72,6 +82,9 @@ class FakePlace:
 
     def save(self, name: str) -> None:
         self._fake.saved.add(name)
+
+    def store_console(self, name: str, said: bytes) -> None:
+        self._fake.consoles[name] = said
 
     def take_away(self) -> None:
         self._fake.is_away = True

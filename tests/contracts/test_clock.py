@@ -1,5 +1,7 @@
 """What every clock promises: one hand for durations, one for dates."""
 
+import time
+
 import pytest
 
 from fakes.clock import HandTurnedClock
@@ -48,3 +50,14 @@ def test_a_hand_turned_clock_moves_both_hands_and_only_when_turned() -> None:
     clock.turn(2.5)
 
     assert (clock.monotonic(), clock.wall()) == (12.5, 1_600_000_002.5)
+
+
+def test_the_machines_clock_is_not_the_one_that_stands_still_in_suspend(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: 0.0)
+    earliest = time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    read = SystemClock().monotonic()
+
+    assert earliest <= read <= time.clock_gettime(time.CLOCK_BOOTTIME)

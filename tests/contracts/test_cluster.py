@@ -6,12 +6,15 @@ import pytest
 
 from examples import VERSION, a_host, running, waiting
 from fakes.cluster import FakeClusterManager
-from tashi.domain.errors import TooOld
-from tashi.domain.identity import EventNumber, HostId, InstanceId
+from tashi.domain.errors import NoSuchInstance, TooOld
+from tashi.domain.identity import EventNumber, HostId, InstanceId, NetworkId
+from tashi.domain.instance import Listing, ListingStage
 from tashi.domain.journal import Put
 from tashi.domain.placement.filters import Policy
 from tashi.domain.placement.plan import Proposal
 from tashi.ports.cluster import ClusterManager
+
+BOOKED, LISTED = ListingStage.BOOKED, ListingStage.LISTED
 
 
 @pytest.fixture
@@ -93,3 +96,17 @@ def test_every_proposed_move_gets_a_verdict_of_its_own_and_its_repeat_is_refused
     assert (no.instance_id, no.accepted) == (4, False)
     assert "short" in no.words
     assert not again.accepted
+
+
+def test_what_the_site_lost_is_to_be_entered_again(
+    cluster: ClusterManager, fake: FakeClusterManager
+) -> None:
+    listed = Listing("52:54:00:00:00:01", NetworkId(1), "10.0.0.2", "web", stage=LISTED)
+    fake.put(replace(waiting(3), listings=(listed,)))
+
+    cluster.relist(InstanceId(3), [listed])
+    cluster.relist(InstanceId(3), [listed])
+
+    assert [one.stage for one in fake.books.instances[InstanceId(3)].listings] == [BOOKED]
+    with pytest.raises(NoSuchInstance):
+        cluster.relist(InstanceId(99), [listed])

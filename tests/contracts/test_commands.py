@@ -89,6 +89,7 @@ def test_a_program_that_ends_badly_is_an_error_with_its_own_words(shelf: Shelf) 
 
     assert program[0] in str(caught.value)
     assert "exit code 3: the disk is on fire" in str(caught.value)
+    assert caught.value.about == {"exit_code": 3}
 
 
 def test_a_program_that_does_not_end_is_killed_when_its_time_is_up(shelf: Shelf) -> None:

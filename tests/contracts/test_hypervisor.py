@@ -17,7 +17,7 @@ from contracts.machines import (
 from tashi.domain.errors import HypervisorFailed, NoSuchVm
 from tashi.domain.guest import Ending
 from tashi.domain.identity import Attempt, InstanceId
-from tashi.ports.hypervisor import Found, Happening, Hypervisor
+from tashi.ports.hypervisor import Found, Happening, Hypervisor, Others
 
 SEVEN = InstanceId(7)
 EIGHT = InstanceId(8)
@@ -50,6 +50,12 @@ class Restart:
 
 def test_a_machine_begins_without_guests(hypervisor: Hypervisor) -> None:
     assert list(hypervisor.adopt()) == []
+
+
+def test_guests_of_ours_are_not_those_of_others(hypervisor: Hypervisor) -> None:
+    hypervisor.start(a_spec())
+
+    assert hypervisor.others() == Others()
 
 
 def test_a_started_guest_has_a_process_and_its_cards(hypervisor: Hypervisor) -> None:

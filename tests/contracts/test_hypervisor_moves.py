@@ -15,7 +15,7 @@ from contracts.machines import (
 )
 from tashi.domain.errors import HypervisorFailed, NoSuchVm
 from tashi.domain.identity import InstanceId
-from tashi.ports.hypervisor import Found, Happening, Hypervisor
+from tashi.ports.hypervisor import Found, Happening, Hypervisor, News
 
 SEVEN = InstanceId(7)
 
@@ -69,14 +69,36 @@ def test_a_guest_moves_and_runs_on_the_target_only(
     incoming = target.prepare_target(a_spec(), PEER)
     waiting = found(target)
     source.send(SEVEN, incoming)
+    arrived = heard.next()
+
+    assert waiting == [Found.RECEIVING]
+    assert (found(source), found(target)) == ([Found.LEFT], [Found.RUNNING])
+    assert [one.running for one in target.adopt()] == [arrived.running]
+    assert arrived == News(SEVEN, Happening.ARRIVED, incoming=incoming, running=arrived.running)
+    assert heard.nothing
+
+
+def test_a_guest_that_is_not_heard_to_have_left_runs_when_its_target_is_told(
+    here: Machine, source: Hypervisor, target: Hypervisor, heard: Heard
+) -> None:
+    source.start(a_spec())
+
+    source.send(SEVEN, here.unheard(target.prepare_target(a_spec(), PEER)))
     crossed = (found(source), found(target))
     running = target.run(SEVEN)
 
-    assert waiting == [Found.RECEIVING]
     assert crossed == ([Found.LEFT], [Found.RECEIVING])
     assert [one.running for one in target.adopt()] == [running]
     assert found(source) == [Found.LEFT]
     assert heard.nothing
+
+
+def test_no_two_doors_are_alike(target: Hypervisor) -> None:
+    first = target.prepare_target(a_spec(), PEER)
+    target.kill(SEVEN)
+    target.clear(SEVEN)
+
+    assert target.prepare_target(a_spec(), PEER) != first
 
 
 def test_a_guest_that_runs_already_may_be_told_to_run_again(
@@ -187,13 +209,33 @@ def test_a_guest_moves_there_and_back(source: Hypervisor, target: Hypervisor) ->
 def test_cancelling_when_nothing_is_sent_does_no_harm(
     source: Hypervisor, target: Hypervisor
 ) -> None:
-    source.cancel_send(SEVEN)
+    source.cancel(SEVEN, "")
     source.start(a_spec())
-    source.cancel_send(SEVEN)
+    source.cancel(SEVEN, "")
+    source.cancel(SEVEN, "another door")
+    incoming = target.prepare_target(a_spec(), PEER)
 
+    source.send(SEVEN, incoming)
+    source.cancel(SEVEN, incoming)
+
+    assert found(source) == [Found.LEFT]
+
+
+def test_a_move_that_is_cancelled_before_it_begins_fails_and_the_next_does_not(
+    source: Hypervisor, target: Hypervisor
+) -> None:
+    source.start(a_spec())
+    first = target.prepare_target(a_spec(), PEER)
+
+    source.cancel(SEVEN, first)
+    with pytest.raises(HypervisorFailed, match="called back"):
+        source.send(SEVEN, first)
+    before = found(source)
+    target.kill(SEVEN)
+    target.clear(SEVEN)
     source.send(SEVEN, target.prepare_target(a_spec(), PEER))
-    source.cancel_send(SEVEN)
 
+    assert before == [Found.RUNNING]
     assert found(source) == [Found.LEFT]
 
 
@@ -202,9 +244,10 @@ def test_a_guest_that_arrived_is_watched(
 ) -> None:
     source.start(a_spec())
     source.send(SEVEN, target.prepare_target(a_spec(), PEER))
-    running = target.run(SEVEN)
+    arrived = heard.next().running
 
-    there.crash(running)
+    assert arrived is not None
+    there.crash(arrived)
 
     assert heard.next().what is Happening.ENDED
 
@@ -217,7 +260,7 @@ def test_a_move_outlives_both_node_managers(
     opened: Callable[[Machine], Hypervisor],
 ) -> None:
     source.start(a_spec())
-    source.send(SEVEN, target.prepare_target(a_spec(), PEER))
+    source.send(SEVEN, here.unheard(target.prepare_target(a_spec(), PEER)))
     source.close()
     target.close()
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from contracts.stores import NAMES, PLACES, Place
-from tashi.domain.errors import ImagesFailed
+from tashi.domain.errors import ImagesFailed, NoSuchImage
 
 
 @pytest.fixture(params=PLACES)
@@ -66,3 +66,46 @@ def test_a_store_that_is_away_does_not_say_that_memory_is_not_there(place: Place
 
     with pytest.raises(ImagesFailed):
         place.store.has_saved("7-2")
+
+
+def test_saved_memory_is_deleted_once_and_for_all(place: Place) -> None:
+    place.save("7-2")
+
+    place.store.delete_saved("7-2")
+    place.store.delete_saved("7-2")
+    place.store.delete_stored("7-a1")
+
+    assert not place.store.has_saved("7-2")
+
+
+def test_in_a_store_that_is_away_nothing_counts_as_deleted(place: Place) -> None:
+    place.take_away()
+
+    with pytest.raises(ImagesFailed):
+        place.store.delete_saved("7-2")
+    with pytest.raises(ImagesFailed):
+        place.store.delete_stored("7-a1")
+
+
+def test_the_console_of_a_guest_at_rest_is_read_in_pieces(place: Place) -> None:
+    place.store_console("7-a1", b"BOOT\nlogin: ")
+
+    whole = place.store.console("7-a1", 0, 100)
+    first = place.store.console("7-a1", 0, 5)
+    last = place.store.console("7-a1", -7, 100)
+    behind = place.store.console("7-a1", 100, 100)
+
+    assert whole == (b"BOOT\nlogin: ", 12)
+    assert first == (b"BOOT\n", 5)
+    assert last == (b"login: ", 12)
+    assert behind == (b"", 12)
+
+
+def test_there_may_be_no_console_or_no_store(place: Place) -> None:
+    with pytest.raises(NoSuchImage):
+        place.store.console("7-a1", 0, 100)
+
+    place.take_away()
+
+    with pytest.raises(ImagesFailed):
+        place.store.console("7-a1", 0, 100)

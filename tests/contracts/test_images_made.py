@@ -259,6 +259,26 @@ def test_what_is_on_its_way_is_no_image_yet(place: Place) -> None:
     assert place.left_over() == []
 
 
+@pytest.mark.parametrize(
+    ("image", "base"),
+    [
+        (bytes(512), None),
+        (qcow2(), None),
+        (qcow2(backing="debian.raw"), "debian.raw"),
+        (qcow2(backing="/etc/passwd"), None),
+    ],
+)
+def test_on_what_it_is_based_is_known_before_it_is_kept(
+    place: Place, image: bytes, base: str | None
+) -> None:
+    intake = place.store.receive(new("new.img"), len(image))
+    intake.take(image)
+    found = intake.base()
+    intake.drop()
+
+    assert found == base
+
+
 def test_what_was_dropped_is_not_kept_any_more(place: Place) -> None:
     intake = place.store.receive(new("new.raw"), 512)
     intake.take(bytes(512))
@@ -285,6 +305,8 @@ def test_what_was_dropped_is_not_kept_any_more(place: Place) -> None:
         qcow2(backing="new.img"),
         qcow2(backing="nbd://192.0.2.1/x"),
         qcow2(backing="json:{}"),
+        qcow2(backing="debian.raw", backing_format=""),
+        qcow2(backing="debian.raw", backing_format="qcow2"),
         qcow2(features=1 << 2),
     ],
 )

@@ -65,11 +65,13 @@ class OverTheWire(NoWire):
     def __init__(self) -> None:
         super().__init__()
         self.connected: list[tuple[str, int]] = []
+        self.links: list[DirectLink] = []
         desk = Desk(NODE_MANAGER, handlers(self.fake, self.host), versions.NODE_MANAGER)
 
         def connect(address: str, port: int) -> DirectLink:
             self.connected.append((address, port))
-            return DirectLink(desk.answer)
+            self.links.append(DirectLink(desk.answer))
+            return self.links[-1]
 
         self.nodes = RemoteNodes(connect)
 
@@ -112,7 +114,7 @@ def handlers(fake: FakeNodes, host: Host) -> Mapping[str, Handler]:
     ) -> ScreenForm:
         guest = InstanceId(instance_id), Attempt(attempt)
         place = fake.start_vnc(host, *guest, password, on_socket=on_socket)
-        return ScreenForm(place.address, place.port, place.socket)
+        return ScreenForm(place.address, place.port, place.socket, place.tls)
 
     def hide(_: Caller, __: str, instance_id: int, attempt: int) -> bool:
         fake.stop_vnc(host, InstanceId(instance_id), Attempt(attempt))
@@ -246,7 +248,21 @@ def test_a_link_is_kept_while_the_address_stays_the_same() -> None:
     site = OverTheWire()
     moved = replace(site.host, port=9884)
 
-    for host in (site.host, site.host, moved, site.host):
+    for host in (site.host, site.host, moved, moved):
         site.nodes.live_check(host, site.epoch)
 
     assert site.connected == [("10.0.0.1", 9883), ("10.0.0.1", 9884)]
+    assert [link.closed for link in site.links] == [True, False]
+
+
+def test_the_link_to_a_host_that_is_forgotten_is_closed() -> None:
+    site = OverTheWire()
+    site.nodes.live_check(site.host, site.epoch)
+
+    site.nodes.forget(site.host.id)
+    site.nodes.forget(site.host.id)
+    closed = [link.closed for link in site.links]
+    site.nodes.live_check(site.host, site.epoch)
+
+    assert closed == [True]
+    assert [link.closed for link in site.links] == [True, False]

@@ -6,12 +6,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from inspect import signature
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
 import pytest
 
+from certificates import Office
+from tashi.adapters.rpyc.calling import Secrets
 from tashi.adapters.rpyc.listening import listen
 from tashi.adapters.rpyc.loopback import Loopback
+from tashi.adapters.rpyc.papers import Papers
 from tashi.adapters.rpyc.peers import Link
 from tashi.domain.errors import NoRoom, PeerSilent, TashiError
 from tashi.ports.peers import Caller, Handler, Peer, Promise
@@ -38,7 +43,20 @@ def over_loopback(handler: Handler, stack: ExitStack) -> Caller:
     return loopback
 
 
-@pytest.fixture(params=[over_rpyc, over_loopback])
+def over_tls(handler: Handler, stack: ExitStack) -> Caller:
+    folder = stack.enter_context(TemporaryDirectory())
+    office = Office(Path(folder))
+    shown = Papers(office.issued("clustermanager"), shows=True)
+    server = listen(handler, ("127.0.0.1", 0), section="Example", papers=shown)
+    server.serve()
+    stack.callback(server.stop)
+    secrets = Secrets(Papers(office.folder), "clustermanager")
+    link = Link(("localhost", server.address[1]), secrets=secrets)
+    stack.callback(link.close)
+    return link
+
+
+@pytest.fixture(params=[over_rpyc, over_tls, over_loopback])
 def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
     with ExitStack() as stack:
         yield lambda handler: request.param(handler, stack)
@@ -79,7 +97,7 @@ def test_requests_and_answers_arrive_byte_for_byte(connect: Connect, size: int) 
 
 
 def test_the_handler_is_told_who_calls(connect: Connect) -> None:
-    caller = connect(lambda _, peer: repr((type(peer), peer.identity)).encode())
+    caller = connect(lambda _, peer: repr((type(peer), peer.proof)).encode())
 
     assert caller.call(b"hello", SOON) == repr((Peer, None)).encode()
 

@@ -1,28 +1,52 @@
 """What every store promises (`tashi.ports.store`), held against each of them."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.commits import a_commit, after, an_instance, commit_sequences, held, plain_commits
-from contracts.places import PLACES, Mishap, Place, passing_folder
+from contracts.commits import (
+    CHANGES,
+    a_commit,
+    after,
+    an_instance,
+    commit_sequences,
+    held,
+    plain_commits,
+)
+from contracts.places import PLACES, MariaPlace, Mishap, Place, passing_folder
+from databases import Proxy, Server
+from tashi.adapters.store.memory import MemoryStore
 from tashi.domain.catalogue import User
 from tashi.domain.errors import Broken, OutcomeUnknown, StoreFailed
 from tashi.domain.identity import UserId
-from tashi.domain.journal import Commit, Drop, Kept, Kind, Put
+from tashi.domain.journal import Change, Commit, Drop, Kept, Kind, Put
 from tashi.ports.store import Store
 
 ONE, TWO, THREE = plain_commits(3)
 UNKNOWN = (Mishap.UNKNOWN_KEPT, Mishap.UNKNOWN_LOST)
 
 
-@pytest.fixture(params=list(PLACES.values()), ids=list(PLACES), scope="session")
+MARIADB = pytest.param("mariadb", marks=[pytest.mark.system, pytest.mark.timeout(300)])
+
+
+@pytest.fixture(scope="session")
+def maria(mariadb: Server) -> Iterator[Callable[[Path], Place]]:
+    """Places in a database of one server, which has no others."""
+    proxy = Proxy(mariadb)
+    yield partial(MariaPlace, mariadb, proxy)
+    proxy.end()
+
+
+@pytest.fixture(params=[*PLACES, MARIADB], scope="session")
 def make_place(request: pytest.FixtureRequest) -> Callable[[Path], Place]:
-    made: Callable[[Path], Place] = request.param
+    made: Callable[[Path], Place] = (
+        request.getfixturevalue("maria") if request.param == "mariadb" else PLACES[request.param]
+    )
     return made
 
 
@@ -227,6 +251,54 @@ def test_settling_without_need_says_the_last_number(store: Store) -> None:
     store.commit(ONE)
 
     assert store.settle() == 1
+
+
+def test_whoever_only_looks_sees_what_is_durable_and_takes_nothing_from_its_owner(
+    place: Place, store: Store
+) -> None:
+    store.commit(ONE)
+
+    seen = place.open().look()
+
+    assert held(seen) == after([ONE])
+    store.commit(TWO)
+    assert held(place.open().look()) == after([ONE, TWO])
+
+
+def test_whoever_looks_where_nothing_is_makes_nothing(place: Place) -> None:
+    assert place.open().look() == Kept()
+
+
+@given(sequence=commit_sequences(), following=st.sampled_from(CHANGES))
+def test_an_empty_store_begins_with_what_another_has_held(
+    make_place: Callable[[Path], Place], sequence: list[Commit], following: Change
+) -> None:
+    source = MemoryStore()
+    for commit in sequence:
+        source.commit(commit)
+    with passing_folder() as folder:
+        place = make_place(Path(folder))
+        with closing(place.open()) as store:
+            store.load()
+            store.fill(source.load())
+            event = source.load().counters.event
+            last = a_commit(len(sequence) + 1, following, first=event)
+            store.commit(last)
+            source.commit(last)
+
+        with reopened(place) as kept:
+            assert held(kept) == held(source.load())
+
+
+def test_a_store_that_holds_something_begins_with_nothing_else(place: Place, store: Store) -> None:
+    store.commit(ONE)
+
+    with pytest.raises(Broken):
+        store.fill(Kept(number=TWO.number))
+
+    store.close()
+    with reopened(place) as kept:
+        assert held(kept) == after([ONE])
 
 
 def test_closing_again_is_harmless(store: Store) -> None:

@@ -4,11 +4,11 @@ from dataclasses import fields, replace
 from typing import Final
 
 from examples import waiting
-from tashi.domain import alterations
+from tashi.domain import alterations, notices
 from tashi.domain import events as e
 from tashi.domain.guest import Ending
-from tashi.domain.identity import Attempt, HostId, Operation, VmId
-from tashi.domain.instance import Instance
+from tashi.domain.identity import Attempt, HostId, NetworkId, Operation, VmId
+from tashi.domain.instance import Instance, Listing, Spent
 from tashi.domain.states import InstanceState, facts
 from tashi.domain.transitions import ON_HOST
 
@@ -28,6 +28,8 @@ _FIELDS: Final[dict[str, object]] = {
     "how": Ending.CRASHED,
     "mac": "52:54:00:00:00:01",
     "ip": "192.0.2.7",
+    "spent": Spent("1-a1"),
+    "listings": (Listing("52:54:00:00:00:01", NetworkId(1), "192.0.2.7", "i1"),),
 }
 
 
@@ -63,7 +65,7 @@ def an_event(kind: type[e.Event], **changes: object) -> e.Event:
 
 def kinds(family: type[e.Event]) -> list[type[e.Event]]:
     """Every kind of event of that family that stands for something that can happen."""
-    known = {**vars(e), **vars(alterations)}.values()
+    known = {**vars(e), **vars(alterations), **vars(notices)}.values()
     named = [kind for kind in known if isinstance(kind, type)]
     found = [kind for kind in named if issubclass(kind, family)]
     return [kind for kind in found if not any(kind in other.__mro__[1:] for other in found)]

@@ -1,13 +1,15 @@
 """The books answer from indices; the indices always say what the records say."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from examples import a_host, running, waiting
-from tashi.domain.books import Books, Usage, books_of
+from tashi.domain.books import Books, Ids, Usage, books_of
 from tashi.domain.catalogue import Network, User
 from tashi.domain.errors import NoSuchHost, NoSuchHostId, NoSuchInstance
 from tashi.domain.identity import HostId, InstanceId, NetworkId, UserId
@@ -59,8 +61,12 @@ def applied(some: list[Change]) -> Books:
     return books
 
 
-def ids_by(keys: list[tuple[object, InstanceId]]) -> dict[object, frozenset[InstanceId]]:
-    return {key: frozenset(one for other, one in keys if other == key) for key, _ in keys}
+def ids_by(keys: list[tuple[object, InstanceId]]) -> dict[object, set[InstanceId]]:
+    return {key: {one for other, one in keys if other == key} for key, _ in keys}
+
+
+def as_sets(index: Mapping[Any, Ids]) -> dict[object, set[InstanceId]]:
+    return {key: set(ids) for key, ids in index.items()}
 
 
 @given(changes())
@@ -73,14 +79,15 @@ def test_every_index_says_what_the_records_say(some: list[Change]) -> None:
         one.id: {*one.hosts, *one.leftovers, *({one.disks_on} - {None})} for one in records
     }
     held = [one for one in live if one.hosts or one.saved]
-    assert dict(books.names) == ids_by([(one.name, one.id) for one in live])
-    assert dict(books.groups) == ids_by(
+    assert as_sets(books.names) == ids_by([(one.name, one.id) for one in live])
+    assert as_sets(books.groups) == ids_by(
         [(one.group_name, one.id) for one in live if one.group_name]
     )
     assert dict(books.macs) == {nic.mac: one.id for one in live for nic in one.nics}
-    assert dict(books.on_host) == ids_by(
+    assert as_sets(books.on_host) == ids_by(
         [(host, one.id) for one in records for host in concerned[one.id]]
     )
+    assert as_sets(books.disks) == ids_by([(uri, one.id) for one in records for uri in one.images])
     assert dict(books.attached) == {uri: one.id for one in held for uri in one.persistent_disks}
     assert set(books.waiting) == {
         one.id for one in records if facts(one.state).phase is Phase.WAITING

@@ -6,10 +6,11 @@ import pytest
 
 from domain.befalling import ELSEWHERE, HERE, THERE, a_record, an_event
 from tashi.domain import events as e
+from tashi.domain import notices as n
 from tashi.domain.edits import EDITS, STEADY_SECONDS, Edit
 from tashi.domain.errors import Broken
 from tashi.domain.identity import HostId, NetworkId
-from tashi.domain.instance import Instance, Nic
+from tashi.domain.instance import Devices, Disk, Instance, Listing, Nic, Spent
 from tashi.domain.states import InstanceState as S
 
 NIC = Nic(NetworkId(1), "52:54:00:00:00:01", "192.0.2.7")
@@ -38,6 +39,24 @@ def test_leaving_a_host_takes_the_guest_with_it() -> None:
     changed = edited(Edit.LEAVE_HOST, a_record(S.RUNNING, 1, vm_id=5), an_event(e.GuestExited))
 
     assert changed == {"host_id": None, "vm_id": None}
+
+
+def test_of_devices_on_their_way_in_or_out_a_guest_that_ends_keeps_none() -> None:
+    boot, leaves, comes = Disk("boot"), Disk("leaves", port=1), Disk("comes", port=2)
+    other = Nic(NetworkId(1), "52:54:00:00:00:02")
+    asked = Listing(other.mac, NetworkId(1), "192.0.2.9")
+    before = a_record(
+        S.ALTERING,
+        1,
+        disks=(boot, leaves),
+        nics=(NIC,),
+        wanted=Devices(disks=(boot, comes), nics=(NIC, other)),
+        listings=(asked,),
+    )
+
+    changed = edited(Edit.LEAVE_HOST, before, an_event(e.GuestRestart))
+
+    assert changed == {"host_id": None, "disks": (boot,), "wanted": None, "listings": ()}
 
 
 @pytest.mark.parametrize(
@@ -108,7 +127,50 @@ def test_saved_memory_is_noted_and_dropped() -> None:
     saved = a_record(S.RESUMING, 1, saved="1-7")
 
     assert edited(Edit.NOTE_SAVED, a_record(S.SUSPENDING, 1), an_event(e.Saved)) == {"saved": "1-7"}
-    assert edited(Edit.DROP_SAVED, saved, an_event(e.Started)) == {"saved": None}
+    assert edited(Edit.DROP_SAVED, saved, an_event(e.Started)) == {
+        "saved": None,
+        "spent": (Spent("1-7", memory=True),),
+    }
+    assert edited(Edit.DROP_SAVED, a_record(S.RESUMING, 1), an_event(e.Started)) == {}
+
+
+def test_stored_disks_are_spent_once_a_guest_runs_with_them() -> None:
+    before = a_record(S.ACTIVATING, 1, stored="1-a1", spent=(Spent("1-a0"),))
+
+    changed = edited(Edit.NOTE_VM, before, an_event(e.Started))
+
+    assert (changed["stored"], changed["spent"]) == (None, (Spent("1-a0"), Spent("1-a1")))
+
+
+def test_disks_that_a_host_is_yet_to_store_are_not_wanted_once_it_goes_on_with_them() -> None:
+    kept = a_record(S.PENDING, disks_on=HERE)
+    stored = a_record(S.PENDING, stored="1-a1")
+
+    assert edited(Edit.TAKE_HOST, kept, an_event(e.Place))["spent"] == (Spent("1-a1"),)
+    assert "spent" not in edited(Edit.TAKE_HOST, stored, an_event(e.Place))
+
+
+@pytest.mark.parametrize(
+    ("edit", "event"), [(Edit.LEAVE_HOST, e.GoneRestart), (Edit.WILL_NOT_SAVE, e.Destroy)]
+)
+def test_memory_that_was_being_saved_for_nobody_is_spent(edit: Edit, event: type[e.Event]) -> None:
+    saving = a_record(S.SUSPENDING, 1)
+    orphan = a_record(S.ORPHANED, 1, was=S.SUSPENDING)
+    memory = (Spent("1-7", memory=True),)
+
+    assert edited(edit, saving, an_event(event))["spent"] == memory
+    assert edited(edit, orphan, an_event(event))["spent"] == memory
+    assert "spent" not in edited(edit, a_record(S.RUNNING, 1), an_event(event))
+    assert "spent" not in edited(Edit.LEAVE_HOST, saving, an_event(e.Saved))
+
+
+def test_what_is_deleted_is_owed_no_more() -> None:
+    before = a_record(S.RUNNING, 1, spent=(Spent("1-a1"), Spent("1-a1", memory=True)))
+
+    changed = edited(Edit.CROSS_OUT, before, an_event(n.Deleted))
+
+    assert changed == {"spent": (Spent("1-a1", memory=True),)}
+    assert edited(Edit.DISCARD, before, an_event(n.Discarded)) == {}
 
 
 def test_what_an_orphan_was_is_remembered() -> None:
@@ -139,7 +201,7 @@ def test_disks_are_lost_with_the_host_that_had_them_only() -> None:
     lost = edited(Edit.LOSE_DISKS, a_record(S.ACTIVATING, 1, disks_on=HERE), event)
     kept = edited(Edit.LOSE_DISKS, a_record(S.ACTIVATING, 1, disks_on=THERE), event)
 
-    assert lost == {"disks_on": None}
+    assert lost == {"disks_on": None, "spent": (Spent("1-a1"),)}
     assert kept == {}
 
 
@@ -172,20 +234,32 @@ def test_every_host_that_may_have_something_has_to_clear_it_once() -> None:
 
     changed = edited(Edit.OWE_CLEARING, before, an_event(e.GuestExited))
 
-    assert changed == {"leftovers": (THERE, HERE, ELSEWHERE), "disks_on": None}
+    assert changed == {
+        "leftovers": (THERE, HERE, ELSEWHERE),
+        "disks_on": None,
+        "spent": (Spent("1-a1"),),
+    }
+
+
+def test_of_an_instance_that_is_over_nothing_at_rest_is_needed() -> None:
+    before = a_record(S.SUSPENDED, saved="1-7", stored="1-a1")
+
+    changed = edited(Edit.OWE_CLEARING, before, an_event(e.Destroy))
+
+    memory = Spent("1-7", memory=True)
+    assert changed == {"saved": None, "stored": None, "spent": (Spent("1-a1"), memory)}
 
 
 def test_a_host_without_the_disks_owes_nothing() -> None:
     before = a_record(S.RUNNING, 1, disks_on=HERE)
-
     gone = an_event(e.GoneForget, disks_remain=False)
     kept = an_event(e.GoneForget, disks_remain=True)
 
-    assert edited(Edit.OWE_CLEARING_IF_DISKS, before, gone) == {"disks_on": None}
-    assert edited(Edit.OWE_CLEARING_IF_DISKS, before, kept) == {
-        "leftovers": (HERE,),
-        "disks_on": None,
-    }
+    lost = edited(Edit.OWE_CLEARING_IF_DISKS, before, gone)
+    left = edited(Edit.OWE_CLEARING_IF_DISKS, before, kept)
+
+    assert lost == {"disks_on": None, "spent": (Spent("1-a1"),)}
+    assert left == {**lost, "leftovers": (HERE,)}
 
 
 def test_a_host_that_has_cleared_owes_nothing_more() -> None:
@@ -198,6 +272,8 @@ def test_a_host_that_has_cleared_owes_nothing_more() -> None:
     ("edit", "words"),
     [
         (Edit.TAKE_HOST, "names no host to take"),
+        (Edit.DISCARD, "discards nothing"),
+        (Edit.CROSS_OUT, "tells of nothing deleted"),
         (Edit.TAKE_TARGET, "names no target to take"),
         (Edit.NOTE_VM, "names no guest"),
         (Edit.NOTE_SAVED, "names no saved memory"),

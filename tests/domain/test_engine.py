@@ -8,6 +8,7 @@ from tashi.domain.engine import (
     Engine,
     Hardware,
     accel_trouble,
+    backend_trouble,
     cpu_trouble,
     machine_trouble,
     qemu_trouble,
@@ -38,6 +39,18 @@ BOOTED = Hardware(
     processor=OLD.processor,
     host_id=HostId(1),
 )
+
+
+def test_a_guest_stays_with_what_has_begun_it() -> None:
+    through_libvirt = replace(OLD, backend="libvirt")
+
+    assert backend_trouble(BOOTED, OLD) == ""
+    assert backend_trouble(BOOTED, through_libvirt) == (
+        "runs guests by libvirt, but it was booted by QEMU alone"
+    )
+    assert backend_trouble(replace(BOOTED, backend="libvirt"), OLD) == (
+        "runs guests by QEMU alone, but it was booted by libvirt"
+    )
 
 
 def test_a_guest_stays_with_its_kind_of_emulation() -> None:

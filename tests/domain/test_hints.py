@@ -62,8 +62,9 @@ def test_a_name_of_tashis_own_is_refused() -> None:
 
 def test_an_unknown_name_is_refused_with_the_nearest_or_with_the_way_to_have_ones_own() -> None:
     assert refusal("densepack", "x") == "There is no hint 'densepack': did you mean densePack?"
-    assert refusal("rack", "x") == "There is no hint 'rack': names of your own begin with x-."
-    assert refusal("x-a b", "x") == "There is no hint 'x-a b': names of your own begin with x-."
+    listed = "createVm --help lists those there are, and names of your own begin with x-."
+    assert refusal("rack", "x") == f"There is no hint 'rack': {listed}"
+    assert refusal("x-a b", "x") == f"There is no hint 'x-a b': {listed}"
 
 
 def test_a_site_may_have_hints_of_its_own() -> None:

@@ -10,8 +10,12 @@ from hypothesis import strategies as st
 from disk_images import MIB, qcow2
 from tashi.domain.errors import Refused
 from tashi.domain.images import (
+    FORMATS,
+    UNKNOWN,
     ImageFacts,
+    check_is_disk,
     checked_image_name,
+    complaint_about_base,
     names_another_protocol,
     new_image_name,
     read_facts,
@@ -73,6 +77,36 @@ def test_an_older_header_is_read_and_other_extensions_are_passed_over() -> None:
     old[72 + len(extensions) : 76 + len(extensions)] = b"base"
 
     assert facts(bytes(old)) == ImageFacts("qcow2", MIB, "base", "raw")
+
+
+def test_of_several_formats_for_the_base_the_last_counts_as_for_qemu() -> None:
+    image = bytearray(qcow2(backing="base"))
+    first = struct.pack(">II3s5x", 0xE2792ACA, 3, b"raw")
+    other = struct.pack(">II", 0x6803F857, 1 << 17) + bytes(1 << 17)
+    extensions = first + other + struct.pack(">II5s3x", 0xE2792ACA, 5, b"qcow2")
+    image[8:16] = struct.pack(">Q", 104 + len(extensions))
+    whole = bytes(image[:104]) + extensions + b"base"
+
+    assert facts(whole.ljust(4 * 65536, b"\0")).backing_format == "qcow2"
+
+
+@pytest.mark.parametrize(
+    ("said", "form", "words"),
+    [
+        ("raw", "raw", ""),
+        ("qcow2", "raw", "as if that were qcow2, and it is raw"),
+        (None, "qcow2", "without saying of what format, and it is qcow2"),
+        ("", "raw", "without saying of what format"),
+    ],
+)
+def test_an_image_must_say_of_what_format_its_base_is(
+    said: str | None, form: str, words: str
+) -> None:
+    top = ImageFacts("qcow2", MIB, "base", said)
+
+    assert words in complaint_about_base(top, ImageFacts(form))
+    assert bool(words) == bool(complaint_about_base(top, ImageFacts(form)))
+    assert complaint_about_base(ImageFacts("qcow2"), ImageFacts()) == ""
 
 
 @given(st.binary(max_size=400), st.integers(0, 120))
@@ -137,3 +171,13 @@ def test_a_colon_before_the_first_slash_is_another_protocol() -> None:
 )
 def test_sizes_are_said_in_the_unit_that_fits(size: int, words: str) -> None:
     assert size_in_words(size) == words
+
+
+def test_what_guests_are_not_given_is_refused_with_what_it_is() -> None:
+    for form in FORMATS:
+        check_is_disk("web", form)
+
+    with pytest.raises(Refused, match="'web' cannot be used: it is no disk image, neither sound"):
+        check_is_disk("web", UNKNOWN)
+    with pytest.raises(Refused, match="its format is vmdk, which Tashi does not open: make it"):
+        check_is_disk("web", "vmdk")

@@ -4,13 +4,22 @@ import pytest
 
 from domain.befalling import HERE, THERE, a_record, an_event, records_in
 from tashi.domain import events as e
-from tashi.domain.identity import HostId
-from tashi.domain.instance import Instance
-from tashi.domain.instructions import Ask, DeleteSaved, NodeOrder, instruct, standing_orders
+from tashi.domain.identity import HostId, InstanceId
+from tashi.domain.instance import Instance, Spent
+from tashi.domain.instructions import (
+    Ask,
+    DeleteSpent,
+    NodeOrder,
+    instruct,
+    newly_spent,
+    owed_deletions,
+    standing_orders,
+)
 from tashi.domain.states import InstanceState, Order
 from tashi.domain.transitions import RULES, step
 
 S = InstanceState
+MEMORY = Spent("1-7", memory=True)
 
 
 def told(record: Instance) -> list[tuple[HostId, Order]]:
@@ -91,20 +100,31 @@ def test_a_guest_that_had_moved_already_left_nobody_to_forget_it() -> None:
     assert instruct(Ask.FORGET_SOURCE, moved, moved) == ()
 
 
-def test_saved_memory_is_deleted_when_it_is_not_needed_any_more() -> None:
-    saved, spent = a_record(S.RESUMING, 1, saved="1-7"), a_record(S.RUNNING, 1)
+def test_what_is_newly_spent_is_deleted() -> None:
+    saved = a_record(S.RESUMING, 1, saved="1-7", spent=(Spent("1-a2"),))
+    running = a_record(S.RUNNING, 1, spent=(Spent("1-a2"), MEMORY))
 
-    assert instruct(Ask.DELETE_SAVED, saved, spent) == (DeleteSaved("1-7"),)
-    assert instruct(Ask.DELETE_SAVED, spent, spent) == ()
+    assert newly_spent(saved, running) == (DeleteSpent(InstanceId(1), MEMORY),)
+    assert newly_spent(running, running) == ()
+
+
+def test_everything_that_is_spent_is_owed() -> None:
+    record = a_record(S.RUNNING, 1, spent=(Spent("1-a2"), MEMORY))
+
+    assert [one.spent for one in owed_deletions(record)] == [Spent("1-a2"), MEMORY]
 
 
 def test_forgetting_an_instance_deletes_its_saved_memory_too() -> None:
-    over = a_record(S.EXITED, saved="1-7", leftovers=(HERE,))
+    asleep = a_record(S.SUSPENDED, saved="1-7", disks_on=HERE)
 
-    *orders, last = instruct(Ask.FORGET, over, over)
+    result = step(asleep, an_event(e.Destroy))
 
-    assert len(orders) == 1
-    assert last == DeleteSaved("1-7")
+    order, *deletions = result.instructions
+    assert isinstance(order, NodeOrder)
+    assert {one.spent for one in deletions if isinstance(one, DeleteSpent)} == {
+        MEMORY,
+        Spent("1-a1"),
+    }
 
 
 def test_whoever_is_not_in_the_record_is_told_nothing() -> None:

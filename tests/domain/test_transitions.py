@@ -7,6 +7,7 @@ import pytest
 
 from domain.befalling import a_record, an_event, kinds, records_in
 from tashi.domain import events as e
+from tashi.domain import notices as n
 from tashi.domain.alterations import Rename
 from tashi.domain.edits import EDITS, Edit
 from tashi.domain.errors import Broken, IncorrectState
@@ -101,7 +102,7 @@ def test_what_is_late_is_told_again_and_stays_as_it_is() -> None:
 
 
 def test_only_its_host_and_its_owner_bring_an_orphan_anywhere() -> None:
-    about_others = {e.Cleared, e.LeftoversLost}
+    about_others = {e.Cleared, e.LeftoversLost, n.BookAddresses, n.SiteTold, n.Discarded, n.Deleted}
     kinds_of_orphans = {kind for state, kind in RULES if state is _S.ORPHANED}
 
     assert kinds_of_orphans - about_others == {e.HostBack, e.Destroy}

@@ -1,12 +1,14 @@
 """A client of a fake cluster manager: words in, output and exit code out, as a shell has them."""
 
 import io
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 from fakes.clusters import FakeClusterManager
 from tashi.client import admin, commands
+from tashi.client.command import Command
 from tashi.client.parser import Front
+from tashi.client.person import Login, Ticket
 from tashi.client.run import World, run
 from tashi.client.terminal import Terminal
 from tashi.wire.calls import Link
@@ -23,11 +25,25 @@ class Ended:
     err: str
 
 
-def admin_front(mistakes: tuple[str, ...] = (), warnings: tuple[str, ...] = ()) -> Front:
+def admin_front(
+    mistakes: tuple[str, ...] = (), warnings: tuple[str, ...] = (), rooms: Iterable[Command] = ()
+) -> Front:
     """tashi-admin on a machine whose configuration has these mistakes and warnings."""
-    return Front(
-        "tashi-admin", "What administrators do.", admin.commands(lambda: (mistakes, warnings))
-    )
+    rows = admin.commands(lambda: (mistakes, warnings), rooms)
+    return Front("tashi-admin", "What administrators do.", rows)
+
+
+@dataclass
+class FakePocket:
+    """Keeps the protocol `Pocket` in memory."""
+
+    held: Ticket | None = None
+
+    def find(self) -> Ticket | None:
+        return self.held
+
+    def keep(self, ticket: Ticket | None) -> None:
+        self.held = ticket
 
 
 @dataclass
@@ -42,6 +58,17 @@ class Shell:
     debug: bool = True
     typed: str | None = None
     """What is typed when the client asks; None: nobody is there."""
+    hidden: list[str] | None = None
+    """The same for what is not shown."""
+    login: Login = Login("ada")
+    pocket: FakePocket = field(default_factory=FakePocket)
+    asked: list[str] = field(default_factory=list)
+    """The questions whose answers are not shown."""
+
+    def _type_hidden(self, question: str) -> str:
+        self.asked.append(question)
+        assert self.hidden is not None
+        return self.hidden.pop(0)
 
     def type(self, *words: str) -> Ended:
         """Run a client with these words."""
@@ -53,9 +80,12 @@ class Shell:
                 out_width=self.width,
                 err_width=self.width,
                 keys=None if self.typed is None else io.StringIO(self.typed),
+                hidden=None if self.hidden is None else self._type_hidden,
             ),
             link=self.link or self.manager.link,
             uid=self.uid,
+            login=lambda: self.login,
+            pocket=lambda: self.pocket,
             clock=self.manager.clock,
             local_time=lambda at: f"at {at:.0f}",
             environment={"DEBUG": "1"} if self.debug else {},

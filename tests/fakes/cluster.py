@@ -3,15 +3,18 @@
 from collections.abc import Sequence
 
 from tashi.domain.books import Books
-from tashi.domain.errors import PeerSilent, TooOld
+from tashi.domain.errors import NoSuchInstance, PeerSilent, TashiError, TooOld
 from tashi.domain.events import Migrate
-from tashi.domain.identity import EventNumber, Operation
+from tashi.domain.identity import EventNumber, InstanceId, Operation
+from tashi.domain.instance import Listing
 from tashi.domain.journal import Change, Drop, Entry, Kind, Put, Record
+from tashi.domain.listings import check_booking
+from tashi.domain.notices import BookAddresses, SiteTold
 from tashi.domain.placement.draft import booked
 from tashi.domain.placement.drain import is_movable, move_refusal
 from tashi.domain.placement.filters import Policy, first_refusal
 from tashi.domain.placement.plan import Proposal, Verdict
-from tashi.domain.transitions import step
+from tashi.domain.transitions import is_forgotten, step
 from tashi.ports.cluster import News, Snapshot
 
 
@@ -80,6 +83,30 @@ class FakeClusterManager:
             self.silent_after_placing -= 1
             raise PeerSilent("The cluster manager did not answer.")
         return verdicts
+
+    def book(self, wishes: Sequence[tuple[InstanceId, tuple[Listing, ...]]]) -> Sequence[Verdict]:
+        self._speak()
+        verdicts = []
+        for key, wanted in wishes:
+            try:
+                record, books = self.books.instance(key), self.books
+                check_booking(books.places, books.host_names, record, wanted)
+            except TashiError as error:
+                verdicts.append(Verdict(key, accepted=False, words=error.message))
+                continue
+            self._publish(Put(step(record, BookAddresses(wanted)).record))
+            verdicts.append(Verdict(key, accepted=True))
+        return verdicts
+
+    def relist(self, key: InstanceId, lost: Sequence[Listing]) -> None:
+        self.tell_site(key, SiteTold(lost=tuple(lost)))
+
+    def tell_site(self, key: InstanceId, told: SiteTold) -> None:
+        self._speak()
+        if key not in self.books.instances:
+            raise NoSuchInstance(f"There is no instance {key}.")
+        after = step(self.books.instances[key], told).record
+        self._publish(Drop(Kind.INSTANCE, key) if is_forgotten(after) else Put(after))
 
     def move(self, proposals: Sequence[Proposal]) -> Sequence[Verdict]:
         self._speak()

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
+from fakes.entrance import FakeEntrance
 from fakes.links import DirectLink
 from tashi.domain.errors import (
     IncorrectState,
@@ -151,13 +152,15 @@ class FakeClusterManager:
     """What is told of a job, one answer after the other."""
     sent: bytes = b""
     pieces: list[PieceForm | TashiError] = field(default_factory=list)
+    entrance: FakeEntrance = field(default_factory=FakeEntrance)
 
     def link(self) -> DirectLink:
         """A link to it."""
         handlers: dict[str, Handler] = {
             name: partial(self._answer, name) for name in CLUSTER_MANAGER
         }
-        return DirectLink(Desk(CLUSTER_MANAGER, handlers, versions.CLUSTER_MANAGER).answer)
+        version, who = versions.CLUSTER_MANAGER, self.entrance.identify
+        return DirectLink(Desk(CLUSTER_MANAGER, handlers, version, identify=who).answer)
 
     def clock(self) -> float:
         """The time, which only passes while somebody watches in vain."""
@@ -174,7 +177,8 @@ class FakeClusterManager:
             raise self.refusals[name]
         if name in AFTER:
             return self._change(name, caller, arguments["instance_id"])
-        return getattr(self, f"_{name}")(**arguments)
+        room = self.entrance if hasattr(self.entrance, f"_{name}") else self
+        return getattr(room, f"_{name}")(**arguments)
 
     def _change(self, name: str, caller: Caller, instance_id: object) -> f.InstanceForm:
         found = next((one for one in self.instances if one.id == instance_id), None)
@@ -313,7 +317,7 @@ class FakeClusterManager:
         assert instance_id
         socket = "/run/vnc.sock" if on_socket else ""
         place = ("", 0) if on_socket else ("127.0.0.1", 5900)
-        return VncForm("rack1", password or "made-up1", *place, socket)
+        return VncForm("rack1", password or "made-up1", *place, socket, tls=not on_socket)
 
     def _stopVnc(self, instance_id: int) -> object:  # noqa: N802
         return self._instance(instance_id)

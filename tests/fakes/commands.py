@@ -54,7 +54,7 @@ def fails(words: str) -> Program:
     """A program that complains and ends badly."""
 
     def program(arguments: Sequence[str], _: float) -> str:
-        raise CommandFailed(f"{arguments[0]} ended with exit code 3: {words}")
+        raise CommandFailed(f"{arguments[0]} ended with exit code 3: {words}", exit_code=3)
 
     return program
 

@@ -38,6 +38,12 @@ class FaultyStore:
         self._in_doubt = False
         return self._store.load()
 
+    def look(self) -> Kept:
+        return self._store.look()
+
+    def fill(self, begun_with: Kept) -> None:
+        self._store.fill(begun_with)
+
     def commit(self, commit: Commit) -> None:
         if self._in_doubt:
             raise Broken("A commit was tried while the outcome of the last one is unknown.")

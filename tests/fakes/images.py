@@ -6,9 +6,16 @@ from dataclasses import dataclass
 
 from disk_images import qcow2
 from tashi.domain.catalogue import Image
-from tashi.domain.errors import ImagesFailed, NoSuchImage, Refused
+from tashi.domain.errors import ImagesFailed, NoSuchImage, Refused, TashiError
+from tashi.domain.guest import start_of
 from tashi.domain.identity import UserId
-from tashi.domain.images import ImageFacts, names_another_protocol, read_facts, relative_name
+from tashi.domain.images import (
+    ImageFacts,
+    complaint_about_base,
+    names_another_protocol,
+    read_facts,
+    relative_name,
+)
 from tashi.ports.images import NewImage, Piece, Progress
 
 
@@ -25,7 +32,7 @@ class Kept:
 
 
 class FakeImages:
-    """Has the images that it is given; `is_away` makes every question fail.
+    """Has the images that it is given; `is_away` makes every question fail, a mishap the next one.
 
     `free` is how many bytes it still takes; `midway` is called in the middle of every making.
     """
@@ -34,7 +41,9 @@ class FakeImages:
         self.kept = {name: Kept(bytes(4096)) for name in names}
         self.deleted: list[str] = []
         self.saved: set[str] = set()
+        self.consoles: dict[str, bytes] = {}
         self.is_away = False
+        self.mishaps: list[TashiError] = []
         self.free = 1 << 40
         self.midway: Callable[[], None] = lambda: None
 
@@ -121,10 +130,22 @@ class FakeImages:
         self._check()
         return name in self.saved
 
+    def console(self, name: str, offset: int, most: int) -> tuple[bytes, int]:
+        self._check()
+        if name not in self.consoles:
+            raise NoSuchImage(f"There is no console of {name!r}.")
+        said = self.consoles[name]
+        begin = start_of(offset, len(said))
+        piece = said[begin : begin + most]
+        return piece, begin + len(piece)
+
     def delete_saved(self, name: str) -> None:
+        self._check()
+        self.saved.discard(name)
         self.deleted.append(name)
 
     def delete_stored(self, name: str) -> None:
+        self._check()
         self.deleted.append(f"{name}.disks")
 
     def _make(self, new: NewImage, content: bytes, progress: Progress) -> None:
@@ -152,7 +173,7 @@ class FakeImages:
             base = self._base(name, facts)
             if base is None:
                 raise Refused(f"Image {name!r} is based on what is no image in the store: refused.")
-            self._checked(base)
+            _check_format(name, facts, self._checked(base).facts)
         return kept
 
     def _find(self, name: str) -> Kept:
@@ -175,6 +196,13 @@ class FakeImages:
     def _check(self) -> None:
         if self.is_away:
             raise ImagesFailed("The image store cannot be read: Stale file handle.")
+        if self.mishaps:
+            raise self.mishaps.pop(0)
+
+
+def _check_format(name: str, facts: ImageFacts, below: ImageFacts) -> None:
+    if complaint := complaint_about_base(facts, below):
+        raise Refused(f"Image {name!r} {complaint}")
 
 
 def _refuse_its_own_base(base: str, new: NewImage) -> None:
@@ -201,13 +229,20 @@ class FakeIntake:
             raise Refused(f"Image {self._new.name!r}: more came than was said.")
         self._content += piece
 
+    def base(self) -> str | None:
+        facts = Kept(self._content).facts
+        return None if facts.backing is None else self._store._base(self._new.name, facts)
+
     def keep(self, progress: Progress) -> None:
         store, name = self._store, self._new.name
         facts = Kept(self._content).facts
         if not facts.is_disk or facts.data_elsewhere:
             raise Refused(f"Image {name!r} cannot be used: it is no disk image.")
-        if facts.backing is not None and store._base(name, facts) is None:
-            raise Refused(f"Image {name!r} is based on what is no image in the store: refused.")
+        if facts.backing is not None:
+            base = store._base(name, facts)
+            if base is None:
+                raise Refused(f"Image {name!r} is based on what is no image in the store: refused.")
+            _check_format(name, facts, store._checked(base).facts)
         store._make(self._new, self._content, progress)
 
     def drop(self) -> None:

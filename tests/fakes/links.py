@@ -34,6 +34,7 @@ class DirectLink:
     peer: str = "127.0.0.1:4711"
     sent: list[Sent] = field(default_factory=list)
     mishaps: list[TashiError] = field(default_factory=list)
+    closed: bool = False
 
     def call(self, request: bytes, timeout_seconds: float, *, repeatable: bool = False) -> bytes:
         read = envelope.read_request(request)
@@ -47,4 +48,5 @@ class DirectLink:
             return envelope.write_error(read.id, error)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing is held; only note it."""
+        self.closed = True

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from tashi.domain.errors import NoSuchVm, PeerSilent, StaleSession, TashiError
 from tashi.domain.host import Host
-from tashi.domain.identity import Attempt, Epoch, InstanceId, Session
+from tashi.domain.identity import Attempt, Epoch, HostId, InstanceId, Session
 from tashi.domain.instructions import NodeOrder
 from tashi.ports.nodes import ScreenPlace
 
@@ -16,7 +16,8 @@ class FakeNodes:
 
     `while_asked` is called in the middle of each call, then one of the `mishaps` is raised, if any
     is left. `taken` holds every batch that counted, once, and `epochs` those in which orders came.
-    `guests` are the guests that can be reset, and `resets` those that were.
+    `guests` are the guests that can be reset, and `resets` those that were. `forgotten` are the
+    hosts that were let go of.
     """
 
     def __init__(self) -> None:
@@ -27,6 +28,7 @@ class FakeNodes:
         self.typed = b""
         self.taken: list[tuple[str, int, tuple[NodeOrder, ...]]] = []
         self.checked: list[tuple[str, Epoch]] = []
+        self.forgotten: list[HostId] = []
         self.calls = 0
         self.epochs: list[Epoch] = []
         self.while_asked: Callable[[], None] = lambda: None
@@ -50,6 +52,9 @@ class FakeNodes:
             self._last[conversation] = number
             self.taken.append((host.name, number, tuple(orders)))
 
+    def forget(self, host: HostId) -> None:
+        self.forgotten.append(host)
+
     def live_check(self, host: Host, epoch: Epoch) -> None:
         self._speak()
         self.checked.append((host.name, epoch))
@@ -65,7 +70,7 @@ class FakeNodes:
         self._speak()
         self._check(instance, attempt)
         self.passwords.append(password)
-        return ScreenPlace(socket="/vnc") if on_socket else ScreenPlace(host.name, 5900)
+        return ScreenPlace(socket="/vnc") if on_socket else ScreenPlace(host.name, 5900, tls=True)
 
     def stop_vnc(self, host: Host, instance: InstanceId, attempt: Attempt) -> None:
         self._speak()

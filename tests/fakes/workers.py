@@ -1,4 +1,4 @@
-"""Workers without threads: jobs run when the test says so, in an order that it can repeat."""
+"""Workers without threads: jobs run at once, or when the test says so, in an order to repeat."""
 
 from collections import deque
 from heapq import heappop, heappush
@@ -52,3 +52,13 @@ class HandWorkers:
             job()
         finally:
             self._busy.discard(lane)
+
+
+class AtOnce:
+    """Workers that do a job where it is asked for."""
+
+    def run(self, _lane: str, job: Job) -> None:
+        job()
+
+    def after(self, seconds: float, lane: str, job: Job) -> None:
+        raise NotImplementedError

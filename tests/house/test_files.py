@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from house.source import TOP, refuse, tracked_files
 
 CHANGE = re.compile(
@@ -26,6 +28,13 @@ def texts() -> list[tuple[str, str]]:
             except UnicodeDecodeError:
                 continue
     return found
+
+
+def test_decisions_are_numbered_in_turn() -> None:
+    pages = [name for name in tracked_files() if name.startswith("doc/decisions/0")]
+    numbers = [int(page.split("/")[2][:4]) for page in pages]
+
+    assert sorted(numbers) == list(range(1, len(numbers) + 1))
 
 
 def test_every_change_file_has_a_name_that_can_be_collected() -> None:
@@ -56,8 +65,9 @@ def test_no_file_names_a_path_of_somebodys_machine() -> None:
     )
 
 
-def test_the_lock_file_names_no_place_to_fetch_from() -> None:
-    lock = (TOP / "requirements.lock").read_text()
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-compiled.lock"])
+def test_a_lock_file_names_no_place_to_fetch_from(name: str) -> None:
+    lock = (TOP / name).read_text()
 
     assert not HOSTS_OF_PACKAGES.findall(lock), "Make it anew with `make lock`."
     assert lock.count("==") <= lock.count("--hash=sha256:"), "Every library is pinned by its hash."

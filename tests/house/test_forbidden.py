@@ -74,7 +74,8 @@ def test_no_error_vanishes() -> None:
 
 def test_only_the_front_doors_print() -> None:
     doors = ("tashi.client", "tashi.programs")
-    pages = tuple(f"tashi.{room}.pages" for room in ("settings", "domain", "wire"))
+    rooms = ("settings.pages", "domain.pages", "domain.metricpage", "wire.pages")
+    pages = tuple(f"tashi.{room}" for room in rooms)
 
     refuse(
         (

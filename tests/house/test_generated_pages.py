@@ -6,14 +6,18 @@ from types import ModuleType
 
 import pytest
 
-from tashi.domain import errors
+from tashi.domain import errors, metricpage
 from tashi.domain import pages as domain
 from tashi.domain.states import InstanceState
 from tashi.domain.transitions import TABLE
 from tashi.wire import methods
 from tashi.wire import pages as wire
 
-PAGES = {"doc/states.md": domain.page, "doc/rpc.md": wire.page}
+PAGES = {
+    "doc/states.md": domain.page,
+    "doc/rpc.md": wire.page,
+    "doc/metrics.md": metricpage.page,
+}
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -23,7 +27,7 @@ def test_the_generated_page_is_fresh(name: str, checkout: Path) -> None:
     assert fresh, f"{name} is stale: run `make docs` and commit it"
 
 
-@pytest.mark.parametrize("module", [domain, wire])
+@pytest.mark.parametrize("module", [domain, wire, metricpage])
 def test_a_generator_prints_its_page(
     module: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -57,12 +61,13 @@ def test_every_call_is_on_its_page(name: str) -> None:
 
 def test_every_error_is_on_its_page() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    page = wire.page()
 
     missing = [
         kind.__name__
         for kind in kinds
         if issubclass(kind, errors.TashiError)
-        if kind is not errors.TashiError and f"| `{kind.__name__}` |" not in wire.page()
+        if kind is not errors.TashiError and f"| `{kind.__name__}` |" not in page
     ]
 
     assert missing == []
@@ -71,7 +76,7 @@ def test_every_error_is_on_its_page() -> None:
 def test_every_form_that_is_named_is_explained() -> None:
     page = wire.page()
 
-    named = {part.split(")")[0] for part in page.split("](#")[1:]}
+    named = {part.split(")")[0] for part in page.split("](#")[1:]} - {"who-may-call-what"}
     explained = {name.lower() for name in wire.form_names()}
 
     assert named <= explained

@@ -282,6 +282,23 @@ def test_a_note_knows_whether_anything_is_left_to_clear_away(
     assert step.note.cleared is cleared
 
 
+@pytest.mark.parametrize(("first", "end"), [(Order.FORGET, "Cleared"), (Order.KILL, "GuestEnded")])
+@pytest.mark.parametrize("then", [Order.START, Order.RESTORE, Order.PREPARE_TARGET])
+def test_what_became_of_the_guest_before_is_not_what_becomes_of_the_next(
+    first: Order, end: str, then: Order
+) -> None:
+    clearing, starting = an_order(first, 2), an_order(then, 3, attempt=2)
+    taken = took(took(GONE, clearing).note, starting)
+
+    ended = replace(guests.success(clearing, end), how=Ending.KILLED)
+    late = guests.concluded(taken.note, clearing, ended)
+    runs = guests.concluded(late.note, starting, guests.success(starting, "Started")).note
+
+    assert late.note.doing == starting
+    assert not late.note.cleared
+    assert took(runs, an_order(Order.KILL, 4)).do is Do.KILL
+
+
 def test_what_is_cleared_is_forgotten_once_it_was_heard() -> None:
     step = done(a_note(), an_order(Order.KILL), "GuestEnded", how=Ending.KILLED)
 
@@ -321,10 +338,11 @@ def test_a_guest_that_ends_by_itself_keeps_its_disks_and_is_reported_once() -> N
     assert second == Step(first.note)
 
 
-def test_the_disks_of_a_guest_that_ends_while_it_is_received_are_not_whole() -> None:
+def test_the_disks_of_a_guest_that_ends_while_it_is_received_are_there() -> None:
     step = guests.ended(a_note(GuestState.RECEIVING), Ending.CRASHED, "")
 
-    assert not step.reports[0].disks_remain
+    assert step.reports[0].disks_remain
+    assert not step.note.cleared
 
 
 @pytest.mark.parametrize(
@@ -366,13 +384,13 @@ def test_an_inventory_lists_what_the_note_says() -> None:
     assert (line.state, line.vm_id) == (GuestState.FROZEN, 4711)
 
 
-def test_the_failure_of_a_run_says_that_the_disks_are_of_no_use() -> None:
+def test_the_failure_of_a_run_is_the_end_of_a_guest_whose_disks_are_there() -> None:
     run = guests.failure(an_order(Order.RUN), "Not all of it has arrived.")
     save = guests.failure(an_order(Order.SAVE), "The share is full.")
 
     assert run is not None
     assert save is not None
-    assert (run.kind, run.disks_remain) == ("GuestEnded", False)
+    assert (run.kind, run.disks_remain) == ("GuestEnded", True)
     assert (save.kind, save.words) == ("SaveFailed", "The share is full.")
 
 

@@ -57,6 +57,43 @@ def test_a_batch_that_is_repeated_is_taken_up_once() -> None:
     assert machine.reported() == ["Started"]
 
 
+class Busy(SimulatedHypervisor):
+    """Takes its time for moves and saves: what is called back is under way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.called_back: list[str] = []
+
+    def send(self, guest: InstanceId, incoming: str) -> None:
+        """It leaves later."""
+
+    def cancel(self, guest: InstanceId, what: str) -> None:
+        self.called_back.append(what)
+
+
+@pytest.mark.parametrize(
+    ("order", "then", "what"),
+    [
+        (Order.SEND, Order.CANCEL_SEND, "there:7000"),
+        (Order.SEND, Order.KILL, "there:7000"),
+        (Order.SAVE, Order.KILL, "7-2"),
+        (Order.PAUSE, Order.KILL, ""),
+    ],
+)
+def test_what_is_called_back_is_named_also_before_it_has_begun(
+    order: Order, then: Order, what: str
+) -> None:
+    busy = Busy()
+    machine = Machine(hypervisor=busy)
+    machine.begin()
+    machine.tell(machine.order(Order.START))
+
+    machine.tell(machine.order(order, incoming="there:7000"), settle=False)
+    machine.tell(machine.order(then))
+
+    assert busy.called_back == [what]
+
+
 # ---- sessions -----------------------------------------------------------------------------------
 
 
@@ -133,7 +170,7 @@ def test_an_earlier_reign_is_not_followed_and_said_why(caplog: pytest.LogCapture
     machine.restart()
 
     assert machine.registrar.taken == []
-    assert "remove the file 'epoch'" in caplog.text
+    assert "tashi-admin restore" in caplog.text
     assert machine.notebook.epoch() == 5
 
 

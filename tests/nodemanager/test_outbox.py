@@ -20,7 +20,7 @@ from tashi.domain.guest import GuestState
 from tashi.domain.host import Machine
 from tashi.domain.identity import Mib, NetworkId
 from tashi.nodemanager import outbox as room
-from tashi.nodemanager.node import Inbox
+from tashi.nodemanager.inbox import Inbox
 from tashi.nodemanager.outbox import (
     FIRST_PAUSE_SECONDS,
     LONGEST_PAUSE_SECONDS,

@@ -1,14 +1,17 @@
 """What the next program finds: whatever was under way is finished once, whatever ended is told."""
 
 import pytest
+from msgspec.structs import replace
 
 from fakes.registrar import silence
 from nodemanager.machine import Machine
 from tashi.adapters.hypervisor.simulated import Ether, SimulatedHypervisor
 from tashi.domain.errors import HypervisorFailed, Misconfigured
 from tashi.domain.guest import Ending, GuestState
-from tashi.domain.identity import InstanceId
+from tashi.domain.identity import InstanceId, VmId
 from tashi.domain.states import Order
+from tashi.ports.hypervisor import Happening, Listener, News, Running
+from tashi.wire.forms import ReportForm
 
 SEVEN = InstanceId(7)
 
@@ -76,6 +79,33 @@ def test_memory_that_was_saved_but_not_noted_is_reported_as_saved() -> None:
     assert machine.registrar.reports[-1].saved == "7-2"
 
 
+class Undying(SimulatedHypervisor):
+    """Writes the memory of a guest whose process does not die the first time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failures = ["The process does not die."]
+
+    def save(self, guest: InstanceId, to: str) -> None:
+        if self.failures:
+            raise HypervisorFailed(self.failures.pop())
+        super().save(guest, to)
+
+
+def test_a_guest_that_is_saved_and_does_not_die_is_reported_once_a_repeat_has_ended_it() -> None:
+    machine = Machine(hypervisor=Undying())
+    machine.begin()
+    machine.tell(machine.order(Order.START))
+    save = machine.order(Order.SAVE)
+
+    machine.tell(save)
+    before = machine.reported()
+    machine.tell(save)
+
+    assert before == ["Started"]
+    assert machine.reported() == ["Started", "Saved"]
+
+
 @pytest.mark.parametrize(
     ("order", "outcome"),
     [(Order.PAUSE, "PauseFailed"), (Order.SAVE, "SaveFailed"), (Order.POWER_DOWN, None)],
@@ -127,6 +157,63 @@ def test_a_machine_that_lost_its_guests_says_so() -> None:
     assert machine.registrar.reports[-1].words == (
         "It ended while its node was away, and nothing of it is left."
     )
+
+
+class Receiver(SimulatedHypervisor):
+    """Lets a test tell the news that it might hear."""
+
+    def listen(self, listener: Listener) -> None:
+        super().listen(listener)
+        self.tell = listener
+
+
+def receiving() -> tuple[Machine, Receiver, SimulatedHypervisor, ReportForm]:
+    """A machine that waits for a guest, the one that has it, and what was said of the door."""
+    ether = Ether()
+    source, target = SimulatedHypervisor("here", ether), Receiver("there", ether)
+    machine = Machine(hypervisor=target)
+    machine.begin()
+    source.start(machine.spec())
+    machine.tell(machine.order(Order.PREPARE_TARGET))
+    [ready] = machine.registrar.reports
+    return machine, target, source, ready
+
+
+def test_a_guest_that_arrives_by_its_sources_word_is_reported_and_may_be_told_to_run() -> None:
+    machine, target, source, ready = receiving()
+
+    source.send(SEVEN, ready.incoming)
+    machine.settle()
+    machine.tell(replace(machine.order(Order.RUN), operation=ready.operation))
+    first, second = machine.registrar.reports[1:]
+
+    assert target.running() == {SEVEN}
+    assert machine.reported() == ["TargetReady", "Arrived", "Arrived"]
+    assert (first, first.operation) == (second, ready.operation)
+
+
+def test_a_guest_whose_arrival_was_not_noted_is_reported_by_the_next_program() -> None:
+    machine, _, source, ready = receiving()
+    machine.kill()
+
+    source.send(SEVEN, ready.incoming)
+    machine.begin()
+
+    assert machine.reported() == ["TargetReady", "Arrived"]
+    assert [one.state for one in machine.registrar.inventories[-1].guests] == [GuestState.RUNNING]
+
+
+def test_an_arrival_at_another_door_or_of_a_guest_that_is_to_be_killed_is_no_news() -> None:
+    machine, target, source, ready = receiving()
+
+    target.tell(News(SEVEN, Happening.ARRIVED, incoming="there/7/0", running=Running(VmId(1), ())))
+    machine.settle()
+    machine.tell(machine.order(Order.KILL), settle=False)
+    source.send(SEVEN, ready.incoming)
+    machine.settle()
+
+    assert machine.reported() == ["TargetReady", "GuestEnded"]
+    assert target.kept() == set()
 
 
 def sending(*, done: bool) -> Machine:
@@ -242,15 +329,18 @@ def test_a_guest_that_dies_while_it_is_sent_has_first_not_been_sent() -> None:
     assert machine.registrar.reports[-1].disks_remain
 
 
-def test_a_guest_of_which_not_all_has_arrived_is_not_run_and_cleared_away() -> None:
+def test_of_a_guest_that_cannot_be_run_all_that_arrived_is_kept_until_it_is_to_be_ended() -> None:
     machine = Machine()
     machine.begin()
     machine.tell(machine.order(Order.PREPARE_TARGET))
 
     machine.tell(machine.order(Order.RUN))
+    kept = machine.hypervisor.kept()
+    machine.tell(machine.order(Order.KILL))
 
-    assert machine.reported() == ["TargetReady", "GuestEnded"]
-    assert not machine.registrar.reports[-1].disks_remain
+    assert machine.reported() == ["TargetReady", "GuestEnded", "GuestEnded"]
+    assert machine.registrar.reports[1].disks_remain
+    assert kept == {SEVEN}
     assert machine.hypervisor.kept() == set()
     assert machine.notebook.pages() == {}
 

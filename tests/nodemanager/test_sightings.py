@@ -2,7 +2,10 @@
 
 from nodemanager.machine import Machine
 from tashi.domain.addresses import STALE_SECONDS
+from tashi.domain.guest import GuestState
 from tashi.domain.states import Order
+from tashi.nodemanager import guests
+from tashi.nodemanager.guests import Note
 from tashi.wire.forms import NicForm, ReportForm
 
 MAC, OTHER = "52:54:00:00:00:07", "52:54:00:00:00:08"
@@ -168,3 +171,13 @@ def test_a_report_carries_the_card_and_its_address() -> None:
 
     told = machine.registrar.reports[-1]
     assert told == ReportForm("SeenAddress", 7, 1, told.operation, mac=MAC, ip=IP)
+
+
+def test_only_the_last_address_of_each_card_is_still_to_be_told() -> None:
+    cards = (NicForm(1, MAC), NicForm(2, OTHER))
+    note = Note(7, 1, 1, GuestState.RUNNING, nics=cards)
+
+    for mac, ip in ((MAC, IP), (OTHER, "192.0.2.8"), (MAC, ANOTHER)):
+        note = guests.addressed(note, mac, ip).note
+
+    assert [(one.mac, one.ip) for one in note.unheard] == [(OTHER, "192.0.2.8"), (MAC, ANOTHER)]

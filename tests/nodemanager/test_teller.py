@@ -7,7 +7,7 @@ from nodemanager.machine import FACTS, Machine
 from tashi.domain.guest import Glimpse, Progress, Stats
 from tashi.domain.identity import InstanceId, Operation
 from tashi.domain.states import Order
-from tashi.nodemanager.node import Inbox
+from tashi.nodemanager.inbox import Inbox
 from tashi.nodemanager.teller import MOST_GUESTS_AT_ONCE, Teller
 from tashi.wire.forms import SessionForm
 

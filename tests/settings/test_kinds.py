@@ -5,12 +5,12 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tashi.settings import addresses, kinds
 from tashi.settings.addresses import Address, AddressRange
-from tashi.settings.kinds import Kind, Unsuitable
+from tashi.settings.kinds import Kind, Place, Unsuitable
 
 IMPLEMENTATION = kinds.implementation("tashi.dfs.Vfs")
 ACCEL = kinds.choice("auto", "kvm", "tcg")
@@ -43,6 +43,10 @@ ACCEL = kinds.choice("auto", "kvm", "tcg")
         (kinds.hostname, "node-1.example.test.", "node-1.example.test."),
         (kinds.hostname, "127.0.0.1", "127.0.0.1"),
         (kinds.hostname, "::1", "::1"),
+        (kinds.places, "merkabah", (Place("merkabah"),)),
+        (kinds.places, "cm1, cm2:9990", (Place("cm1"), Place("cm2", 9990))),
+        (kinds.places, "10.0.0.1:1, fd00::1", (Place("10.0.0.1", 1), Place("fd00::1"))),
+        (kinds.places, "[fd00::1]:9882,[fd00::2]", (Place("fd00::1", 9882), Place("fd00::2"))),
         (kinds.networks, "", ()),
         (
             kinds.networks,
@@ -68,6 +72,11 @@ def test_a_good_text_becomes_its_value(kind: Kind[object], written: str, value: 
 @pytest.mark.parametrize(
     ("kind", "written", "wrong"),
     [
+        (kinds.places, "", "is empty"),
+        (kinds.places, "cm1:", "is no whole number"),
+        (kinds.places, "cm1:0", "is outside 1 to 65535"),
+        (kinds.places, "cm1 cm2", "is neither a host's name nor an IP address"),
+        (kinds.places, "[fd00::1]9882", "is no IP address"),
         (kinds.seconds, "soon", "is no decimal number"),
         (kinds.seconds, "nan", "is no decimal number"),
         (kinds.seconds, "1_0", "is no decimal number"),
@@ -130,6 +139,7 @@ def test_a_tilde_stands_for_the_home_folder(
 
 
 @given(st.text())
+@example("0\n[")
 def test_no_text_makes_a_kind_fail_otherwise_than_in_words(written: str) -> None:
     every = [kind for kind in vars(kinds).values() if isinstance(kind, Kind)]
     every += [addresses.address(53), addresses.address_range, kinds.several(kinds.path)]

@@ -200,10 +200,10 @@ def test_a_name_like_none_is_not_guessed_at() -> None:
 
 
 def test_a_family_takes_only_numbers() -> None:
-    assert mistakes("[Primitive]\nhookDns = x\nhook1 = os.system") == [
+    assert mistakes("[Primitive]\nhookDns = x\nhook1 = import os") == [
         (
-            "T:3: [Primitive] hook1 = os.system: names nothing that this Tashi has; "
-            "write one of tashi.agents.DhcpDns"
+            "T:3: [Primitive] hook1 = import os: is no dotted name; "
+            "write a dotted name, such as tashi.agents.DhcpDns"
         ),
         "T:2: [Primitive] hookDns: is not known; did you mean hook<N>?",
     ]

@@ -53,7 +53,13 @@ def test_without_a_word_in_any_file_lines_go_to_standard_error() -> None:
                 "format": "%(asctime)s [%(name)s:%(levelname)s] %(message)s",
                 "datefmt": None,
                 "style": "%",
-            }
+            },
+            "jsonFormatter": {
+                "class": "tashi.programs.loglines.JsonLines",
+                "format": "%(message)s",
+                "datefmt": None,
+                "style": "%",
+            },
         },
         "handlers": {
             "consoleHandler": {
@@ -143,7 +149,11 @@ def test_the_dict_is_one_that_dict_config_takes(tmp_path: Path) -> None:
         ),
         (
             "class = tashi.messaging.MessagingLogHandler\nargs = (config,)",
-            {"class": "logging.NullHandler", "level": "NOTSET"},
+            {
+                "class": "tashi.programs.loglines.Publisher",
+                "level": "NOTSET",
+                "config": None,
+            },
         ),
     ],
 )

@@ -1,5 +1,6 @@
 """The declared sections: complete, consistent, and true to what Apache Tashi's files may say."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import FrozenInstanceError
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from tashi.domain.errors import Misconfigured
 from tashi.settings import declare, sections
 from tashi.settings.declare import Section, Setting
+from tashi.settings.kinds import Place
 from tashi.settings.load import load
 from tashi.settings.search import Program
 from tashi.settings.sections.client import ClientSettings
@@ -192,6 +194,17 @@ def test_no_key_is_declared_twice(section: Section[object]) -> None:
     assert len(keys) == len(set(keys))
 
 
+def test_every_section_that_is_declared_is_in_the_catalogue() -> None:
+    declared = {
+        named
+        for module in Path(sections.__file__).parent.glob("*.py")
+        if module.stem != "logs"  # whose sections are Python's own
+        for named in re.findall(r'^@section\(\s*"(\w+)"', module.read_text(), re.MULTILINE)
+    }
+
+    assert declared == set(sections.CATALOGUE)
+
+
 def test_every_section_is_read_by_a_program() -> None:
     assert {name for names in sections.USED_BY.values() for name in names} == set(
         sections.CATALOGUE
@@ -203,11 +216,16 @@ def test_every_key_of_apache_tashi_is_accepted_and_obsolete_ones_warn(configure:
     settings = load(Program.CLUSTER_MANAGER, configure(LEGACY))
 
     warned = [warning.split(": ", 1)[1] for warning in settings.warnings]
-    assert len(warned) == 16
+    assert len(warned) == 24
     assert {warning.split(" is ignored")[0] for warning in warned} == {
         "[AWS]",
+        "[Accounting] hook1",
         "[Accounting] service",
+        "[AccountingService] pollSleep",
+        "[AccountingService] port",
         "[ClusterManager] service",
+        "[ClusterManagerService] accountingHost",
+        "[ClusterManagerService] accountingPort",
         "[ClusterManagerService] convertExceptions",
         "[DhcpDns] clustermanagerhost",
         "[DhcpDns] clustermanagerport",
@@ -217,9 +235,12 @@ def test_every_key_of_apache_tashi_is_accepted_and_obsolete_ones_warn(configure:
         "[MauiWiki]",
         "[MessageBroker]",
         "[NodeManager] service",
+        "[NodeManagerService] accountingHost",
+        "[NodeManagerService] accountingPort",
         "[NodeManagerService] convertExceptions",
         "[Qemu] migrationRetries",
         "[Qemu] pollDelay",
+        "[Qemu] useMigrateArgument",
         "[XenPV]",
     }
 
@@ -241,7 +262,16 @@ def test_hosts_networks_and_users_may_stand_in_the_configuration(configure: Conf
     }
     assert list(section.hosts) == [1, 2]
     assert section.networks == {999: ConfiguredNetwork(None, "cluster")}
-    assert section.users == {0: ConfiguredUser(0, "root", "x")}
+    assert section.users == {0: ConfiguredUser(0, "root", "x", "user")}
+
+
+def test_a_configured_user_may_be_more_than_a_user(configure: Configure) -> None:
+    text = "[FromConfig]\nuser7 = User(name='ada', role='operator')\n"
+    section = load(Program.CLUSTER_MANAGER, configure(text)).of(FromConfigSettings)
+
+    assert section.users == {7: ConfiguredUser(None, "ada", None, "operator")}
+    with pytest.raises(Misconfigured, match="role that is none of user, operator, admin"):
+        load(Program.CLUSTER_MANAGER, configure(text.replace("operator", "king")))
 
 
 @pytest.mark.parametrize(
@@ -258,7 +288,7 @@ def test_a_host_that_cannot_be_is_refused(configure: Configure, host: str, wrong
 
 
 def test_a_section_made_by_hand_has_the_defaults_and_cannot_be_changed() -> None:
-    section = ClientSettings(cluster_manager_host="merkabah")
+    section = ClientSettings(cluster_manager_hosts=(Place("merkabah"),))
 
     assert section.cluster_manager_port == 9882
     with pytest.raises(FrozenInstanceError):
@@ -266,14 +296,14 @@ def test_a_section_made_by_hand_has_the_defaults_and_cannot_be_changed() -> None
 
 
 def test_a_section_never_prints_what_it_holds() -> None:
-    assert "merkabah" not in repr(ClientSettings(cluster_manager_host="merkabah"))
+    assert "merkabah" not in repr(ClientSettings(cluster_manager_hosts=(Place("merkabah"),)))
 
 
 def test_a_declaration_keeps_its_words_in_one_place() -> None:
     described = declare.describe(ClientSettings)
 
-    assert described.settings["cluster_manager_host"].key == "clusterManagerHost"
-    assert described.settings["cluster_manager_host"].variable == "TASHI_CM_HOST"
+    assert described.settings["cluster_manager_hosts"].key == "clusterManagerHost"
+    assert described.settings["cluster_manager_hosts"].variable == "TASHI_CM_HOST"
 
 
 def test_the_example_file_loads_without_a_warning(checkout: Path, configure: Configure) -> None:

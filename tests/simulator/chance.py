@@ -8,6 +8,7 @@ from collections.abc import Callable, Container
 from typing import Final
 
 from simulator.node import Node
+from simulator.site import book, serve
 from simulator.slot import LIVE, Slot
 from simulator.world import World
 from tashi.domain import events as e
@@ -98,6 +99,15 @@ def move_away(world: World, one: Instance) -> None:
     world.befall(one.id, e.Migrate(world.manager.operation(), target))
 
 
+def wander(world: World) -> None:
+    """Somebody moves an instance, for no reason."""
+    manager = world.manager
+    records = manager.records.values() if manager.alive else ()
+    able = [one for one in records if one.state is InstanceState.RUNNING and manager.targets(one)]
+    if able:
+        move_away(world, world.random.choice(able))
+
+
 def overdue(world: World) -> None:
     """An order was not answered in time."""
     one = world.any_record()
@@ -169,6 +179,12 @@ def deliver_any(world: World) -> None:
     world.deliver(message, answered=world.likely(0.8))
 
 
+def echo(world: World) -> None:
+    """What a source once said to its target comes late, or again."""
+    if world.echoes:
+        world.deliver(world.random.choice(world.echoes), answered=True)
+
+
 def cut(world: World) -> None:
     """A host falls silent, or can be heard again."""
     node = world.any_node()
@@ -210,6 +226,13 @@ def kill_manager(world: World) -> None:
         world.manager.dies_after_commit = True
     else:
         world.manager.die()
+
+
+def tidy(world: World) -> None:
+    """The image store deletes something that nobody needs any more."""
+    if world.manager.alive and world.manager.deletions:
+        world.tell("deleted:", world.manager.deletions[0])
+        world.manager.delete()
 
 
 def start_manager(world: World) -> None:
@@ -333,7 +356,11 @@ _DAILY: Final[dict[Action, float]] = {
     command: 20,
     obey: 5,
     evacuate: 6,
+    wander: 1,
     overdue: 3,
+    book: 3,
+    serve: 5,
+    tidy: 4,
     exchange: 50,
     work: 12,
     send_orders: 5,
@@ -345,6 +372,7 @@ _DAILY: Final[dict[Action, float]] = {
 }
 _FAULTS: Final[dict[Action, float]] = {
     deliver_any: 12,
+    echo: 12,
     cut: 3,
     drain: 1,
     hello: 6,
@@ -353,17 +381,19 @@ _FAULTS: Final[dict[Action, float]] = {
     kill_manager: 1,
     kill_node: 2,
     kill_node_unanswered: 8,
-    lose_power: 1,
+    lose_power: 2,
     end_guest: 5,
     end_receiver: 4,
     blink: 2,
     speak: 2,
 }
+_RESTLESS: Final = 40
 _STORMS: Final = (0.0, 0.5, 1.0, 2.0, 3.0)
 
 
 def draw(world: World, events: int) -> list[Action]:
     """So many things that will happen, in order."""
     storm = world.random.choice(_STORMS)
-    weights = [*_DAILY.values(), *(chance * storm for chance in _FAULTS.values())]
+    daily = {**_DAILY, wander: _RESTLESS if world.restless else _DAILY[wander]}
+    weights = [*daily.values(), *(chance * storm for chance in _FAULTS.values())]
     return world.random.choices([*_DAILY, *_FAULTS], weights, k=events)

@@ -13,14 +13,15 @@ from simulator.store import SavedMemory
 from tashi.domain import events as e
 from tashi.domain.guest import Inventory
 from tashi.domain.identity import Attempt, Epoch, HostId, InstanceId, Operation, Session
-from tashi.domain.instance import Instance
+from tashi.domain.instance import Instance, Spent
 from tashi.domain.instructions import (
-    DeleteSaved,
-    DeleteStored,
+    DeleteSpent,
     Instruction,
     NodeOrder,
+    owed_deletions,
     standing_orders,
 )
+from tashi.domain.notices import Deleted, Discarded
 from tashi.domain.reconciliation import (
     applies,
     burial,
@@ -28,9 +29,10 @@ from tashi.domain.reconciliation import (
     disks_lost,
     leaves_something,
     meaning,
+    order_to_end,
 )
 from tashi.domain.states import InstanceState, Order
-from tashi.domain.transitions import ON_HOST, step
+from tashi.domain.transitions import ON_HOST, forgotten, is_forgotten, step
 
 Watcher = Callable[[Instance, Instance], None]
 
@@ -86,12 +88,15 @@ class ClusterManager:
     sessions: dict[HostId, Session] = field(default_factory=dict)
     heard: dict[HostId, int] = field(default_factory=dict)
     senders: dict[HostId, Sender] = field(default_factory=dict)
+    deletions: deque[DeleteSpent] = field(default_factory=deque)
     dies_after_commit: bool = False
 
     def begin_reign(self) -> None:
         """Start with the books as they were committed."""
         self.alive, self.dies_after_commit = True, False
         self.epoch = Epoch(self.epoch + 1)
+        for record in self.records.values() if self.protections.debts else ():
+            self.deletions.extend(owed_deletions(record))
 
     def die(self) -> None:
         """Lose everything that is not committed."""
@@ -99,6 +104,7 @@ class ClusterManager:
         self.sessions.clear()
         self.heard.clear()
         self.senders.clear()
+        self.deletions.clear()
 
     def targets(self, one: Instance) -> list[HostId]:
         """Where the instance may be moved, or placed: hosts that answer and take anybody."""
@@ -131,7 +137,7 @@ class ClusterManager:
         self._give(result.instructions)
 
     def _commit(self, before: Instance, after: Instance) -> None:
-        if after.state is InstanceState.EXITED and not after.leftovers:
+        if is_forgotten(after):
             self.records.pop(after.id)
         else:
             self.records[after.id] = after
@@ -141,14 +147,19 @@ class ClusterManager:
 
     def _give(self, instructions: Iterable[Instruction]) -> None:
         for one in instructions if self.alive else ():
-            if isinstance(one, DeleteSaved):
-                self.store.delete(one.saved)
-            elif isinstance(one, DeleteStored):
-                self.store.disks.discard(one.stored)
+            if isinstance(one, DeleteSpent):
+                self.deletions.append(one)
             elif isinstance(one, NodeOrder) and one.host_id in self.senders:
                 self.senders[one.host_id].waiting.append(one)
 
     # ---- nodes --------------------------------------------------------------------------------
+
+    def delete(self) -> None:
+        """Have the image store delete the next of what is spent, and cross it out."""
+        owed = self.deletions.popleft()
+        self.store.delete(owed.spent)
+        if owed.instance_id in self.records:
+            self.befall(owed.instance_id, Deleted(owed.spent))
 
     def open_session(self, host: HostId) -> Session:
         """Begin a session with a node: what was lost is back, and is told all orders again."""
@@ -223,17 +234,18 @@ class ClusterManager:
         if record is not None and applies(record, report):
             event = meaning(record, report, lasted=0.0)
             self.befall(key, event)
-            if isinstance(report, e.Saved) and isinstance(event, e.Gone):
-                self._give([DeleteSaved(report.saved)])
             after = self.records.get(key)
+            if isinstance(report, e.GuestEnded):
+                self._end_if_surplus(key, report)
             failed = isinstance(report, e.StartFailed) and not report.disks_remain
             if failed and after is not None and after.disks_on == report.host_id:
                 self.befall(key, disks_lost(after, report.host_id, "It says so."))
             return
         if isinstance(report, e.DisksStored) and (record is None or record.stored != report.stored):
-            self._give([DeleteStored(report.stored)])
-        if leaves_something(report) and not _is_wanted(record, report.host_id):
-            self._end(report.host_id, key, report.attempt)
+            self._discard(key, Spent(report.stored))
+        if isinstance(report, e.Saved) and (record is None or record.saved != report.saved):
+            self._discard(key, Spent(report.saved, memory=True))
+        self._end_if_surplus(key, report)
 
     def _take_inventory(self, host: HostId, inventory: Inventory) -> None:
         concerned = [one for one in self.records.values() if _is_wanted(one, host)]
@@ -245,7 +257,7 @@ class ClusterManager:
                 for guest in inventory.guests
             )
             inventory = replace(inventory, guests=guests)
-        findings = compare(concerned, host, inventory, InstanceId(self.next_instance))
+        findings = compare(concerned, host, inventory, lambda key: key < self.next_instance)
         for key, event in findings.events:
             self.befall(key, event)
         for guest in findings.surplus:
@@ -259,8 +271,21 @@ class ClusterManager:
             report = replace(report, operation=record.operation)
         return report
 
-    def _end(self, host: HostId, key: InstanceId, attempt: Attempt) -> None:
-        self._give([NodeOrder(host, Order.KILL, key, attempt, self.operation())])
+    def _discard(self, key: InstanceId, spent: Spent) -> None:
+        if key not in self.records and self.protections.debts:
+            self.records[key] = forgotten(key)
+        if key in self.records:
+            self.befall(key, Discarded(spent))
+        else:
+            self._give([DeleteSpent(key, spent)])
+
+    def _end_if_surplus(self, key: InstanceId, report: e.Report) -> None:
+        wanted = _is_wanted(self.records.get(key), report.host_id)
+        if leaves_something(report) and not wanted:
+            self._end(report.host_id, key, report.attempt, order_to_end(report))
+
+    def _end(self, host: HostId, key: InstanceId, attempt: Attempt, by: Order = Order.KILL) -> None:
+        self._give([NodeOrder(host, by, key, attempt, self.operation())])
 
 
 def _is_wanted(record: Instance | None, host: HostId) -> bool:

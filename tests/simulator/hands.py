@@ -4,6 +4,7 @@ Beginning writes the intent down; ending does the thing, so that its outcome cou
 recording the outcome is a third step. Between any two of them the node manager may die.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +15,7 @@ from tashi.domain import alterations as a
 from tashi.domain import events as e
 from tashi.domain.guest import Ending, GuestState
 from tashi.domain.identity import InstanceId, VmId
+from tashi.domain.instance import saved_name, stored_name
 from tashi.domain.instructions import NodeOrder
 from tashi.domain.states import Order
 
@@ -26,6 +28,7 @@ class Hands:
     """What a node manager does on its machine."""
 
     machine: Machine
+    say_left: Callable[[InstanceId, NodeOrder], None]
 
     # ---- beginning ----------------------------------------------------------------------------
 
@@ -59,10 +62,11 @@ class Hands:
     def _begin_start(self, key: InstanceId, slot: Slot | None, order: NodeOrder) -> None:
         if slot and slot.is_live and slot.attempt == order.attempt:
             return
-        # Whatever an older attempt left here is ended first; its disks are gone on with.
-        kept = slot is not None and slot.disks and slot.state is _G.GONE
+        # Whatever an older attempt left here is ended first; its disks are gone on with, if wanted.
         assert order.instance is not None
-        if order.instance.disks_on == order.host_id and not kept:
+        wanted = order.instance.disks_on == order.host_id
+        kept = wanted and slot is not None and slot.disks and slot.state is _G.GONE
+        if wanted and not kept:
             self.machine.slots.pop(key, None)
             self.machine.say(order, e.StartFailed(**who(order), disks_remain=False))
             return
@@ -146,9 +150,7 @@ class Hands:
             case Order.STORE:
                 self._store(slot, order, lucky=lucky)
             case Order.PREPARE_TARGET:
-                slot.came_of(e.TargetReady if lucky else e.TargetFailed)
-                if not lucky:
-                    slot.state, slot.disks = _G.GONE, False
+                self._make_ready(slot, order, lucky=lucky)
             case Order.ALTER:
                 slot.came_of(a.Altered if lucky else a.AlterFailed)
             case Order.PAUSE | Order.UNPAUSE:
@@ -159,8 +161,15 @@ class Hands:
 
     def stay(self, slot: Slot) -> None:
         """Do not send the guest, or no longer."""
-        slot.state = _G.RUNNING
+        slot.state, slot.sent = _G.RUNNING, False
         slot.came_of(e.MoveFailed)
+
+    def _make_ready(self, slot: Slot, order: NodeOrder, *, lucky: bool) -> None:
+        if lucky:
+            slot.outcome = e.TargetReady(**who(order), incoming=f"host {order.host_id}")
+        else:
+            slot.came_of(e.TargetFailed)
+            slot.state, slot.disks = _G.GONE, False
 
     def _freeze_or_thaw(self, slot: Slot, order: NodeOrder, *, lucky: bool) -> None:
         if order.order is Order.PAUSE:
@@ -208,17 +217,26 @@ class Hands:
         if not lucky or self.machine.store.full:
             slot.intent = None
             return
-        self.machine.store.disks.add(memory_of(order))
-        slot.outcome = e.DisksStored(**who(order), stored=memory_of(order))
+        stored = stored_name(order.instance_id, order.attempt)
+        self.machine.store.disks.add(stored)
+        slot.outcome = e.DisksStored(**who(order), stored=stored)
 
     def _send(self, key: InstanceId, slot: Slot, order: NodeOrder, *, lucky: bool) -> None:
         there = self._waiting_for(key, order)
-        if not lucky or there is None:
+        if not lucky or (there is None and not slot.sent):
             self.stay(slot)
-            return
-        there.loaded = True
-        slot.state = _G.LEFT
-        slot.came_of(e.SourceLeft)
+        elif there is not None and not slot.sent:
+            # QEMU does that much by itself.
+            there.loaded = slot.sent = True
+            if there.eager:
+                there.state = _G.RUNNING
+            if not self.machine.protections.promises:
+                self.say_left(key, order)
+        else:
+            slot.state = _G.LEFT
+            slot.came_of(e.SourceLeft)
+            if self.machine.protections.promises:
+                self.say_left(key, order)
 
     def _waiting_for(self, key: InstanceId, order: NodeOrder) -> Slot | None:
         """What waits on the target for just this guest."""
@@ -231,8 +249,8 @@ class Hands:
 
 
 def memory_of(order: NodeOrder) -> str:
-    """The name under which an order to save, or to store, leaves memory or disks."""
-    return f"{order.instance_id}-{order.operation}"
+    """The name under which an order to save leaves memory."""
+    return saved_name(order.instance_id, order.operation)
 
 
 def _saved(order: NodeOrder) -> str:

@@ -4,6 +4,8 @@ from typing import Final
 
 from simulator.chance import evacuees, move_away, start_manager
 from simulator.node import Node
+from simulator.site import check as check_site
+from simulator.site import serve_one
 from simulator.store import Violation
 from simulator.world import World
 from tashi.domain.events import Overdue
@@ -75,8 +77,12 @@ def _round(world: World) -> None:
             world.work(node, key, lucky=True)
             check(world)
         _obey(world, node)
+    while world.manager.deletions:
+        world.manager.delete()
     for one in evacuees(world):
         move_away(world, one)
+    for one in list(world.manager.records.values()):
+        serve_one(world, one, lucky=True)
 
 
 def _obey(world: World, node: Node) -> None:
@@ -92,6 +98,7 @@ def _is_quiet(world: World) -> bool:
     nodes = world.nodes.values()
     return (
         not world.in_flight
+        and not world.manager.deletions
         and len(senders) == len(nodes)
         and all(sender.is_idle for sender in senders)
         and all(node.has_session and node.is_idle for node in nodes)
@@ -110,6 +117,8 @@ def _repeat_the_late(world: World) -> bool:
 def _check_rest(world: World) -> None:
     if left := evacuees(world):
         raise Violation(f"{left[0]} is left on a host that is to be emptied.")
+    check_site(world)
+    _check_store(world)
     for record in world.manager.records.values():
         _check_record(world, record)
     for host, node in world.nodes.items():
@@ -119,9 +128,24 @@ def _check_rest(world: World) -> None:
                 raise Violation(f"{slot} of instance {key} is left over on host {host}.")
 
 
+def _check_store(world: World) -> None:
+    """The image store has what the books want, and nothing else."""
+    records = world.manager.records.values()
+    memory = {one.saved for one in records} - {None}
+    disks = {one.stored for one in records} - {None}
+    if left := (world.store.complete | world.store.used) - memory:
+        raise Violation(f"Saved memory is left over: {left}.")
+    if left := world.store.disks - disks:
+        raise Violation(f"Stored disks are left over: {left}.")
+
+
 def _check_addresses(world: World, record: Instance) -> None:
+    booked = {listing.mac: listing.ip for listing in record.listings}
     for nic in record.nics:
-        if nic.ip is not None and (record.id, nic.ip) not in world.spoken:
+        if nic.mac in booked and nic.ip != booked[nic.mac]:
+            raise Violation(f"{record} has the address {nic.ip}, and not the one that is booked.")
+        known = nic.mac in booked or (record.id, nic.ip) in world.spoken
+        if nic.ip is not None and not known:
             raise Violation(f"{record} has the address {nic.ip}, which it never used.")
 
 

@@ -10,11 +10,19 @@ from tashi.domain.instructions import NodeOrder
 
 @dataclass(frozen=True, slots=True)
 class Protections:
-    """The three numbers that every safety rule rests on; taking one away must be noticed."""
+    """What every safety rule rests on; taking one away must be noticed.
+
+    The numbers, and of a source's word to its target: that it is said after the source has written
+    down that its guest has left (`promises`), and that it fits the one door it was drawn for
+    (`doors`). `debts` are what the image store is to delete, booked until it has.
+    """
 
     sessions: bool = True
     operations: bool = True
     attempts: bool = True
+    promises: bool = True
+    doors: bool = True
+    debts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,10 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What the source of a migration tells the target: the guest is yours."""
+    """What the source of a migration tells the target: the guest is yours.
+
+    Its attempt and operation stand for the word of the door that the target has opened for them.
+    """
 
     host_id: HostId
     instance_id: InstanceId

@@ -42,7 +42,7 @@ class Node:
     sending: Words | None = None
 
     def __post_init__(self) -> None:
-        self.hands = Hands(self.machine)
+        self.hands = Hands(self.machine, self._say_left)
 
     @property
     def host_id(self) -> HostId:
@@ -125,11 +125,18 @@ class Node:
 
         This is not the cluster manager's order, which is answered by what is true when it comes:
         what we report now may not be heard, because the instance counts as lost with its source.
+        Where an order is under way, its outcome says the same.
         """
         slot = self.slots.get(message.instance_id)
-        waits = slot and slot.state is _G.RECEIVING and slot.loaded and not slot.intent
-        if slot and waits and slot.operation == message.operation:
+        fits = slot and slot.operation == message.operation and slot.attempt == message.attempt
+        fits = fits or not self.machine.protections.doors
+        if slot and fits and slot.state is _G.RECEIVING:
+            if not slot.loaded:
+                slot.eager = True
+                return
             slot.state = _G.RUNNING
+            if slot.intent:
+                return
             arrived = e.Arrived(
                 host_id=self.host_id,
                 attempt=slot.attempt,
@@ -143,10 +150,10 @@ class Node:
         slot = self.slots.get(key)
         if slot and slot.intent and slot.outcome:
             if self.managed:
-                self._record(key, slot, slot.intent, slot.outcome)
+                self._record(key, slot, slot.intent, slot.outcome, lucky=lucky)
         elif slot and slot.intent:
             # QEMU goes on sending when its node manager is dead.
-            if self.managed or slot.intent.order is Order.SEND:
+            if self.managed or (slot.intent.order is Order.SEND and not slot.sent):
                 self.hands.carry_on(key, slot, slot.intent, lucky=lucky)
         elif not self.managed:
             return
@@ -163,7 +170,8 @@ class Node:
                 self.machine.outbox.append((order.instance_id, first))
         elif order.order is Order.CANCEL_SEND:
             slot = self.slots.get(order.instance_id)
-            if slot and slot.state is _G.SENDING and slot.operation == order.operation:
+            sending = slot and slot.state is _G.SENDING and slot.operation == order.operation
+            if slot and sending and not slot.sent:
                 self.hands.stay(slot)
         else:
             self.queue.setdefault(order.instance_id, deque()).append(order)
@@ -176,14 +184,20 @@ class Node:
         key = key_of(order)
         return key in self.machine.outcomes or key in map(key_of, under_way)
 
-    def _record(self, key: InstanceId, slot: Slot, intent: NodeOrder, outcome: e.Report) -> None:
+    def _record(
+        self, key: InstanceId, slot: Slot, intent: NodeOrder, outcome: e.Report, *, lucky: bool
+    ) -> None:
         self.machine.say(intent, outcome)
         slot.intent = slot.outcome = None
-        target = intent.instance and intent.instance.target_id
-        if isinstance(outcome, e.SourceLeft) and intent.order is Order.SEND and target:
-            self.tell_target(Left(target, key, intent.attempt, intent.operation))
-        if slot.state is _G.GONE and not slot.disks:
+        cleared = slot.state is _G.LEFT and lucky
+        if cleared or (slot.state is _G.GONE and not slot.disks):
             del self.slots[key]
+
+    def _say_left(self, key: InstanceId, intent: NodeOrder) -> None:
+        """Say to its target that a guest is gone from here; nobody does for a dead node manager."""
+        target = intent.instance and intent.instance.target_id
+        if self.managed and target:
+            self.tell_target(Left(target, key, intent.attempt, intent.operation))
 
     # ---- what happens to it -------------------------------------------------------------------
 

@@ -36,7 +36,9 @@ def who(order: NodeOrder) -> Who:
 class Slot:
     """One guest, or its remains.
 
-    `loaded` says that all its memory is here (received, or read from a used file). `intent` is the
+    `loaded` says that all its memory is here (received, or read from a used file), `sent` that all
+    of it has arrived elsewhere, which is not promised yet. `eager` is a process that was told to
+    run before all had arrived: it does so as soon as it has. `intent` is the
     order being carried out, `outcome` what has come of it but is not recorded yet: a node manager
     that is killed in between finds both out again. `how` is how it ended, if it did; `unseen` says
     that nobody noticed yet.
@@ -47,6 +49,8 @@ class Slot:
     state: GuestState
     disks: bool = True
     loaded: bool = False
+    sent: bool = False
+    eager: bool = False
     asked: bool = False
     saved: str = ""
     intent: NodeOrder | None = None

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from tashi.domain.instance import Spent
+
 
 class Violation(AssertionError):
     """A law of the cluster does not hold in this run."""
@@ -29,7 +31,7 @@ class SavedMemory:
             raise Violation(f"Memory {name} was woken twice.")
         self.woken.add(name)
 
-    def delete(self, name: str) -> None:
-        """Remove the file, used or not."""
-        self.complete.discard(name)
-        self.used.discard(name)
+    def delete(self, spent: Spent) -> None:
+        """Remove the memory, used or not, or the disks."""
+        for kept in (self.complete, self.used) if spent.memory else (self.disks,):
+            kept.discard(spent.name)

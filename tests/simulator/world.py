@@ -13,6 +13,7 @@ from simulator.clustermanager import ClusterManager
 from simulator.machine import Machine
 from simulator.messages import Left, Message, Orders, Protections, Words
 from simulator.node import Node
+from simulator.site import Site
 from simulator.slot import Slot, mac_of
 from simulator.store import SavedMemory, Violation
 from tashi.domain import events as e
@@ -52,8 +53,10 @@ class Causes:
 class World:
     """A cluster in which nothing has happened yet but that every node has a session.
 
-    `keen_on` is what people ask for most in it. `blinked` are instances whose guests stood still,
-    or ran on, by themselves; `spoken` are the addresses that guests have used.
+    `keen_on` is what people ask for most in it; in a `restless` one they move everything about,
+    time and again. `blinked` are instances whose guests stood still, or ran on, by themselves;
+    `spoken` are the addresses that guests have used; `echoes` are the words from source to target
+    that were ever said, each of which may come again.
     """
 
     def __init__(
@@ -62,9 +65,12 @@ class World:
         self.random = Random(seed)
         self.store = SavedMemory(full=self.likely(0.5))
         self.in_flight: deque[Message] = deque(maxlen=MOST_IN_FLIGHT)
+        self.echoes: list[Left] = []
         self.story: list[tuple[object, ...]] = []
         self.blinked: set[InstanceId] = set()
         self.spoken: set[tuple[InstanceId, str]] = set()
+        self.site = Site()
+        self.restless = self.likely(0.25)
         self.keen_on = self.random.choice((e.Migrate, e.Suspend, e.Pause, e.ShutDown, e.Stop))
         self.manager = ClusterManager(self.store, protections, self._changed)
         self.manager.begin_reign()
@@ -72,7 +78,7 @@ class World:
         for number in range(1, hosts + 1):
             host = HostId(number)
             machines[host] = Machine(host, self.store, protections, machines)
-        self.nodes = {host: Node(one, self.in_flight.append) for host, one in machines.items()}
+        self.nodes = {host: Node(one, self._say_left) for host, one in machines.items()}
         self.causes: dict[InstanceId, Causes] = {}
         self.most_instances = instances
         for node in self.nodes.values():
@@ -178,6 +184,10 @@ class World:
             node.acknowledged(message)
         elif self.manager.alive:
             node.leave()
+
+    def _say_left(self, message: Left) -> None:
+        self.in_flight.append(message)
+        self.echoes.append(message)
 
     def _changed(self, before: Instance, after: Instance) -> None:
         self.tell(" ", before, before.state.title, "->", after.state.title, "on", after.hosts)

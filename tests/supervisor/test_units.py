@@ -18,6 +18,7 @@ def service(path: Path) -> configparser.SectionProxy:
 
 def test_every_daemon_has_a_unit() -> None:
     assert [path.stem for path in UNITS] == [
+        "tashi-accounting",
         "tashi-clustermanager",
         "tashi-nodemanager",
         "tashi-scheduler",

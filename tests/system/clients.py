@@ -1,4 +1,4 @@
-"""Clients that create and destroy instances without pause, and remember what they were told.
+"""Clients that create, suspend and destroy instances without pause, and remember what they hear.
 
 A client insists: when no answer comes, or one that says nothing about the outcome, it repeats the
 request under the same id until it knows. So in the end nothing is open: what was acknowledged must
@@ -7,7 +7,9 @@ be there, what was not asked for must not.
 
 import random
 import threading
+from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import uuid4
@@ -15,10 +17,13 @@ from uuid import uuid4
 from system.sites import Site
 from tashi.domain.errors import Failed, OutcomeUnknown, TashiError
 from tashi.wire.calls import Calls
-from tashi.wire.forms import DiskForm, InstanceForm, NewInstanceForm
+from tashi.wire.forms import DiskForm, InstanceForm, NewInstanceForm, NicForm
 
 MOST_AT_ONCE: Final = 5
 MEMORY_MIB: Final = 16
+SLEEPERS: Final = 0.3
+"""How many of the instances are told to fall asleep before they are destroyed."""
+PAUSE_SECONDS: Final = 0.05
 
 
 @dataclass(slots=True)
@@ -28,18 +33,29 @@ class Told:
     created: dict[int, str] = field(default_factory=dict)
     destroyed: set[int] = field(default_factory=set)
     repeats: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Why requests had to be repeated, by the kind of error and its words."""
     wrongs: list[str] = field(default_factory=list)
 
 
 class Client(threading.Thread):
     """One such client; `stop` lets it end with its present request answered."""
 
-    def __init__(self, site: Site, name: str, image: str, draws: random.Random) -> None:
+    def __init__(
+        self,
+        site: Site,
+        name: str,
+        image: str,
+        draws: random.Random,
+        cards: tuple[NicForm, ...] = (),
+        most: int = MOST_AT_ONCE,
+    ) -> None:
         super().__init__(name=name)
         self.told = Told()
         self._site = site
         self._image = image
         self._draws = draws
+        self._cards, self._most = cards, most
         self._stopping = threading.Event()
         self._mine: list[int] = []
         self._number = 0
@@ -50,11 +66,11 @@ class Client(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        """Create and destroy until stopped."""
+        """Create, suspend and destroy until stopped."""
         with self._site.another_link() as link:
             calls = self._site.calls_of(link)
             while not self._stopping.wait(self._draws.expovariate(20)):
-                if len(self._mine) < self._draws.randint(1, MOST_AT_ONCE):
+                if len(self._mine) < self._draws.randint(1, self._most):
                     self._create(calls)
                 else:
                     self._destroy(calls)
@@ -65,6 +81,7 @@ class Client(threading.Thread):
             name=f"{self.name}-{self._number}",
             disks=(DiskForm(self._image),),
             memory=MEMORY_MIB,
+            nics=self._cards,
         )
         made = self._insist(calls, "createVm", instance=wanted)
         if made is not None:
@@ -75,6 +92,10 @@ class Client(threading.Thread):
 
     def _destroy(self, calls: Calls) -> None:
         doomed = self._mine.pop(self._draws.randrange(len(self._mine)))
+        if self._draws.random() < SLEEPERS:
+            # One that does not run yet, or is being moved, cannot fall asleep: it is no matter.
+            with suppress(TashiError):
+                calls.call("suspendVm", InstanceForm, instance_id=doomed)
         if self._insist(calls, "destroyVm", instance_id=doomed) is not None:
             self.told.destroyed.add(doomed)
 
@@ -83,8 +104,10 @@ class Client(threading.Thread):
         while True:
             try:
                 return calls.call(name, InstanceForm, request_id=request, **arguments)
-            except (Failed, OutcomeUnknown):
+            except (Failed, OutcomeUnknown) as error:
                 self.told.repeats += 1
+                self.told.reasons[f"{type(error).__name__}: {error}"] += 1
+                self._stopping.wait(PAUSE_SECONDS)
             except TashiError as error:
                 self.told.wrongs.append(f"{self.name}: {name} {arguments}: {error}")
                 return None
@@ -98,5 +121,6 @@ def together(clients: Iterable[Client]) -> Told:
         whole.created.update(told.created)
         whole.destroyed.update(told.destroyed)
         whole.repeats += told.repeats
+        whole.reasons.update(told.reasons)
         whole.wrongs.extend(told.wrongs)
     return whole

@@ -1,11 +1,15 @@
 """Real processes: more time per test, and the demo guest's disk image."""
 
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from contracts.machines import Heard, QemuMachine
+from system.books import Place, in_a_file, in_mariadb, in_sqlite
 from system.counting import TABLES
+from tashi.adapters.hypervisor.qemu.hypervisor import Qemu
 
 SECONDS_PER_TEST = 300
 
@@ -26,6 +30,24 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"\n{table}")
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give each scenario with a site the kinds of store to run on."""
+    if "books" not in metafunc.fixturenames:
+        return
+    marked = any(mark.name == "every_store" for mark in metafunc.definition.iter_markers())
+    every = marked or metafunc.config.getoption("--stores") == "all"
+    kinds = ("file", "sqlite", "mariadb") if every else ("file",)
+    metafunc.parametrize("books", kinds, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def books(request: pytest.FixtureRequest) -> Place:
+    """Where the sites of a test keep their books."""
+    if request.param == "mariadb":
+        return in_mariadb(request.getfixturevalue("mariadb"))
+    return {"file": in_a_file, "sqlite": in_sqlite}[request.param]
+
+
 @pytest.fixture(scope="session")
 def guest_image(checkout: Path) -> Path:
     """The demo guest's disk, built if it is not there; treat it as read-only."""
@@ -44,6 +66,40 @@ def guest_image(checkout: Path) -> Path:
 
 
 @pytest.fixture
+def machine(verdict: Path) -> Iterator[QemuMachine]:
+    """A host of its own for guests under a real QEMU."""
+    made = QemuMachine.made(verdict)
+    yield made
+    made.close()
+
+
+@pytest.fixture
 def short_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose name leaves room for sockets in it (unix(7): 108 bytes)."""
     return tmp_path_factory.mktemp("s")
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def opened(machine: QemuMachine, heard: Heard) -> Iterator[Callable[..., Qemu]]:
+    """Open a hypervisor on the machine; it is closed in the end."""
+    made: list[Qemu] = []
+
+    def make(**different: object) -> Qemu:
+        qemu = machine.open(**different)  # type: ignore[arg-type]
+        qemu.listen(heard)
+        made.append(qemu)
+        return qemu
+
+    yield make
+    for qemu in made:
+        qemu.close()
+
+
+@pytest.fixture
+def qemu(opened: Callable[..., Qemu]) -> Qemu:
+    return opened()

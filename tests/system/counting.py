@@ -51,13 +51,14 @@ class Tally:
 
     def numbers(self) -> list[int]:
         """All that were said, from the first to the last."""
-        said = last = b""
-        for kept in self._consoles.values():
-            text = kept.read_bytes()
-            # What was said before a suspension comes with the guest, and is not said again.
-            said = text if last and text.startswith(last) else _joined(said, text)
-            last = said
-        return boot_sectors.counted(said)
+        before = last = b""
+        # Where a guest was only awaited, nothing was said.
+        for text in filter(None, (kept.read_bytes() for kept in self._consoles.values())):
+            # What was said where it was stored comes with the guest, and is not said again.
+            if not text.startswith(last):
+                before = _joined(before, last)
+            last = text
+        return boot_sectors.counted(_joined(before, last))
 
     def goes_on(self, more: int = 5) -> None:
         """Wait until the one guest has counted on; fails when it does not."""

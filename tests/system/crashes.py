@@ -13,22 +13,24 @@ import argparse
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Final
 
 from system import deadly
-from system.clients import MEMORY_MIB, Client, Told, together
+from system.books import FILE_STEPS, Place, in_a_file
+from system.clients import MEMORY_MIB, Client
 from system.guests import Guest, Watcher, guests_in, processes_naming
+from system.ordeals import CLIENTS, Report, blows_for, have_worked, load
 from system.sites import QEMU, SIMULATED, Daemon, Shape, Site
-from tashi.adapters.store.flatfile import FlatFile
 from tashi.domain.errors import NoSuchInstance
 from tashi.domain.instance import Instance
 from tashi.domain.states import InstanceState
@@ -42,15 +44,14 @@ AT_ANY_MOMENT: Final = (
     "every daemon",
     "a silent host",
 )
-BLOWS: Final = (*deadly.STEPS, *AT_ANY_MOMENT)
-SWAP_STEPS: Final = {step for step in deadly.STORE_STEPS if "swap" in step or "snap" in step}
+BLOWS: Final = (*FILE_STEPS, *deadly.LEDGER_STEPS, *AT_ANY_MOMENT)
+SWAP_STEPS: Final = {step for step in FILE_STEPS if "swap" in step or "snap" in step}
 EMPTY: Final = "empty.qcow2"
 REAL: Final = "real.qcow2"
-CLIENTS: Final = 3
 _NONCE: Final = re.compile(r"nonce=([0-9a-f]{16})\r?\n")
 _TICK: Final = re.compile(r"GUEST-TICK (\d+) nonce=[0-9a-f]{16}\r?\n")
 WORK_SECONDS: Final = 5.0
-STEP_SECONDS: Final = 20.0
+STEP_SECONDS: Final = 60.0
 SETTLE_SECONDS: Final = 120.0
 EXPIRE_SECONDS: Final = 6
 REAL_MIB: Final = 128
@@ -65,48 +66,47 @@ SHAPE: Final = {
 
 
 @dataclass(slots=True)
-class Report:
-    """What happened, and every promise that was broken."""
+class CrashReport(Report):
+    """What happened."""
 
     blows: Counter[str] = field(default_factory=Counter)
     missed: Counter[str] = field(default_factory=Counter)
-    told: Told = field(default_factory=Told)
     looks: int = 0
     most_guests: int = 0
-    broken: list[str] = field(default_factory=list)
-    story: str = ""
 
     def __str__(self) -> str:
         blows = ", ".join(f"{name} {times}" for name, times in sorted(self.blows.items()))
         missed = ", ".join(f"{name} {times}" for name, times in sorted(self.missed.items()))
-        told = self.told
         lines = [
             f"killed: {blows}",
             f"steps that were not come to in time: {missed or 'none'}",
-            f"acknowledged: {len(told.created)} created, {len(told.destroyed)} destroyed",
-            f"requests repeated after an answer that left the outcome open: {told.repeats}",
+            f"requests repeated after an answer that left the outcome open: {self.told.repeats}",
             f"the watcher looked {self.looks} times and saw up to {self.most_guests} guests",
         ]
-        end = ["BROKEN:", *self.broken] if self.broken else ["Nothing was lost or doubled."]
-        return "\n".join([*lines, *end])
+        return self.words(lines, "Nothing was lost or doubled.")
 
 
 class Ordeal:
     """A site under load, the blows that it takes, and the reckoning at the end."""
 
-    def __init__(self, site: Site, draws: random.Random) -> None:
+    def __init__(
+        self, site: Site, draws: random.Random, say: Callable[[str], object] = lambda _: None
+    ) -> None:
         self.site = site
-        self.report = Report()
+        self.report = CrashReport()
         self._draws = draws
+        self._say = say
         self._real: set[int] = set()
 
-    def go_through(self, blows: Sequence[str], real: int = 0) -> Report:
+    def go_through(self, blows: Sequence[str], real: int = 0) -> CrashReport:
         """Let these blows fall under load; then hold what is there against what was promised."""
         self._create_real(real)
         with self._load() as clients:
-            for blow in blows:
+            for number, blow in enumerate(blows, 1):
+                self._say(f"{number} of {len(blows)}: {blow}")
                 self._strike(blow)
-                self._let_them_work(clients)
+                have_worked(clients, CLIENTS + 1, WORK_SECONDS)
+        self._say("the reckoning")
         self._reckon()
         return self.report
 
@@ -114,21 +114,14 @@ class Ordeal:
 
     @contextmanager
     def _load(self) -> Iterator[list[Client]]:
-        clients = [
-            Client(self.site, f"c{number}", EMPTY, random.Random(self._draws.random()))
-            for number in range(CLIENTS)
-        ]
-        with Watcher(self.site.folder) as watcher:
-            for client in clients:
-                client.start()
+        with (
+            Watcher(self.site.folder) as watcher,
+            load(self.site, self._draws, EMPTY, self.report) as clients,
+        ):
             try:
                 yield clients
             finally:
-                self._mend()
-                for client in clients:
-                    client.stop()
-        self.report.told = together(clients)
-        self.report.broken += self.report.told.wrongs
+                self._mend()  # or the clients would never be answered
         self.report.broken += [f"Two guests ran: {words}" for words in watcher.seen_twice]
         self.report.looks, self.report.most_guests = watcher.looks, watcher.most
 
@@ -143,15 +136,6 @@ class Ordeal:
             if all(_TICK.search(guest.console()) for guest in guests):
                 return
             sleep(0.2)
-
-    def _let_them_work(self, clients: Sequence[Client]) -> None:
-        """Give the clients time for a few more answers."""
-        before = sum(len(client.told.created) for client in clients)
-        deadline = monotonic() + WORK_SECONDS
-        while monotonic() < deadline:
-            if sum(len(client.told.created) for client in clients) > before + CLIENTS:
-                return
-            sleep(0.02)
 
     # ---- the blows ------------------------------------------------------------------------------
 
@@ -217,6 +201,7 @@ class Ordeal:
         told = self.report.told
         wanted = (told.created.keys() - told.destroyed) | self._real
         self._expect_exactly(wanted)
+        self._expect_books(wanted)
         self._expect_guests(wanted)
         for instance in wanted:
             with suppress(NoSuchInstance):  # that it is lost has been said
@@ -239,6 +224,26 @@ class Ordeal:
                 for one in there.values()
                 if one.id not in wanted or one.state is not InstanceState.RUNNING
             ]
+
+    def _expect_books(self, wanted: set[int]) -> None:
+        """Hold what the store has, read afresh, against what was acknowledged."""
+        kept = {
+            int(one.id): one.name
+            for one in self.site.books.opened().look().records
+            if isinstance(one, Instance) and one.state is not InstanceState.EXITED
+        }
+        told = self.report.told
+        self.report.broken += [f"The store has no instance {key}." for key in wanted - kept.keys()]
+        self.report.broken += [
+            f"The store has instance {key} ({name}), which nobody was told of."
+            for key, name in kept.items()
+            if key not in wanted
+        ]
+        self.report.broken += [
+            f"The store calls instance {key} {kept[key]}, and its client {name}."
+            for key, name in told.created.items()
+            if kept.get(key, name) != name
+        ]
 
     def _expect_guests(self, wanted: set[int]) -> None:
         if self.site.shape.vmm == SIMULATED:
@@ -277,17 +282,9 @@ class Ordeal:
             code = daemon.stop()
             if code != 0:
                 self.report.broken.append(f"{daemon.name} ended with {code} when told to end.")
-        store = FlatFile(self.site.journal)
-        left = [one for one in store.load().records if isinstance(one, Instance)]
-        store.close()
+        with closing(self.site.books.opened()) as store:
+            left = [one for one in store.load().records if isinstance(one, Instance)]
         self.report.broken += [f"Record left: {record}" for record in left]
-
-
-def blows_for(rounds: int, draws: random.Random, kinds: Sequence[str] = BLOWS) -> list[str]:
-    """So many blows, every kind as often as every other, in random order."""
-    blows = [kinds[number % len(kinds)] for number in range(rounds)]
-    draws.shuffle(blows)
-    return blows
 
 
 def _settled(now: SnapshotForm, wanted: set[int]) -> bool:
@@ -327,22 +324,35 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", choices=BLOWS, default=BLOWS, help="these blows only")
     asked = parser.parse_args(words)
     draws = random.Random(asked.seed)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("It was told to end."))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tashi-")))
         site = a_site(folder, simulated=asked.simulated, hosts=asked.hosts, real=asked.real)
         stack.callback(site.end)
         site.start()
         blows = blows_for(asked.rounds, draws, asked.only)
-        report = Ordeal(site, draws).go_through(blows, real=2 if asked.real else 0)
+        ordeal = Ordeal(site, draws, say=lambda words: sys.stderr.write(f"{words}\n"))
+        report = ordeal.go_through(blows, real=2 if asked.real else 0)
     sys.stdout.write(f"{report.story}\nseed {asked.seed}\n{report}\n")
     return bool(report.broken)
 
 
-def a_site(folder: Path, *, simulated: bool, hosts: int, real: Path | None = None) -> Site:
+def a_site(
+    folder: Path,
+    *,
+    simulated: bool,
+    hosts: int,
+    real: Path | None = None,
+    books: Place = in_a_file,
+    extra: Mapping[str, Mapping[str, object]] | None = None,
+) -> Site:
     """A site with the images that an ordeal needs; not started."""
     vmm = SIMULATED if simulated else QEMU
     memory = 2 * REAL_MIB + 40 * MEMORY_MIB
-    site = Site(folder, Shape(vmm=vmm, hosts=hosts, memory=memory, extra=SHAPE))
+    site = Site(
+        folder,
+        Shape(vmm=vmm, hosts=hosts, memory=memory, books=books, extra={**SHAPE, **(extra or {})}),
+    )
     site.add_image(EMPTY)
     if real is not None:
         shutil.copyfile(real, site.images / REAL)

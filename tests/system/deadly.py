@@ -2,7 +2,7 @@
 
     deadly.py STEP TIMES
 
-The steps are those of the flat file and of the ledger. The file is begun anew after little growth,
+The steps are those of the store and of the ledger. A flat file is begun anew after little growth,
 so that the swap of a snapshot is met often, also while it holds many answers.
 """
 
@@ -14,18 +14,17 @@ from functools import partial
 from typing import Final
 
 from tashi.adapters.store.flatfile import FlatFile
-from tashi.adapters.store.steps import Step
 from tashi.programs import daemon
 from tashi.programs.clustermanager import ClusterManagerDaemon
+from tashi.programs.directories import base_data
 from tashi.settings.load import Settings
 from tashi.settings.search import Program
+from tashi.settings.sections.parts import DATABASE
 from tashi.settings.sections.stores import PickledSettings
 
 GROWTH: Final = 0.02
 LEAST_GROWTH: Final = 6_000
 LEDGER_STEPS: Final = ("committed", "published", "dispatched")
-STORE_STEPS: Final = tuple(str(step) for step in Step if step is not Step.BEFORE_CUT)
-STEPS: Final = (*STORE_STEPS, *LEDGER_STEPS)
 
 
 class Countdown:
@@ -46,7 +45,9 @@ class Countdown:
 
 
 def build(on_step: Countdown, settings: Settings) -> ClusterManagerDaemon:
-    """The daemon as its program builds it, with a flat file that is soon begun anew."""
+    """The daemon as its program builds it; a flat file is one that is soon begun anew."""
+    if base_data(settings) == DATABASE:
+        return ClusterManagerDaemon(settings, on_step)
     file = settings.of(PickledSettings).file
     store = FlatFile(file, on_step=on_step, growth=GROWTH, least_growth=LEAST_GROWTH)
     return ClusterManagerDaemon(settings, on_step, store=store)

@@ -16,15 +16,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
-_MONITOR_SECONDS: Final = 2.0
-_SHELL_SECONDS: Final = 30.0
-_PROMPT: Final = re.compile(r"\$ $|# $")
-_BEGUN: Final = re.compile(r"begun\r?\n")
-_ENDED: Final = re.compile(r"ended\r?\n")
+_MONITOR_SECONDS: Final = 10.0
+_SHELL_SECONDS: Final = 120.0
+_SILENCE_SECONDS: Final = 1.0
+# A shell says more behind its prompt: it asks the terminal where the cursor is.
+_PROMPT: Final = re.compile(rb":/# ")
+_CARRIED_OUT: Final = re.compile(rb"begun\r\n(.*)ended\r\n", re.DOTALL)
 _PID_FILE: Final = re.compile(r"\0-pidfile\0(/[^\0]*/(\d+))/pid\0")
 
 
@@ -67,12 +68,20 @@ class Guest:
     def status(self) -> str:
         """What its monitor says its vCPUs do, such as ``running``; empty without an answer."""
         try:
-            with socket.socket(socket.AF_UNIX) as monitor:
-                monitor.settimeout(_MONITOR_SECONDS)
-                monitor.connect(str(self.folder / "human.sock"))
-                return _ask_status(monitor)
+            return str(self._ask("query-status")["status"])
         except (OSError, ValueError):
             return ""
+
+    def devices(self) -> set[str]:
+        """The names of all devices that its QEMU has."""
+        return {one["name"] for one in self._ask("qom-list", path="/machine/peripheral")}
+
+    def _ask(self, command: str, **arguments: str) -> Any:
+        """What its monitor answers; raises OSError or ValueError where there is none."""
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.settimeout(_MONITOR_SECONDS)
+            monitor.connect(str(self.folder / "human.sock"))
+            return _answer(monitor, command, arguments)
 
     def console(self) -> str:
         """All that its serial console ever said."""
@@ -81,14 +90,15 @@ class Guest:
     def carry_out(self, command: str) -> str:
         """What a command says that is typed into the demo guest's shell on the serial console."""
         with socket.socket(socket.AF_UNIX) as console:
+            console.settimeout(_SILENCE_SECONDS)
             console.connect(str(self.folder / "console.sock"))
-            _open_shell(console)
-            # Begun and ended by marks that the shell's echo of the line does not show.
-            console.settimeout(_SHELL_SECONDS)
-            console.sendall(f"echo be''gun; {command}; echo en''ded\n".encode())
-            said = _said_until(console, _ENDED)
-            console.sendall(b"exit\n")
-        return _BEGUN.split(said)[-1].partition("ended")[0].replace("\r", "")
+            # A shell that has just ended may have taken a key with it.
+            _said_by(console, _PROMPT, typing=b"\n", again=True)
+            # Begun and ended by marks that the shell's echo of the line does not show. It exits by
+            # the same line: the prompt of a shell that is about to end would be taken for the next.
+            line = f"echo be''gun; {command}; echo en''ded; exit\n".encode()
+            said = _said_by(console, _CARRIED_OUT, typing=line)
+        return said[1].decode(errors="replace").replace("\r", "")
 
 
 def processes_naming(folder: Path) -> Iterator[Process]:
@@ -178,37 +188,37 @@ def _named(guest: Guest) -> str:
     return f"{guest.process.pid} in {guest.folder}"
 
 
-def _ask_status(monitor: socket.socket) -> str:
+def _answer(monitor: socket.socket, command: str, arguments: dict[str, str]) -> Any:
+    asked: list[tuple[str, dict[str, str]]] = [("qmp_capabilities", {}), (command, arguments)]
     with monitor.makefile("rw") as stream:
         json.loads(stream.readline())
-        answer: dict[str, dict[str, str]] = {}
-        for command in ("qmp_capabilities", "query-status"):
-            stream.write(json.dumps({"execute": command}) + "\n")
+        answer: dict[str, Any] = {}
+        for name, given in asked:
+            stream.write(json.dumps({"execute": name, "arguments": given}) + "\n")
             stream.flush()
             answer = {}
             while "return" not in answer:
                 answer = json.loads(stream.readline())
-        return answer["return"]["status"]
+        return answer["return"]
 
 
-def _open_shell(console: socket.socket) -> None:
-    """Press Enter until there is a prompt: a shell that ends may take a key with it."""
-    console.settimeout(1.0)
-    for _ in range(int(_SHELL_SECONDS)):
-        console.sendall(b"\n")
-        with suppress(TimeoutError):
-            _said_until(console, _PROMPT)
-            return
-    raise AssertionError("The guest's console gives no shell.")
-
-
-def _said_until(console: socket.socket, wanted: re.Pattern[str]) -> str:
-    said = ""
-    while wanted.search(said) is None:
-        piece = console.recv(4096)
-        assert piece, f"The console was closed after {said!r}."
-        said += piece.decode(errors="replace")
-    return said
+def _said_by(
+    console: socket.socket, wanted: re.Pattern[bytes], *, typing: bytes, again: bool = False
+) -> re.Match[bytes]:
+    """Type, `again` at each silence, until what is wanted is anywhere in what the console says."""
+    said, deadline = b"", monotonic() + _SHELL_SECONDS
+    console.sendall(typing)
+    while (found := wanted.search(said)) is None:
+        assert monotonic() < deadline, f"The guest's console only says {said!r}."
+        try:
+            piece = console.recv(4096)
+        except TimeoutError:
+            if again:
+                console.sendall(typing)
+        else:
+            assert piece, f"The console was closed after {said!r}."
+            said += piece
+    return found
 
 
 def _stat(pid: int) -> tuple[str, int] | None:

@@ -93,7 +93,7 @@ def the_tag_on_the_cable_is_the_networks_number(here: Namespace, there: Namespac
         wire.setsockopt(_PACKET, _AUXDATA, 1)
         wire.settimeout(1.0)
         tags = []
-        for _ in range(10):  # the cable may not be ready for the first
+        for _ in range(60):  # the cable may not be ready for the first
             one.say(b"look at my tag")
             with suppress(TimeoutError):
                 tags.append(tag_of(b"look at my tag", wire))

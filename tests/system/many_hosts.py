@@ -82,9 +82,8 @@ class ManyHosts(Site):
 
     def _settings(self) -> dict[str, dict[str, object]]:
         here: dict[str, dict[str, object]] = {
-            "Security": {"trustedNetworks": self.lab.network},
+            "Security": {} if self.shape.secure else {"trustedNetworks": self.lab.network},
             "ClusterManagerService": {"host": self.address},
-            "Pickled": {"file": self.journal},
             "Vfs": {"prefix": self.folder / "mnt"},
             "NodeManager": {"network": "script"},
             "NodeManagerService": {
@@ -112,7 +111,10 @@ class ManyHosts(Site):
         machine = self.lab.hosts[number - 1]
         write(
             machine.own / "config/NodeManager.cfg",
-            {"NodeManagerService": {"hostName": machine.name, "host": machine.address}},
+            {
+                "NodeManagerService": {"hostName": machine.name, "host": machine.address},
+                **self._node_proven(machine.own, machine.name, machine.address),
+            },
         )
         return DaemonThere(
             machine,

@@ -9,7 +9,6 @@ is ready when the cluster manager says so; nobody waits for lines in a log.
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,11 +18,18 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
+from certificates import Office
+from ports import free_port
+from system.books import Place, in_a_file
 from system.guests import processes_naming
+from tashi.adapters.rpyc.calling import Secrets
+from tashi.adapters.rpyc.leading import LeaderLink
+from tashi.adapters.rpyc.papers import Papers
 from tashi.adapters.rpyc.peers import Link
-from tashi.domain.errors import PeerSilent
+from tashi.domain.errors import NotLeader, PeerSilent
 from tashi.domain.identity import UserId
 from tashi.domain.permissions import Caller, Role
+from tashi.domain.states import InstanceState
 from tashi.wire.calls import Calls, to_cluster_manager
 from tashi.wire.forms import EventsForm, InstanceForm, SnapshotForm
 
@@ -32,9 +38,12 @@ PROGRAMS: Final = {
     "clustermanager": ("-m", "tashi.programs.clustermanager"),
     "nodemanager": ("-m", "tashi.programs.nodemanager"),
     "scheduler": ("-m", "tashi.programs.scheduler"),
+    "accounting": ("-m", "tashi.programs.accounting"),
 }
 SIMULATED: Final = "tashi.nodemanager.vmcontrol.Simulated"
 QEMU: Final = "tashi.nodemanager.vmcontrol.Qemu"
+LIBVIRT: Final = "tashi.nodemanager.vmcontrol.Libvirt"
+GETENT: Final = "tashi.clustermanager.data.GetentOverride"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +54,10 @@ class Shape:
     hosts: int = 1
     memory: int = 4096
     cores: int = 64
+    secure: bool = False
+    """Whether authAndEncrypt is set; this process is root then, by certificate."""
+    books: Place = in_a_file
     extra: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 def environment(*configuration: Path) -> dict[str, str]:
@@ -137,35 +142,53 @@ class Site:
         self.port = free_port()
         self.configuration = folder / "etc"
         self.images = folder / "store/images"
-        self.journal = folder / "cm.dat"
+        self.books = self.shape.books(folder)
         self.images.mkdir(parents=True)
+        self.office = Office(folder) if self.shape.secure else None
         write(self.configuration / "Tashi.cfg", self._settings())
         self.manager = self._daemon("clustermanager")
         self.scheduler = self._daemon("scheduler")
+        self.accounting = self._daemon("accounting")
         self.nodes = tuple(self._node(number) for number in range(1, self.shape.hosts + 1))
-        self._link = Link((self.address, self.port))
+        self._secrets = self._proven() if self.shape.secure else None
+        self._link = self._new_link()
         self.calls = to_cluster_manager(self._link, Caller(Role.USER, UserId(os.getuid()), "test"))
 
     @property
     def daemons(self) -> tuple[Daemon, ...]:
-        """Every daemon, the cluster manager first."""
+        """Every daemon that a cluster needs, the cluster manager first."""
         return (self.manager, self.scheduler, *self.nodes)
 
     def start(self) -> None:
-        """Start everything, and wait until all hosts are up."""
-        for daemon in self.daemons:
-            daemon.start()
-        self.until(lambda now: sum(host.up for host in now.hosts) == self.shape.hosts)
+        """Start everything, and wait until all hosts are up; else nothing of it goes on."""
+        try:
+            for daemon in self.daemons:
+                daemon.start()
+            self.until(lambda now: sum(host.up for host in now.hosts) == self.shape.hosts)
+        except BaseException:
+            self.end()
+            raise
 
     def end(self) -> list[str]:
         """Stop what runs, end every QEMU; what is listed should not have been there."""
         self._link.close()
-        for daemon in (*self.nodes, self.scheduler, self.manager):
+        for daemon in (self.accounting, *self.nodes, self.scheduler, self.manager):
             daemon.kill()
         left = list(processes_naming(self.folder))
         for process in left:
             process.kill()
         return [str(process) for process in left]
+
+    def empty(self) -> None:
+        """Destroy every instance, and wait until nothing of them is left on a host."""
+        for instance in self.instances():
+            self.calls.call("destroyVm", InstanceForm, instance_id=instance)
+        self.until(lambda now: not now.instances)
+
+    def end_empty(self) -> None:
+        """End all, instances first; nothing may be left over."""
+        self.empty()
+        assert not self.end(), self.story()
 
     def add_image(self, name: str, size: str = "1M") -> None:
         """Put an empty image into the store: a guest of it stays in its firmware."""
@@ -175,13 +198,13 @@ class Site:
 
     # ---- asking ---------------------------------------------------------------------------------
 
-    def calls_of(self, link: Link) -> Calls:
+    def calls_of(self, link: Link | LeaderLink) -> Calls:
         """Calls as this user over another link."""
         return to_cluster_manager(link, self.calls.who)
 
-    def another_link(self) -> "closing[Link]":
+    def another_link(self) -> "closing[Link | LeaderLink]":
         """A way of one's own to the cluster manager."""
-        return closing(Link((self.address, self.port)))
+        return closing(self._new_link())
 
     def now(self) -> SnapshotForm:
         """Every record as it stands, once a cluster manager answers."""
@@ -208,14 +231,14 @@ class Site:
                 yield snapshot
                 left = min(5.0, max(0.0, deadline - monotonic()))
                 self.calls.call("watch", EventsForm, since=snapshot.next, timeout=left)
-            except PeerSilent:
+            except (PeerSilent, NotLeader):
                 continue  # it is being started again; the call itself has waited
 
     def run(self, program: str, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run one of the clients against this site."""
         return subprocess.run(
-            [sys.executable, "-m", f"tashi.programs.{program}", *words],
-            env={**environment(self.configuration), **variables},
+            self._client_command(program, *words),
+            env={**self._around_clients(), **variables},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -223,21 +246,52 @@ class Site:
             timeout=PATIENCE_SECONDS * 2,
         )
 
+    def first_lines(self, count: int, program: str, *words: str) -> list[str]:
+        """The first lines of what one of the clients goes on writing; then it is ended."""
+        with subprocess.Popen(
+            self._client_command(program, *words),
+            env=self._around_clients(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as client:
+            assert client.stdout is not None
+            lines = [client.stdout.readline() for _ in range(count)]
+            client.terminate()
+        return lines
+
+    def do(self, *words: str) -> str:
+        """Run tashi-client and return what it said; it must succeed."""
+        ended = self.run("client", *words)
+        assert ended.returncode == 0, f"{words}: {ended.stderr}\n{self.story()}"
+        return ended.stdout
+
     def story(self, lines: int = 40) -> str:
         """The ends of all logs, for whoever must find out what went wrong."""
         ends = []
-        for daemon in self.daemons:
+        for daemon in (*self.daemons, self.accounting):
             said = daemon.log.read_text(errors="replace") if daemon.log.exists() else ""
             ends += [f"---- {daemon.name}", *said.splitlines()[-lines:]]
         return "\n".join(ends)
 
+    def _client_command(self, program: str, *words: str) -> list[str]:
+        return [sys.executable, "-m", f"tashi.programs.{program}", *words]
+
+    def _around_clients(self) -> dict[str, str]:
+        home = {"HOME": str(self.folder / "home")} if self.shape.secure else {}
+        return {**environment(self.configuration), **home}
+
     # ---- making ---------------------------------------------------------------------------------
+
+    def _new_link(self) -> Link | LeaderLink:
+        return Link((self.address, self.port), secrets=self._secrets)
 
     def _settings(self) -> dict[str, dict[str, object]]:
         ours: dict[str, dict[str, object]] = {
             "Client": {"clusterManagerHost": self.address, "clusterManagerPort": self.port},
             "ClusterManagerService": {"port": self.port, "expireHostTime": 20},
-            "Pickled": {"file": self.journal},
+            "ClusterManager": {"data": self.books.data},
+            **self.books.settings,
             "Vfs": {"prefix": self.images.parent},
             "NodeManager": {"vmm": self.shape.vmm, "network": "user"},
             "NodeManagerService": {
@@ -248,11 +302,38 @@ class Site:
                 "cores": self.shape.cores,
             },
             "Qemu": {"accel": "tcg"},
+            "AccountingService": {"journal": self.folder / "accounting"},
             "Primitive": {"heldFirstPause": 0.2, "heldLongestPause": 2},
         }
+        if self.shape.secure:
+            ours["Security"] = {"authAndEncrypt": True, "pkiDir": self.folder / "pki"}
+            ours["ClusterManager"] = {"data": GETENT}
+            ours["GetentOverride"] = {"baseData": self.books.data}
         for section, values in self.shape.extra.items():
             ours.setdefault(section, {}).update(values)
         return ours
+
+    def _proven(self) -> Secrets:
+        """Give every daemon of the site its certificate, and us one."""
+        office = self.office
+        assert office is not None
+        for role in ("clustermanager", "scheduler", "agent"):
+            issued = office.issued(role, "localhost", "127.0.0.1", self.address)
+            issued.rename(office.folder / role)
+        own = office.issued("user", "root")
+        home = self.folder / "home/.tashi"
+        home.mkdir(parents=True)
+        own = own.rename(home / "pki")
+        return Secrets(Papers(own, shows=True), "clustermanager")
+
+    def _node_proven(self, own: Path, name: str, address: str) -> dict[str, dict[str, object]]:
+        """Give a node its certificate, in a folder of its own; the settings that say where."""
+        if self.office is None:
+            return {}
+        own.mkdir(parents=True, exist_ok=True)
+        (own / "pki").mkdir()
+        self.office.issued("nodemanager", name, address).rename(own / "pki/nodemanager")
+        return {"Security": {"pkiDir": own / "pki"}}
 
     def _daemon(self, name: str) -> Daemon:
         return Daemon(name, PROGRAMS[name], self.folder / f"{name}.log", self.configuration)
@@ -264,10 +345,16 @@ class Site:
             {
                 "NodeManagerService": {"hostName": f"host{number}", "port": free_port()},
                 "Qemu": {"infoDir": own / "info", "scratchDir": own / "scratch"},
+                **self._node_proven(own, f"host{number}", self.address),
             },
         )
         log = self.folder / f"nodemanager{number}.log"
         return Daemon(f"nodemanager{number}", PROGRAMS["nodemanager"], log, self.configuration, own)
+
+
+def state_of(now: SnapshotForm, name: str) -> InstanceState | None:
+    """The state of the instance of that name, if there is one."""
+    return next((one.state for one in now.instances if one.name == name), None)
 
 
 def write(path: Path, sections: Mapping[str, Mapping[str, object]]) -> None:

@@ -22,7 +22,7 @@ from tashi.settings.search import Program
 from tashi.settings.sections.nodemanager import NodeManagerSettings
 
 PATIENCE_SECONDS: Final = 60.0
-_NOT_ASKED: Final = {"called"}
+_NOT_ASKED: Final = {"called", "heard", "goes on"}
 """Steps of the thread that talks to every QEMU, which must not wait."""
 
 

@@ -22,6 +22,7 @@ Golden = Callable[[str, str], None]
 Spoil = Callable[[Path], object]
 
 CM, NM = "clustermanager", "nodemanager"
+DATABASE = {"ClusterManager": {"data": "tashi.clustermanager.data.SQL"}}
 PICKLE = b"\x80\x04\x95\x0c\x00\x00\x00\x00\x00\x00\x00\x8c\x08Instance\x94."
 
 
@@ -84,9 +85,19 @@ CASES = (
         },
     ),
     Case("no hypervisor of that name", NM, {"NodeManager": {"vmm": "os.system"}}),
-    Case("a database", CM, {"ClusterManager": {"data": "tashi.clustermanager.data.SQL"}}),
-    Case("proof that this version cannot give", CM, {"Security": {"authAndEncrypt": True}}),
-    Case("proof that this version cannot give", NM, {"Security": {"authAndEncrypt": True}}),
+    Case("proof without an authority", CM, {"Security": {"authAndEncrypt": True, "pkiDir": "/no"}}),
+    Case("proof without an authority", NM, {"Security": {"authAndEncrypt": True, "pkiDir": "/no"}}),
+    Case("a database that nobody names", CM, DATABASE),
+    Case("a database of another make", CM, {**DATABASE, "SQL": {"uri": "oracle://u@host/db"}}),
+    Case(
+        "a database's password nobody has",
+        CM,
+        {**DATABASE, "SQL": {"uri": "mysql://u@h/db", "passwordFile": "/missing/secret"}},
+    ),
+    Case("a database in no folder", CM, {**DATABASE, "SQL": {"uri": "sqlite:///missing/books"}}),
+    Case(
+        "a database that is away", CM, {**DATABASE, "SQL": {"uri": "mysql://u:pw@127.0.0.1:1/db"}}
+    ),
     Case("an address for all without trust", CM, {"ClusterManagerService": {"host": "0.0.0.0"}}),
     Case(
         "an address that is not ours",
@@ -167,7 +178,7 @@ def run(program: str, *configuration: Path) -> str:
         env=environment(*configuration),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     return f"{program} {ended.returncode}: {(ended.stdout + ended.stderr).strip()}"
@@ -199,7 +210,7 @@ def said_in(path: Path) -> object:
 def test_what_cannot_be_used_is_named_in_a_sentence_and_left_alone(
     site: Site, tmp_path: Path, golden: Golden
 ) -> None:
-    journal = site.journal.read_bytes()
+    journal = (site.folder / "cm.dat").read_bytes()
 
     table = []
     for number, case in enumerate(CASES):

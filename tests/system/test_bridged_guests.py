@@ -11,6 +11,7 @@ from contracts.machines import QemuMachine, a_spec
 from frames import Card, guest_on
 from namespaces import Namespace, cable, namespaces
 from tashi.adapters.hypervisor.qemu.hypervisor import Qemu
+from tashi.adapters.hypervisor.qemu.road import Road
 from tashi.adapters.network.bridges import BridgeNetworks
 from tashi.adapters.network.guard import Nftables
 from tashi.adapters.system.commands import SystemCommands
@@ -44,7 +45,7 @@ class Host:
             networks(),
             SystemCommands(),
             lambda _: None,
-            self.address,
+            Road(self.address),
         )
 
     def restart(self) -> None:
@@ -55,7 +56,7 @@ class Host:
 
     def is_bare_soon(self) -> bool:
         """Whether its network card is all that it has, and no packet filter."""
-        deadline = time.monotonic() + 20.0
+        deadline = time.monotonic() + 60.0
         while self.namespace.devices() != {"eth0"} or self.namespace.run("nft", "list", "ruleset"):
             if time.monotonic() > deadline:
                 return False

@@ -9,7 +9,7 @@ import pytest
 
 from system.many_hosts import ManyHosts
 from system.sites import Shape
-from system.test_many_hosts import QUICK, address, create, do, guest
+from system.test_many_hosts import QUICK, address, create, guest
 from tashi.programs.demo.machines.lab import Machine
 from tashi.programs.demo.machines.wiring import GROUP, VLANS
 
@@ -24,7 +24,7 @@ BRIDGES = {
         "networks": ", ".join(map(str, VLANS)),
     },
 }
-SOON_SECONDS = 20.0
+SOON_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -67,18 +67,18 @@ def test_guests_meet_on_networks_that_come_and_go_with_them(hosts: ManyHosts) ->
     machine, other = (hosts.machine_of(one) for one in sorted(hosts.instances()))
     at_first = devices(machine), devices(other)
 
-    heard = guest(hosts, "one").carry_out(f"ping -c 2 -W 5 {second}")
+    heard = guest(hosts, "one").carry_out(f"ping -c 2 -W 30 {second}")
     never_given = f"{first.rpartition('.')[0]}.7"
     forged = guest(hosts, "one").carry_out(
         f"ip addr add {never_given}/24 dev eth0; "
         f"ping -c 2 -W 1 -I {never_given} {second}; "
         f"ip addr del {never_given}/24 dev eth0"
     )
-    do(hosts, "migrateVm", "--instance", "one", "--dst", other.name, "--wait")
-    after_moving = guest(hosts, "two").carry_out(f"ping -c 2 -W 5 {first}")
+    hosts.do("migrateVm", "--instance", "one", "--dst", other.name, "--wait")
+    after_moving = guest(hosts, "two").carry_out(f"ping -c 2 -W 30 {first}")
     moved_away = is_bare_soon(machine)
-    do(hosts, "destroyVm", "--instance", "one", "--wait")
-    do(hosts, "destroyVm", "--instance", "two", "--wait")
+    hosts.do("destroyVm", "--instance", "one", "--wait")
+    hosts.do("destroyVm", "--instance", "two", "--wait")
 
     assert at_first == (
         {"eth0", "vxlan.999", "vmbr.999", "tashi1.0"},

@@ -14,6 +14,7 @@ from time import monotonic, sleep
 import pytest
 
 import boot_sectors
+from system.books import Place
 from system.sites import Shape, Site, environment
 from tashi.wire.forms import InstanceForm
 
@@ -24,8 +25,8 @@ CREATE = "createVm --name web --disks echo.img --memory 32 --wait"
 
 
 @pytest.fixture
-def site(short_path: Path) -> Iterator[Site]:
-    site = Site(short_path, Shape())
+def site(short_path: Path, books: Place) -> Iterator[Site]:
+    site = Site(short_path, Shape(books=books))
     boot_sectors.echo(site.images / "echo.img")
     site.start()
     done = site.run(
@@ -33,10 +34,7 @@ def site(short_path: Path) -> Iterator[Site]:
     )
     assert done.returncode == 0, done.stderr
     yield site
-    for instance in site.instances():
-        site.calls.call("destroyVm", InstanceForm, instance_id=instance)
-    site.until(lambda now: not now.instances)
-    assert not site.end(), site.story()
+    site.end_empty()
 
 
 @dataclass

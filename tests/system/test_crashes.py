@@ -10,42 +10,48 @@ from pathlib import Path
 import pytest
 
 from system import crashes, deadly
+from system.books import Place
 from system.sites import Site
 
 SEED = 20_261
 
 
 @pytest.fixture
-def site(short_path: Path) -> Iterator[Site]:
-    site = crashes.a_site(short_path, simulated=True, hosts=2)
+def site(short_path: Path, books: Place) -> Iterator[Site]:
+    site = crashes.a_site(short_path, simulated=True, hosts=2, books=books)
     site.start()
     yield site
     assert not site.end()
 
 
 @pytest.fixture
-def real_site(short_path: Path, guest_image: Path) -> Iterator[Site]:
-    site = crashes.a_site(short_path, simulated=False, hosts=2, real=guest_image)
+def real_site(short_path: Path, guest_image: Path, books: Place) -> Iterator[Site]:
+    site = crashes.a_site(short_path, simulated=False, hosts=2, real=guest_image, books=books)
     site.start()
     yield site
     assert not site.end()
 
 
-@pytest.mark.parametrize(
-    "steps",
-    [
-        pytest.param(deadly.STORE_STEPS, id="store"),
-        pytest.param(deadly.LEDGER_STEPS * 2, id="ledger"),
-    ],
-)
-def test_a_cluster_manager_that_dies_at_any_step_loses_and_doubles_nothing(
-    site: Site, steps: Sequence[str]
-) -> None:
+def expect_nothing_broken(site: Site, steps: Sequence[str]) -> None:
+    """Let a cluster manager die at each of these steps, under load."""
     report = crashes.Ordeal(site, random.Random(SEED)).go_through(steps)
 
     assert not report.broken, f"{report.story}\n{report}"
     assert report.told.destroyed
     assert not report.missed
+
+
+@pytest.mark.every_store
+def test_a_cluster_manager_that_dies_at_any_step_of_its_store_loses_and_doubles_nothing(
+    site: Site,
+) -> None:
+    expect_nothing_broken(site, site.books.steps)
+
+
+def test_a_cluster_manager_that_dies_at_any_step_of_its_ledger_loses_and_doubles_nothing(
+    site: Site,
+) -> None:
+    expect_nothing_broken(site, deadly.LEDGER_STEPS * 2)
 
 
 @pytest.mark.qemu

@@ -53,6 +53,7 @@ def test_the_demo_shows_one_real_guest_however_often_and_leaves_nothing(
     second = checkout_of_a_demo.demo("up")
     processes_later = checkout_of_a_demo.processes()
     down = checkout_of_a_demo.demo("down")
+    nothing_left = checkout_of_a_demo.demo("down")
 
     assert "GUEST-READY host=demo address=10.0.2.15 boots=1" in first.stdout
     assert nonce(first.stdout) == nonce(page) == nonce(second.stdout)
@@ -66,6 +67,8 @@ def test_the_demo_shows_one_real_guest_however_often_and_leaves_nothing(
     assert (down.returncode, down.stderr) == (0, "")
     assert down.stdout.endswith("Nothing of the demo is left.\n")
     assert " was left " not in down.stdout
+    assert (nothing_left.returncode, nothing_left.stderr) == (0, "")
+    assert "exit code" not in nothing_left.stdout
     assert checkout_of_a_demo.processes() == {}
     assert {path.name for path in checkout_of_a_demo.folder.iterdir()} == {
         "build", "etc", "scripts",

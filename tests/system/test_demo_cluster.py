@@ -53,6 +53,7 @@ def test_the_demo_of_many_hosts_moves_a_guest_and_leaves_nothing_whatever_was_ki
     assert moved is not None, first.stdout
     assert moved[1] != moved[3]
     assert moved[2] == moved[4]
+    assert f"migrateVm --instance web --dst {moved[3]} " not in first.stdout
     assert layout in first.stdout
     assert (second.returncode, second.stderr, after) == (0, "", before)
     assert (third.returncode, third.stderr) == (0, "")

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from ports import free_port
+
 pytestmark = pytest.mark.qemu
 
 BOOT_SECONDS = 120
@@ -62,8 +64,7 @@ def start_guest(folder: Path, image: Path) -> PlainGuest:
             ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", image, disk],
             check=True,
         )
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     (folder / "console").write_text("")
     command = [
         *("qemu-system-x86_64", "-M", "q35", "-cpu", "qemu64", "-accel", "tcg,tb-size=32"),

@@ -8,11 +8,12 @@ from time import monotonic, sleep
 import pytest
 
 import boot_sectors
+from system.books import Place
 from system.guests import Watcher, guests_in
 from system.sites import PATIENCE_SECONDS, Shape, Site
 from tashi.domain.states import HostState
 from tashi.domain.states import InstanceState as S
-from tashi.wire.forms import HostForm, InstanceForm, SnapshotForm
+from tashi.wire.forms import HostForm, SnapshotForm
 
 pytestmark = pytest.mark.qemu
 
@@ -21,26 +22,16 @@ AT_HOME = ("--disks", "idle.img", "--memory", "32", "--hints", "targetHost=host1
 
 
 @pytest.fixture
-def site(short_path: Path) -> Iterator[Site]:
+def site(short_path: Path, books: Place) -> Iterator[Site]:
     """Three hosts; three guests are on the first, and the two others take two guests each."""
-    site = Site(short_path, Shape(hosts=3, memory=96, cores=8))
+    site = Site(short_path, Shape(hosts=3, memory=96, cores=8, books=books))
     boot_sectors.idle(site.images / "idle.img")
     site.start()
     for name in GUESTS:
-        do(site, "createVm", "--name", name, *AT_HOME)
+        site.do("createVm", "--name", name, *AT_HOME)
     site.until(lambda now: [one.state for one in now.instances] == [S.RUNNING] * len(GUESTS))
     yield site
-    for instance in site.instances():
-        site.calls.call("destroyVm", InstanceForm, instance_id=instance)
-    site.until(lambda now: not now.instances)
-    assert not site.end(), site.story()
-
-
-def do(site: Site, *words: str) -> str:
-    """Run tashi-client and return what it said; it must succeed."""
-    ended = site.run("client", *words)
-    assert ended.returncode == 0, f"{words}: {ended.stderr}\n{site.story()}"
-    return ended.stdout
+    site.end_empty()
 
 
 def host1(now: SnapshotForm) -> HostForm:
@@ -63,14 +54,15 @@ def where(site: Site) -> list[str]:
     return sorted(f"host{guest.folder.parent.parent.name[1:]}" for guest in found)
 
 
+@pytest.mark.every_store
 def test_a_host_is_emptied_after_a_look_at_the_plan_and_opened_again(site: Site) -> None:
-    planned = json.loads(do(site, "drain", "--host", "host1", "--plan", "--output", "json"))
+    planned = json.loads(site.do("drain", "--host", "host1", "--plan", "--output", "json"))
     before = where(site)
     with Watcher(site.folder) as watcher:
-        said = do(site, "drain", "--host", "host1", "--wait")
+        said = site.do("drain", "--host", "host1", "--wait")
     after = where(site)
     drained = host1(site.now()).state
-    do(site, "undrain", "--host", "host1")
+    site.do("undrain", "--host", "host1")
 
     assert before == ["host1"] * 3
     targets = sorted(one["target"] for one in planned["instances"])
@@ -85,7 +77,7 @@ def test_a_host_is_emptied_after_a_look_at_the_plan_and_opened_again(site: Site)
 
 def test_an_emptying_survives_that_everything_is_killed(site: Site) -> None:
     with Watcher(site.folder) as watcher:
-        do(site, "drain", "--host", "host1")
+        site.do("drain", "--host", "host1")
         site.until(lambda now: any(one.state is S.MIGRATE_PREP for one in now.instances))
         for daemon in site.daemons:
             daemon.kill()
@@ -104,7 +96,7 @@ def test_what_cannot_be_moved_is_named_with_numbers_and_moves_when_there_is_room
 ) -> None:
     site.nodes[2].kill()
     site.until(lambda now: sum(host.up for host in now.hosts) == len(site.nodes) - 1)
-    do(site, "createVm", "--name", "filler", "--disks", "idle.img", "--memory", "64", "--wait")
+    site.do("createVm", "--name", "filler", "--disks", "idle.img", "--memory", "64", "--wait")
 
     ended = site.run("client", "drain", "--host", "host1", "--wait")
     left = sorted(where(site))
@@ -121,8 +113,8 @@ def test_what_cannot_be_moved_is_named_with_numbers_and_moves_when_there_is_room
 
 def test_an_emptying_that_is_cancelled_leaves_every_guest_running_once(site: Site) -> None:
     with Watcher(site.folder) as watcher:
-        do(site, "drain", "--host", "host1")
-        do(site, "cancelDrain", "--host", "host1")
+        site.do("drain", "--host", "host1")
+        site.do("cancelDrain", "--host", "host1")
         site.until(lambda now: {one.state for one in now.instances} == {S.RUNNING})
 
     assert not host1(site.now()).draining

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 import boot_sectors
+from system.books import Place
 from system.guests import guests_in
-from system.sites import Shape, Site
+from system.sites import Shape, Site, state_of
 from tashi.domain.states import InstanceState as S
-from tashi.wire.forms import InstanceForm, SnapshotForm
+from tashi.wire.forms import InstanceForm
 
 pytestmark = pytest.mark.qemu
 
@@ -23,23 +24,13 @@ SMALL = ("--disks", "idle.img", "--memory", "32")
 
 
 @pytest.fixture
-def site(short_path: Path) -> Iterator[Site]:
-    site = Site(short_path, Shape(memory=2000))
+def site(short_path: Path, books: Place) -> Iterator[Site]:
+    site = Site(short_path, Shape(memory=2000, books=books))
     boot_sectors.idle(site.images / "idle.img")
     boot_sectors.idle(site.images / "own.img")
     site.start()
     yield site
-    for instance in site.instances():
-        site.calls.call("destroyVm", InstanceForm, instance_id=instance)
-    site.until(lambda now: not now.instances)
-    assert not site.end(), site.story()
-
-
-def do(site: Site, *words: str) -> str:
-    """Run tashi-client and return what it said; it must succeed."""
-    ended = site.run("client", *words)
-    assert ended.returncode == 0, f"{words}: {ended.stderr}\n{site.story()}"
-    return ended.stdout
+    site.end_empty()
 
 
 def image_anew(site: Site) -> None:
@@ -57,10 +48,6 @@ def image_anew(site: Site) -> None:
     file.write_text(file.read_text().replace(section, f"{section}bootIdFile = {boot_id}\n"))
 
 
-def state_of(now: SnapshotForm, name: str) -> S | None:
-    return next((one.state for one in now.instances if one.name == name), None)
-
-
 def named(site: Site, name: str) -> InstanceForm:
     return next(one for one in site.instances().values() if one.name == name)
 
@@ -74,8 +61,8 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 def test_what_ran_on_a_host_that_was_imaged_anew_follows_its_on_loss(site: Site) -> None:
-    do(site, "createVm", "--name", "again", *SMALL, "--wait")
-    do(site, "createVm", "--name", "kept", *SMALL, "--onLoss", "stop", "--wait")
+    site.do("createVm", "--name", "again", *SMALL, "--wait")
+    site.do("createVm", "--name", "kept", *SMALL, "--onLoss", "stop", "--wait")
 
     image_anew(site)
     site.nodes[0].start()
@@ -91,9 +78,9 @@ def test_what_ran_on_a_host_that_was_imaged_anew_follows_its_on_loss(site: Site)
 def test_memory_that_had_reached_the_store_is_found_by_a_host_that_was_imaged_anew(
     site: Site,
 ) -> None:
-    do(site, "createVm", "--name", "own", "--disks", "own.img:True", "--memory", "32", "--wait")
+    site.do("createVm", "--name", "own", "--disks", "own.img:True", "--memory", "32", "--wait")
     suspended = site.images.parent / "suspend"
-    do(site, "suspendVm", "--instance", "own")
+    site.do("suspendVm", "--instance", "own")
     wait_until(lambda: any(suspended.glob("*")))
     site.manager.freeze()  # while the file still has its partial name: it never hears of the end
     wait_until(lambda: any(one.name[0] != "." for one in suspended.iterdir()))
@@ -104,7 +91,7 @@ def test_memory_that_had_reached_the_store_is_found_by_a_host_that_was_imaged_an
     site.nodes[0].start()
     site.until(lambda now: state_of(now, "own") is S.SUSPENDED)
     saved = named(site, "own").saved
-    do(site, "resumeVm", "--instance", "own", "--wait")
+    site.do("resumeVm", "--instance", "own", "--wait")
 
     assert saved is not None
     assert named(site, "own").attempt == 2

@@ -77,14 +77,14 @@ def crowd(guest_image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def suspend_one(site: ManyHosts) -> None:
     """Boot a guest, see that its address becomes known, and suspend it."""
     words = ("--disks", "guest.qcow2", "--memory", str(MEMORY_MIB), "--nics", "999")
-    do(site, "createVm", "--name", "guest1", *words, "--wait")
+    site.do("createVm", "--name", "guest1", *words, "--wait")
     [guest] = guests_in(site.folder)
     deadline = time.monotonic() + BOOT_SECONDS
     while (found := READY.search(guest.console())) is None:
         assert time.monotonic() < deadline, guest.console()
         time.sleep(0.1)
     site.until(lambda now: [nic.ip for nic in now.instances[0].nics] == [found[1]])
-    do(site, "suspendVm", "--instance", "guest1", "--wait")
+    site.do("suspendVm", "--instance", "guest1", "--wait")
     site.until(lambda now: now.instances[0].stored is not None)
 
 
@@ -92,7 +92,7 @@ def multiply(site: ManyHosts) -> None:
     """Let there be many instances that were suspended where that one was."""
     site.scheduler.stop()
     site.manager.stop()
-    books = FlatFile(site.journal)
+    books = FlatFile(site.folder / "cm.dat")
     kept = books.load()
     [first] = [one for one in kept.records if isinstance(one, Instance)]
     others = [copy_of(first, number) for number in range(2, GUESTS + 1)]
@@ -146,11 +146,6 @@ def resume_all(site: ManyHosts) -> float:
         site.calls.call("resumeVm", InstanceForm, instance_id=instance)
     site.until(lambda now: all(one.state is S.RUNNING for one in now.instances), BOOT_SECONDS)
     return time.monotonic() - began
-
-
-def do(site: ManyHosts, *words: str) -> None:
-    ended = site.run("client", *words)
-    assert ended.returncode == 0, f"{words}: {ended.stderr}\n{site.story()}"
 
 
 class Cost(NamedTuple):

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from namespaces import Namespace
+from system.books import Place
 from system.guests import guests_in
 from system.sites import Shape, Site
 from tashi.adapters.hypervisor.qemu.agent import addresses
-from tashi.wire.forms import InstanceForm
 
 MAC, IP = "52:54:00:00:00:07", "192.0.2.7"
-SECONDS = 30.0
+SECONDS = 60.0
 BOOT_SECONDS = 180.0
 READY = re.compile(r"GUEST-READY host=\S+ address=(\S+)")
 AGENT = """\
@@ -65,15 +65,12 @@ def test_the_real_agent_is_understood(host: Namespace, short_path: Path) -> None
 
 
 @pytest.fixture
-def site(short_path: Path, guest_image: Path) -> Iterator[Site]:
-    site = Site(short_path, Shape())
+def site(short_path: Path, guest_image: Path, books: Place) -> Iterator[Site]:
+    site = Site(short_path, Shape(books=books))
     (site.images / "guest.qcow2").write_bytes(guest_image.read_bytes())
     site.start()
     yield site
-    for instance in site.instances():
-        site.calls.call("destroyVm", InstanceForm, instance_id=instance)
-    site.until(lambda now: not now.instances)
-    assert not site.end(), site.story()
+    site.end_empty()
 
 
 @pytest.mark.qemu

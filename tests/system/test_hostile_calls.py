@@ -10,11 +10,13 @@ import os
 import types
 from collections.abc import Iterator, Mapping
 from enum import Enum
-from typing import Any, Final, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 import msgspec
 import pytest
 
+from plain_forms import plain, whole
+from system.books import Place
 from system.sites import SIMULATED, Shape, Site
 from tashi.adapters.rpyc.peers import Link
 from tashi.domain.identity import UserId
@@ -36,7 +38,6 @@ FORGED: Final[Mapping[type, tuple[object, ...]]] = {
     bytes: ("%%%", "A" * 1_000_000, 5),
     dict: ({"x" * 1000: "y"}, {"a": 1}, {f"x-{n}": "v" * 200 for n in range(2000)}),
 }  # fmt: skip
-PLAIN: Final[Mapping[type, object]] = {int: 1, str: "a", float: 0.0, bool: False, bytes: ""}
 ROLES: Final = {
     Who.SCHEDULER: Role.SCHEDULER,
     Who.ADMIN: Role.ADMIN,
@@ -54,6 +55,8 @@ def forged(kind: Any) -> Iterator[object]:
     if origin in {Union, types.UnionType}:
         for one in inner:
             yield from forged(one)
+    elif origin is Annotated:
+        yield from forged(inner[0])
     elif origin is tuple:
         yield from ({}, "x", [[]], [plain(inner[0])] * 2000)
         yield from ([value] for value in forged(inner[0]))
@@ -66,23 +69,6 @@ def forged(kind: Any) -> Iterator[object]:
         yield from ("nothing", 10**6, HUGE)
     else:
         yield from FORGED.get(origin or kind, ())
-
-
-def plain(kind: Any) -> Any:
-    """A value that is of that type."""
-    if get_origin(kind) is tuple:
-        return [plain(get_args(kind)[0])]
-    if get_origin(kind) in {Union, types.UnionType}:
-        return None
-    if issubclass(kind, msgspec.Struct):
-        return whole(kind)
-    return next(iter(kind)).value if issubclass(kind, Enum) else PLAIN[kind]
-
-
-def whole(form: type[msgspec.Struct]) -> dict[str, Any]:
-    """What a form must have, with plain values."""
-    fields = msgspec.structs.fields(form)
-    return {one.encode_name: plain(one.type) for one in fields if one.required}
 
 
 def attempts(row: Method) -> Iterator[object]:
@@ -107,8 +93,8 @@ def answers(link: Link, version: versions.Version, rows: Row) -> Iterator[tuple[
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    site = Site(tmp_path_factory.mktemp("s"), Shape(vmm=SIMULATED, cores=4))
+def site(tmp_path_factory: pytest.TempPathFactory, books: Place) -> Iterator[Site]:
+    site = Site(tmp_path_factory.mktemp("s"), Shape(vmm=SIMULATED, cores=4, books=books))
     site.add_image("empty.qcow2")
     site.start()
     wanted = NewInstanceForm("web", (DiskForm("empty.qcow2"),))
@@ -143,6 +129,7 @@ def test_forged_calls_are_answered_in_a_sentence_and_surprise_nobody(
     site.until(lambda now: now.hosts[0].up)
 
 
+@pytest.mark.every_store
 def test_what_no_machine_can_be_never_gets_into_the_books(site: Site) -> None:
     row = CLUSTER_MANAGER["registerNodeManager"]
     before = [host.name for host in site.now().hosts]

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -14,7 +15,8 @@ from time import monotonic, sleep
 import pytest
 
 import boot_sectors
-from disk_images import MIB
+from disk_images import MIB, left_in
+from system.books import Place
 from system.sites import SIMULATED, Daemon, Shape, Site, environment
 from tashi.domain.errors import ImagesFailed, Refused
 from tashi.domain.jobs import JobState
@@ -61,8 +63,8 @@ def begin_client(site: Site, *words: str | Path) -> "subprocess.Popen[str]":
 
 
 @pytest.fixture
-def real_site(short_path: Path) -> Iterator[Site]:
-    site = Site(short_path)
+def real_site(short_path: Path, books: Place) -> Iterator[Site]:
+    site = Site(short_path, Shape(books=books))
     site.start()
     yield site
     site.end()
@@ -114,6 +116,7 @@ def console(site: Site, instance: int) -> str:
 ROUNDS = 100
 
 
+@pytest.mark.every_store
 def test_an_instance_and_the_deletion_of_its_image_never_both_succeed(site: Site) -> None:
     site.add_image("base.qcow2")
     outcomes = Counter(create_and_delete(site, f"i{number}") for number in range(ROUNDS))
@@ -165,8 +168,8 @@ def done(calls: Calls, job: JobForm) -> bool:
 
 
 @pytest.fixture
-def site(short_path: Path) -> Iterator[Site]:
-    site = Site(short_path, Shape(vmm=SIMULATED))
+def site(short_path: Path, books: Place) -> Iterator[Site]:
+    site = Site(short_path, Shape(vmm=SIMULATED, books=books))
     site.manager.start()
     site.now()
     yield site
@@ -195,10 +198,11 @@ def test_an_import_is_the_same_in_the_end_and_out_again(site: Site, tmp_path: Pa
     assert out.read_bytes() == (site.images / "a.raw").read_bytes() == disk.read_bytes()
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_import_is_taken_up_where_it_was(site: Site, large: Path) -> None:
     client = begin_client(site, "importImage", "--file", large)
     until(lambda: any(one.stat().st_size > 8 * MIB for one in parts(site.images)), "The beginning")
-    client.send_signal(2)
+    client.send_signal(signal.SIGINT)
     _, said = client.communicate(timeout=SECONDS)
     to = site.calls.call("beginImport", ImportForm, name="large.raw", size=256 * MIB)
 
@@ -299,9 +303,9 @@ def on_a_small_disk(daemon: Daemon, folder: Path) -> None:
 
 
 def test_a_full_store_refuses_in_a_sentence_and_stays_clean(
-    short_path: Path, tmp_path: Path
+    short_path: Path, tmp_path: Path, books: Place
 ) -> None:
-    site = Site(short_path, Shape(vmm=SIMULATED))
+    site = Site(short_path, Shape(vmm=SIMULATED, books=books))
     on_a_small_disk(site.manager, site.images)
     site.now()
     store = Path(f"/proc/{site.manager.pid}/root{site.images}")
@@ -317,7 +321,7 @@ def test_a_full_store_refuses_in_a_sentence_and_stays_clean(
     (store / "filler").write_bytes(bytes(5 * MIB // 2))
     with pytest.raises(ImagesFailed, match="no room left"):
         send_all(site, to)
-    left = sorted(one.name for one in store.iterdir())
+    left = left_in(store)
     (store / "filler").unlink()
     cloned = site.run("client", "cloneImage", "--src", "a.raw", "--dst", "clone.qcow2")
     ended = site.end()

@@ -13,10 +13,11 @@ from time import monotonic
 import pytest
 
 import boot_sectors
+from system.books import Place
 from system.guests import Guest, guests_in
-from system.sites import PROGRAMS, Shape, Site, environment
+from system.sites import PROGRAMS, Shape, Site, environment, state_of
 from tashi.domain.states import InstanceState as S
-from tashi.wire.forms import ConsoleForm, InstanceForm, SnapshotForm
+from tashi.wire.forms import ConsoleForm, InstanceForm
 
 pytestmark = pytest.mark.qemu
 
@@ -24,40 +25,24 @@ SMALL = ("--disks", "idle.img", "--memory", "32")
 
 
 @pytest.fixture
-def site(short_path: Path) -> Iterator[Site]:
-    site = Site(short_path, Shape(memory=2000, cores=40))
+def site(short_path: Path, books: Place) -> Iterator[Site]:
+    site = Site(short_path, Shape(memory=2000, cores=40, books=books))
     boot_sectors.idle(site.images / "idle.img")
     boot_sectors.power_off(site.images / "off.img")
     site.start()
     yield site
-    end_all(site)
-    assert not site.end(), site.story()
+    site.end_empty()
 
 
 @pytest.fixture
-def pair(short_path: Path) -> Iterator[Site]:
+def pair(short_path: Path, books: Place) -> Iterator[Site]:
     """Two hosts that are given up when they have been silent for a moment."""
-    extra = {"ClusterManagerService": {"expireHostTime": 4, "allowDecayed": 4}}
-    site = Site(short_path, Shape(hosts=2, extra=extra))
+    extra = {"ClusterManagerService": {"expireHostTime": 8, "allowDecayed": 4}}
+    site = Site(short_path, Shape(hosts=2, books=books, extra=extra))
     boot_sectors.idle(site.images / "idle.img")
     site.start()
     yield site
-    end_all(site)
-    assert not site.end(), site.story()
-
-
-def end_all(site: Site) -> None:
-    """Destroy every instance, and wait until nothing of them is left on the host."""
-    for instance in site.instances():
-        site.calls.call("destroyVm", InstanceForm, instance_id=instance)
-    site.until(lambda now: not now.instances)
-
-
-def do(site: Site, *words: str) -> str:
-    """Run tashi-client and return what it said; it must succeed."""
-    ended = site.run("client", *words)
-    assert ended.returncode == 0, f"{words}: {ended.stderr}\n{site.story()}"
-    return ended.stdout
+    site.end_empty()
 
 
 def named(site: Site, name: str) -> InstanceForm:
@@ -67,10 +52,6 @@ def named(site: Site, name: str) -> InstanceForm:
 def the_guest(site: Site) -> Guest:
     (guest,) = guests_in(site.folder)
     return guest
-
-
-def state_of(now: SnapshotForm, name: str) -> S | None:
-    return next((one.state for one in now.instances if one.name == name), None)
 
 
 def only_child_of(pid: int) -> int:
@@ -100,7 +81,7 @@ def says(site: Site, instance: int, pattern: str, offset: int = 0) -> tuple[re.M
 
 
 def test_create_with_wait_returns_when_the_guest_runs(site: Site) -> None:
-    shown = do(site, "createVm", "--name", "web", *SMALL, "--cores", "1", "--wait")
+    shown = site.do("createVm", "--name", "web", *SMALL, "--cores", "1", "--wait")
 
     guest = the_guest(site)
     assert "Running" in shown
@@ -108,14 +89,15 @@ def test_create_with_wait_returns_when_the_guest_runs(site: Site) -> None:
     assert guest.process.pid == named(site, "web").vm_id
 
 
+@pytest.mark.every_store
 def test_many_are_created_counted_shown_and_destroyed(site: Site) -> None:
-    before = do(site, "getSlots", "--cores", "2", "--memory", "100")
-    do(site, "createMany", "--basename", "many", "--count", "20", *SMALL, "--wait")
-    after = do(site, "getSlots", "--cores", "2", "--memory", "100")
-    layout = json.loads(do(site, "getVmLayout", "--output", "json"))
+    before = site.do("getSlots", "--cores", "2", "--memory", "100")
+    site.do("createMany", "--basename", "many", "--count", "20", *SMALL, "--wait")
+    after = site.do("getSlots", "--cores", "2", "--memory", "100")
+    layout = json.loads(site.do("getVmLayout", "--output", "json"))
     guests = {guest.instance: guest.status() for guest in guests_in(site.folder)}
 
-    do(site, "destroyMany", "--basename", "many", "--wait")
+    site.do("destroyMany", "--basename", "many", "--wait")
     left = guests_in(site.folder)
 
     assert before.startswith("20 available slots")  # 2000 MiB; 40 cores
@@ -129,12 +111,12 @@ def test_many_are_created_counted_shown_and_destroyed(site: Site) -> None:
 
 
 def test_a_paused_guest_stands_still_until_it_is_unpaused(site: Site) -> None:
-    do(site, "createVm", "--name", "web", *SMALL, "--wait")
+    site.do("createVm", "--name", "web", *SMALL, "--wait")
     guest = the_guest(site)
 
-    do(site, "pauseVm", "--instance", "web", "--wait")
+    site.do("pauseVm", "--instance", "web", "--wait")
     paused = guest.status()
-    do(site, "unpauseVm", "--instance", "web", "--wait")
+    site.do("unpauseVm", "--instance", "web", "--wait")
 
     assert paused == "paused"
     assert guest.status() == "running"
@@ -145,7 +127,7 @@ def test_what_becomes_of_a_guest_that_powers_itself_off_is_the_instances_wish(
     site: Site, on_exit: str, then: S | None
 ) -> None:
     disks = ("--disks", "off.img", "--memory", "32")
-    do(site, "createVm", "--name", "web", *disks, "--onExit", on_exit)
+    site.do("createVm", "--name", "web", *disks, "--onExit", on_exit)
 
     site.until(lambda now: state_of(now, "web") is then)
 
@@ -154,7 +136,7 @@ def test_what_becomes_of_a_guest_that_powers_itself_off_is_the_instances_wish(
 
 
 def test_a_guest_that_is_to_be_restarted_when_it_powers_off_begins_again(site: Site) -> None:
-    do(site, "createVm", "--name", "web", "--disks", "off.img", "--onExit", "restart")
+    site.do("createVm", "--name", "web", "--disks", "off.img", "--onExit", "restart")
 
     now = site.until(lambda now: any(one.attempt > 2 for one in now.instances))
 
@@ -168,7 +150,7 @@ def test_a_guest_that_is_to_be_restarted_when_it_powers_off_begins_again(site: S
 def test_what_becomes_of_an_instance_whose_qemu_is_killed_is_its_wish(
     site: Site, on_loss: str, then: S | None
 ) -> None:
-    do(site, "createVm", "--name", "web", *SMALL, "--onLoss", on_loss, "--wait")
+    site.do("createVm", "--name", "web", *SMALL, "--onLoss", on_loss, "--wait")
     guest = the_guest(site)
 
     guest.process.kill()
@@ -194,8 +176,7 @@ def test_a_start_that_qemu_refuses_is_held_with_qemus_words(site: Site) -> None:
 
 
 def test_guests_outlive_a_killed_node_manager_and_their_ends_are_reported(site: Site) -> None:
-    do(
-        site,
+    site.do(
         "createMany",
         "--basename",
         "web",
@@ -226,14 +207,14 @@ def test_an_instance_of_a_silent_host_is_orphaned_and_never_started_elsewhere(
     pair: Site, then: str
 ) -> None:
     site = pair
-    do(site, "createVm", "--name", "web", *SMALL, "--hints", "targetHost=host1", "--wait")
+    site.do("createVm", "--name", "web", *SMALL, "--hints", "targetHost=host1", "--wait")
     guest = the_guest(site)
 
     site.nodes[0].kill()
     site.until(lambda now: state_of(now, "web") is S.ORPHANED)
     meanwhile = guests_in(site.folder)
     if then == "destroy":
-        do(site, "destroyVm", "--instance", "web")
+        site.do("destroyVm", "--instance", "web")
     site.nodes[0].start()
     site.until(lambda now: state_of(now, "web") is (None if then == "destroy" else S.RUNNING))
     after = guests_in(site.folder)
@@ -243,11 +224,11 @@ def test_an_instance_of_a_silent_host_is_orphaned_and_never_started_elsewhere(
 
 
 def test_a_guest_whose_qemu_hangs_is_destroyed_all_the_same(site: Site) -> None:
-    do(site, "createVm", "--name", "web", *SMALL, "--wait")
+    site.do("createVm", "--name", "web", *SMALL, "--wait")
     guest = the_guest(site)
     os.kill(guest.process.pid, signal.SIGSTOP)
 
-    do(site, "destroyVm", "--instance", "web", "--wait")
+    site.do("destroyVm", "--instance", "web", "--wait")
 
     assert not guest.process.is_alive()
     site.until(lambda now: not now.instances)
@@ -261,7 +242,7 @@ def test_nmd_starts_a_killed_node_manager_again_and_its_guests_are_adopted(site:
     surroundings = environment(site.configuration, site.folder / "n1")
     what = ("--log", site.folder / "nmd.log", sys.executable, *PROGRAMS["nodemanager"])
     subprocess.run([*nmd, *what], env=surroundings, check=True, timeout=60)
-    do(site, "createVm", "--name", "web", *SMALL, "--wait")
+    site.do("createVm", "--name", "web", *SMALL, "--wait")
     guest, session = the_guest(site), site.now().hosts[0].session
 
     os.kill(only_child_of(int(pid_file.read_text().split()[0])), signal.SIGKILL)
@@ -269,7 +250,7 @@ def test_nmd_starts_a_killed_node_manager_again_and_its_guests_are_adopted(site:
 
     assert the_guest(site) == guest
     assert named(site, "web").attempt == 1
-    end_all(site)
+    site.empty()
     subprocess.run([*nmd, "--stop"], env=surroundings, check=True, timeout=60)
 
 
@@ -287,18 +268,18 @@ def real(site: Site, guest_image: Path) -> str:
 def test_a_guest_goes_on_where_it_was_after_pause_suspend_and_a_killed_node_manager(
     site: Site, real: str
 ) -> None:
-    do(site, "createVm", "--name", "web", "--disks", real, "--wait")
+    site.do("createVm", "--name", "web", "--disks", real, "--wait")
     boot, offset = says(site, 1, r"GUEST-BOOT boots=1 nonce=([0-9a-f]{16})")
     before, offset = says(site, 1, rf"GUEST-TICK (\d+) nonce={boot[1]}", offset)
 
-    do(site, "pauseVm", "--instance", "web", "--wait")
-    do(site, "unpauseVm", "--instance", "web", "--wait")
+    site.do("pauseVm", "--instance", "web", "--wait")
+    site.do("unpauseVm", "--instance", "web", "--wait")
     site.nodes[0].kill()
-    do(site, "suspendVm", "--instance", "web")
+    site.do("suspendVm", "--instance", "web")
     site.nodes[0].start()
     site.until(lambda now: state_of(now, "web") is S.SUSPENDED)
     asleep = guests_in(site.folder)
-    do(site, "resumeVm", "--instance", "web", "--wait")
+    site.do("resumeVm", "--instance", "web", "--wait")
     after, _ = says(site, 1, rf"GUEST-TICK (\d+) nonce={boot[1]}", offset)
 
     assert asleep == []
@@ -308,16 +289,16 @@ def test_a_guest_goes_on_where_it_was_after_pause_suspend_and_a_killed_node_mana
 
 
 def test_a_guest_counts_its_boots_on_the_disk_that_it_keeps(site: Site, real: str) -> None:
-    do(site, "createVm", "--name", "web", "--disks", real, "--wait")
+    site.do("createVm", "--name", "web", "--disks", real, "--wait")
     first, offset = says(site, 1, r"GUEST-READY.* boots=(\d+)")
 
-    do(site, "resetVm", "--instance", "web")
+    site.do("resetVm", "--instance", "web")
     second, offset = says(site, 1, r"GUEST-READY.* boots=(\d+)", offset)
-    do(site, "stopVm", "--instance", "web", "--wait")
+    site.do("stopVm", "--instance", "web", "--wait")
     stopped = guests_in(site.folder)
-    do(site, "startVm", "--instance", "web", "--wait")
+    site.do("startVm", "--instance", "web", "--wait")
     third, _ = says(site, 1, r"GUEST-READY.* boots=(\d+)", offset)
-    do(site, "shutdownVm", "--instance", "web", "--wait")
+    site.do("shutdownVm", "--instance", "web", "--wait")
 
     assert [first[1], second[1], third[1]] == ["1", "2", "3"]
     assert stopped == []

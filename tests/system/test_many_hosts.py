@@ -17,9 +17,8 @@ import pytest
 import boot_sectors
 from system.guests import Guest, guests_in
 from system.many_hosts import ManyHosts
-from system.sites import Shape
+from system.sites import Shape, state_of
 from tashi.domain.states import InstanceState as S
-from tashi.wire.forms import SnapshotForm
 
 pytestmark = pytest.mark.qemu
 
@@ -27,7 +26,7 @@ BOOT_SECONDS = 180
 ROUND_TRIPS: Final = 10
 LINES_A_SECOND: Final = 10
 QUICK = {
-    "ClusterManagerService": {"expireHostTime": 4},
+    "ClusterManagerService": {"expireHostTime": 8},
     "NodeManagerService": {"registerFrequency": 1},
 }
 GUESTS = {"one": 999, "two": 999, "other": 1001}
@@ -51,8 +50,7 @@ def hosts(guest_image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def create(site: ManyHosts, name: str, vlan: int, *more: str) -> None:
-    do(
-        site,
+    site.do(
         "createVm",
         "--name",
         name,
@@ -63,13 +61,6 @@ def create(site: ManyHosts, name: str, vlan: int, *more: str) -> None:
         "--wait",
         *more,
     )
-
-
-def do(site: ManyHosts, *words: str) -> str:
-    """Run tashi-client and return what it said; it must succeed."""
-    ended = site.run("client", *words)
-    assert ended.returncode == 0, f"{words}: {ended.stderr}\n{site.story()}"
-    return ended.stdout
 
 
 def guest(site: ManyHosts, name: str) -> Guest:
@@ -88,13 +79,9 @@ def address(site: ManyHosts, name: str) -> str:
     return found
 
 
-def state_of(now: SnapshotForm, name: str) -> S | None:
-    return next((one.state for one in now.instances if one.name == name), None)
-
-
 def start(site: ManyHosts, name: str, *more: str) -> None:
     """Ask for a small guest that needs no kernel; it may take its time."""
-    do(site, "createVm", "--name", name, "--disks", "idle.img", "--nics", "none", *more)
+    site.do("createVm", "--name", name, "--disks", "idle.img", "--nics", "none", *more)
 
 
 @contextmanager
@@ -110,7 +97,7 @@ def test_guests_reach_their_own_vlan_across_hosts_and_no_other(hosts: ManyHosts)
     one, two, other = (address(hosts, name) for name in GUESTS)
     machines = {hosts.machine_of(one).name for one in hosts.instances()}
 
-    same = guest(hosts, "one").carry_out(f"ping -c 2 -W 5 {two}")
+    same = guest(hosts, "one").carry_out(f"ping -c 2 -W 30 {two}")
     # With an address of the other VLAN: nobody is between them who could refuse to route.
     elsewhere = guest(hosts, "one").carry_out(
         "ip addr add 172.16.101.240/24 dev eth0; "
@@ -178,7 +165,7 @@ def test_an_http_connection_never_breaks_while_its_guest_moves_back_and_forth(
     reader.start()
     try:
         for there in (away, home) * ROUND_TRIPS:
-            do(hosts, "migrateVm", "--instance", "one", "--dst", there.name, "--wait")
+            hosts.do("migrateVm", "--instance", "one", "--dst", there.name, "--wait")
             assert hosts.machine_of(instance) is there
     finally:
         reader.stop()

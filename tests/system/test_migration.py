@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import boot_sectors
+from system.books import Place
 from system.guests import Guest, Watcher, guests_in
 from system.sites import Shape, Site
 from tashi.domain.states import InstanceState as S
@@ -23,22 +24,12 @@ FORWARD = {"UserNetwork": {"forward": 80}}
 
 
 @pytest.fixture
-def site(short_path: Path) -> Iterator[Site]:
-    site = Site(short_path, Shape(memory=2000, hosts=2, extra=FORWARD))
+def site(short_path: Path, books: Place) -> Iterator[Site]:
+    site = Site(short_path, Shape(memory=2000, hosts=2, books=books, extra=FORWARD))
     boot_sectors.idle(site.images / "idle.img")
     site.start()
     yield site
-    for instance in site.instances():
-        site.calls.call("destroyVm", InstanceForm, instance_id=instance)
-    site.until(lambda now: not now.instances)
-    assert not site.end(), site.story()
-
-
-def do(site: Site, *words: str) -> str:
-    """Run tashi-client and return what it said; it must succeed."""
-    ended = site.run("client", *words)
-    assert ended.returncode == 0, f"{words}: {ended.stderr}\n{site.story()}"
-    return ended.stdout
+    site.end_empty()
 
 
 def web(now: SnapshotForm) -> InstanceForm:
@@ -93,17 +84,17 @@ def test_a_guest_goes_on_where_it_was_with_its_disk_on_the_other_host(
     site: Site, guest_image: Path
 ) -> None:
     (site.images / "real.qcow2").write_bytes(guest_image.read_bytes())
-    do(site, "createVm", "--name", "web", "--disks", "real.qcow2", "--wait")
+    site.do("createVm", "--name", "web", "--disks", "real.qcow2", "--wait")
     says(site, "GUEST-READY")
     before, source = facts(site), the_guest(site)
     _, there, _ = sides(site)
 
     with Watcher(site.folder) as watcher:
-        shown = do(site, "migrateVm", "--instance", "web", "--dst", there, "--wait")
+        shown = site.do("migrateVm", "--instance", "web", "--dst", there, "--wait")
         after, target = facts(site), the_guest(site)
     wait_until(lambda: int(facts(site)["count"]) > int(before["count"]))
     later = facts(site)
-    do(site, "resetVm", "--instance", "web")
+    site.do("resetVm", "--instance", "web")
     says(site, r"GUEST-READY.* boots=2")
 
     assert shown == f"web runs on {there}.\n"
@@ -118,11 +109,11 @@ def test_a_guest_goes_on_where_it_was_with_its_disk_on_the_other_host(
 
 
 def test_a_guest_moves_back_and_forth(site: Site) -> None:
-    do(site, "createVm", "--name", "web", *SMALL, "--wait")
+    site.do("createVm", "--name", "web", *SMALL, "--wait")
     home, away, _ = sides(site)
 
     for there in (away, home, away):
-        do(site, "migrateVm", "--instance", "web", "--dst", there, "--wait")
+        site.do("migrateVm", "--instance", "web", "--dst", there, "--wait")
         assert sides(site)[0] == there
         assert the_guest(site).status() == "running"
 
@@ -132,15 +123,15 @@ def test_a_guest_moves_back_and_forth(site: Site) -> None:
 def test_a_migration_that_is_cancelled_while_the_guest_is_sent_leaves_it_where_it_is(
     site: Site,
 ) -> None:
-    do(site, "createVm", "--name", "web", *SMALL, "--wait")
+    site.do("createVm", "--name", "web", *SMALL, "--wait")
     guest = the_guest(site)
     here, there, number = sides(site)
     note = site.folder / f"n{number}/info/notes/1.json"
     os.kill(guest.process.pid, signal.SIGSTOP)  # so that it cannot leave yet
 
-    do(site, "migrateVm", "--instance", "web", "--dst", there)
+    site.do("migrateVm", "--instance", "web", "--dst", there)
     site.until(lambda now: web(now).state is S.MIGRATE_TRANS)
-    do(site, "cancelMigration", "--instance", "web")
+    site.do("cancelMigration", "--instance", "web")
     wait_until(lambda: "cancelSend" in note.read_text())
     os.kill(guest.process.pid, signal.SIGCONT)
     site.until(lambda now: web(now).state is S.RUNNING)
@@ -152,12 +143,12 @@ def test_a_migration_that_is_cancelled_while_the_guest_is_sent_leaves_it_where_i
 
 
 def test_a_guest_runs_on_one_host_whichever_daemon_is_killed_while_it_moves(site: Site) -> None:
-    do(site, "createVm", "--name", "web", *SMALL, "--wait")
+    site.do("createVm", "--name", "web", *SMALL, "--wait")
 
     with Watcher(site.folder) as watcher:
         for victim in (site.manager, *site.nodes):
             _, there, _ = sides(site)
-            do(site, "migrateVm", "--instance", "web", "--dst", there)
+            site.do("migrateVm", "--instance", "web", "--dst", there)
             victim.kill()
             victim.start()
             site.until(lambda now: web(now).state is S.RUNNING)

@@ -11,7 +11,7 @@ from time import monotonic, sleep
 import pytest
 
 import boot_sectors
-from contracts.machines import Heard, QemuMachine, a_spec, found_verdict
+from contracts.machines import Heard, QemuMachine, a_spec
 from tashi.adapters.hypervisor.qemu.hypervisor import Qemu
 from tashi.domain.identity import Attempt, InstanceId
 from tashi.domain.instance import Disk
@@ -51,11 +51,6 @@ class Bench:
             qemu.close()
         self.neighbour.close()
         self.machine.close()
-
-
-@pytest.fixture(scope="module")
-def verdict(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return found_verdict(tmp_path_factory.mktemp("verdict"))
 
 
 @pytest.fixture

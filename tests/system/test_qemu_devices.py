@@ -1,5 +1,6 @@
 """Devices, displays and keyboards of guests under a real QEMU."""
 
+import os
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,7 +10,8 @@ from time import monotonic, sleep
 import pytest
 
 import boot_sectors
-from contracts.machines import A_NIC, IDLE, SPEAKS, Heard, QemuMachine, a_spec, found_verdict
+import viewer
+from contracts.machines import A_NIC, IDLE, SPEAKS, Heard, QemuMachine, a_spec
 from tashi.adapters.hypervisor.qemu.hypervisor import Qemu
 from tashi.domain.errors import HypervisorFailed
 from tashi.domain.identity import Attempt, InstanceId, Mib
@@ -19,18 +21,6 @@ pytestmark = pytest.mark.qemu
 
 SEVEN = InstanceId(7)
 MORE = Disk(SPEAKS, port=1)
-
-
-@pytest.fixture(scope="module")
-def verdict(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return found_verdict(tmp_path_factory.mktemp("verdict"))
-
-
-@pytest.fixture
-def machine(verdict: Path) -> Iterator[QemuMachine]:
-    made = QemuMachine.made(verdict)
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -43,7 +33,7 @@ def qemu(machine: QemuMachine) -> Iterator[Qemu]:
 
 def devices(qemu: Qemu) -> set[str]:
     """What QEMU itself has plugged in."""
-    answer = qemu._guests[SEVEN].ask("qom-list", path="/machine/peripheral")
+    answer = qemu._guests.known(SEVEN).ask("qom-list", path="/machine/peripheral")
     assert isinstance(answer, list)
     return {one["name"] for one in answer if one["name"][:4] in {"plug", "nic1", "nic2"}}
 
@@ -128,12 +118,23 @@ def test_a_linux_guest_gets_devices_and_gives_them_back_also_across_a_crash(
     again.adopt()
     there = again.alter(full)
     still = devices(again)
+    [overlay] = machine.scratch.glob("*/7.p1.qcow2")
+    with overlay.open("r+b") as disk:
+        disk.seek(0, os.SEEK_END)
+        disk.write(b"written by the guest")
+    machine.human(SEVEN, "device_del", id="plug1")
+    while "plug1" in devices(again):
+        sleep(0.1)
+    again.alter(full)
+    back, kept = devices(again), overlay.read_bytes()
     again.alter(plain)
     out = devices(again)
     again.close()
 
     assert (plugged, made) == ({"plug1", "nic2"}, ["7.0.qcow2", "7.p1.qcow2"])
     assert still == plugged
+    assert back == plugged
+    assert kept.endswith(b"written by the guest")
     assert [nic.mac for nic in there.nics] == [A_NIC.mac, card.mac]
     assert all(nic.forwards for nic in there.nics)
     assert (out, overlays(machine)) == (set(), ["7.0.qcow2"])
@@ -144,11 +145,11 @@ def test_nobody_sees_a_display_without_the_password(qemu: Qemu) -> None:
 
     screen = qemu.start_vnc(SEVEN, "secret", on_socket=False)
     with socket.create_connection((screen.address, screen.port), 10) as line:
-        offered = security_of(line)
+        offered = viewer.offered(line)
     qemu.stop_vnc(SEVEN)
 
     assert screen.address == "127.0.0.1"
-    assert offered == VNC_AUTHENTICATION
+    assert offered == bytes([viewer.PASSWORD])
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((screen.address, screen.port), 10)
 
@@ -162,23 +163,10 @@ def test_a_display_on_a_socket_is_private_and_outlives_the_node_manager(
     qemu.close()
     with socket.socket(socket.AF_UNIX) as line:
         line.connect(screen.socket)
-        offered = security_of(line)
+        offered = viewer.offered(line)
 
-    assert offered == VNC_AUTHENTICATION
+    assert offered == bytes([viewer.PASSWORD])
     assert Path(screen.socket).stat().st_mode & 0o077 == 0
-
-
-VNC_AUTHENTICATION = b"\x01\x02"
-"""One kind, number 2: RFC 6143, section 7.1.2."""
-
-
-def security_of(line: socket.socket) -> bytes:
-    """The kinds of security that a VNC server offers."""
-    line.settimeout(10)
-    version = line.recv(12, socket.MSG_WAITALL)
-    assert version == b"RFB 003.008\n"
-    line.sendall(version)
-    return line.recv(2, socket.MSG_WAITALL)
 
 
 def let_count(qemu: Qemu, more: int = 10) -> None:

@@ -3,11 +3,12 @@
 import socket
 from collections.abc import Iterator
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from contracts.machines import PEER, QemuMachine, a_spec, found_verdict
+from contracts.machines import PEER, QemuMachine, a_spec
 from tashi.adapters.hypervisor.qemu.hypervisor import Qemu
 from tashi.adapters.hypervisor.qemu.moves import Door, write_door
 from tashi.domain.engine import Hardware
@@ -20,11 +21,6 @@ pytestmark = pytest.mark.qemu
 SEVEN = InstanceId(7)
 STRANGER = "127.0.0.6"
 NOT_LONG = 0.5
-
-
-@pytest.fixture(scope="module")
-def verdict(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return found_verdict(tmp_path_factory.mktemp("verdict"))
 
 
 @pytest.fixture
@@ -109,12 +105,51 @@ def test_a_source_that_is_late_does_not_fall_into_a_door_that_is_for_another_gue
     assert (found(source), found(target)) == (Found.RUNNING, Found.RECEIVING)
 
 
+def test_a_wrong_word_lets_nobody_run_and_the_right_one_is_still_heard(
+    here: QemuMachine, there: QemuMachine, target: Qemu
+) -> None:
+    incoming = target.prepare_target(a_spec(), PEER)
+    door = there.door_of(SEVEN)
+    seen: list[object] = []
+
+    def try_words(step: str) -> None:
+        if step == "left":
+            wrong = (door.key + "x" * 32, door.pledge + "x" * 32, "x" * 64)
+            heard = [said(door.memory, PEER, words.encode()) for words in wrong]
+            seen.extend([*heard, found(target)])
+
+    with closing(here.open(on_step=try_words)) as source:
+        source.start(a_spec())
+        source.send(SEVEN, incoming)
+
+        assert seen == [None, None, None, Found.RECEIVING]
+        assert (found(source), found(target)) == (Found.LEFT, Found.RUNNING)
+
+
+def test_a_word_that_comes_before_all_is_there_lets_nobody_run(
+    there: QemuMachine, source: Qemu, target: Qemu
+) -> None:
+    incoming = target.prepare_target(a_spec(), PEER)
+    door, word = there.door_of(SEVEN), "0" * 32
+    with socket.create_connection((PEER, door.memory), NOT_LONG, (PEER, 0)) as line:
+        line.sendall(door.pledge.encode() + sha256(word.encode()).hexdigest().encode())
+        let_in = line.recv(1)
+        early = said(door.memory, PEER, (door.key + word).encode())
+
+        assert (let_in, early) == (b"+", b"")
+        assert found(target) is Found.RECEIVING
+    with pytest.raises(HypervisorFailed):
+        source.send(SEVEN, incoming)
+    assert found(source) is Found.RUNNING
+
+
 def test_nobody_gets_in_twice(there: QemuMachine, source: Qemu, target: Qemu) -> None:
     incoming = target.prepare_target(a_spec(), PEER)
+    door = there.door_of(SEVEN)
     source.send(SEVEN, incoming)
 
     with pytest.raises(ConnectionRefusedError):
-        said(there.door_of(SEVEN).memory, PEER)
+        said(door.memory, PEER)
 
 
 def test_a_target_that_is_not_told_by_whom_it_is_met_does_not_open(

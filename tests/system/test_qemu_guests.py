@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,18 +15,20 @@ import pytest
 import boot_sectors
 from contracts.machines import (
     IDLE,
-    POWERS_OFF,
     Heard,
     QemuMachine,
     a_spec,
-    found_verdict,
 )
 from system.mortal_node import SAVED
 from tashi.adapters.hypervisor.qemu.hypervisor import Qemu
 from tashi.adapters.network.guard import NoGuard
 from tashi.adapters.network.script import ScriptNetworks
 from tashi.adapters.system.commands import SystemCommands
-from tashi.domain.errors import HypervisorFailed, NoSuchVm, UnableToSuspend
+from tashi.domain.errors import (
+    HypervisorFailed,
+    NoSuchVm,
+    UnableToSuspend,
+)
 from tashi.domain.guest import Ending
 from tashi.domain.identity import InstanceId, Mib
 from tashi.domain.instance import Disk
@@ -37,44 +39,6 @@ pytestmark = pytest.mark.qemu
 SEVEN = InstanceId(7)
 EIGHT = InstanceId(8)
 IMPATIENT = 0.5
-
-
-@pytest.fixture(scope="module")
-def verdict(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return found_verdict(tmp_path_factory.mktemp("verdict"))
-
-
-@pytest.fixture
-def machine(verdict: Path) -> Iterator[QemuMachine]:
-    made = QemuMachine.made(verdict)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def heard() -> Heard:
-    return Heard()
-
-
-@pytest.fixture
-def opened(machine: QemuMachine, heard: Heard) -> Iterator[Callable[..., Qemu]]:
-    """Open a hypervisor on the machine; it is closed in the end."""
-    made: list[Qemu] = []
-
-    def make(**different: object) -> Qemu:
-        qemu = machine.open(**different)  # type: ignore[arg-type]
-        qemu.listen(heard)
-        made.append(qemu)
-        return qemu
-
-    yield make
-    for qemu in made:
-        qemu.close()
-
-
-@pytest.fixture
-def qemu(opened: Callable[..., Qemu]) -> Qemu:
-    return opened()
 
 
 def test_everything_kept_of_a_guest_is_private(qemu: Qemu, machine: QemuMachine) -> None:
@@ -177,21 +141,6 @@ def test_a_monitor_that_hangs_holds_up_nobody_else(
 
     assert still_waiting
     assert [one.found for one in qemu.adopt()] == [Found.GONE, Found.FROZEN]
-
-
-def test_a_guest_that_powered_off_unseen_is_found_so(
-    opened: Callable[..., Qemu], machine: QemuMachine
-) -> None:
-    first = opened()
-    first.start(a_spec(image=POWERS_OFF))
-    first.pause(SEVEN)
-    first.close()
-    machine.human(SEVEN, "cont", until="SHUTDOWN")
-
-    [found] = opened().adopt()
-
-    assert (found.found, found.how) == (Found.GONE, Ending.POWERED_OFF)
-    assert machine.qemus() == []
 
 
 def test_a_guest_is_found_without_its_pid_file(

@@ -99,6 +99,34 @@ def test_an_image_that_reaches_outside_the_store_is_refused(images: Images, tmp_
             images.format_of(uri)
 
 
+def test_what_a_guest_writes_into_a_base_is_seen_though_the_top_is_the_same(
+    images: Images, tmp_path: Path
+) -> None:
+    base = images.folder / "base.raw"
+    create(base, "-f", "raw")
+    create(images.folder / "top.qcow2", "-f", "qcow2", "-b", "base.raw", "-F", "raw")
+    before = images.format_of("top.qcow2")
+
+    with base.open("r+b") as disk:
+        disk.write(qcow2(backing=str(tmp_path / "secret")))
+
+    assert before == "qcow2"
+    with pytest.raises(HypervisorFailed, match="as if that were raw"):
+        images.format_of("top.qcow2")
+
+
+@pytest.mark.parametrize("said", ["", "qcow2"])
+def test_an_image_whose_base_qemu_would_have_to_guess_is_refused(images: Images, said: str) -> None:
+    create(images.folder / "base.raw", "-f", "raw")
+    vague = qcow2(backing="base.raw", backing_format=said)
+    (images.folder / "vague.qcow2").write_bytes(vague)
+    create(images.folder / "top.qcow2", "-u", "-f", "qcow2", "-b", "vague.qcow2", "-F", "qcow2")
+
+    for uri in ("vague.qcow2", "top.qcow2"):
+        with pytest.raises(HypervisorFailed, match=r"qemu-img rebase -u -b base\.raw -F raw"):
+            images.format_of(uri)
+
+
 def test_an_image_with_its_data_elsewhere_is_refused(images: Images, tmp_path: Path) -> None:
     create(images.folder / "a.qcow2", "-f", "qcow2", "-o", f"data_file={tmp_path / 'secret'}")
 
@@ -126,8 +154,8 @@ def test_an_image_that_is_based_on_something_else_than_an_image_is_refused(
 
 
 def test_images_that_are_based_on_each_other_are_refused(images: Images) -> None:
-    (images.folder / "a.qcow2").write_bytes(qcow2(backing="b.qcow2"))
-    (images.folder / "b.qcow2").write_bytes(qcow2(backing="a.qcow2"))
+    for name, other in (("a.qcow2", "b.qcow2"), ("b.qcow2", "a.qcow2")):
+        (images.folder / name).write_bytes(qcow2(backing=other, backing_format="qcow2"))
 
     with pytest.raises(HypervisorFailed, match="based on itself"):
         images.format_of("a.qcow2")

@@ -5,11 +5,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from contracts.machines import QemuMachine, a_spec, found_verdict
+from contracts.machines import QemuMachine, a_spec
 from system.mortal_node import SAVED
 from tashi.adapters.hypervisor.qemu.hypervisor import Qemu
 from tashi.domain.errors import NoSuchImage
@@ -21,18 +20,6 @@ pytestmark = pytest.mark.qemu
 SEVEN = InstanceId(7)
 BEFORE_QEMU = ("held", "disks", "wired", "intent")
 BEFORE_IT_RAN = ("spawned", "met", "ready")
-
-
-@pytest.fixture(scope="module")
-def verdict(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return found_verdict(tmp_path_factory.mktemp("verdict"))
-
-
-@pytest.fixture
-def machine(verdict: Path) -> Iterator[QemuMachine]:
-    made = QemuMachine.made(verdict)
-    yield made
-    made.close()
 
 
 @pytest.fixture

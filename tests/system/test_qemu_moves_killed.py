@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from contracts.machines import PEER, Heard, QemuMachine, a_spec, found_verdict
+from contracts.machines import PEER, Heard, QemuMachine, a_spec
 from tashi.adapters.hypervisor.qemu.hypervisor import Qemu
 from tashi.adapters.hypervisor.qemu.record import decode
-from tashi.domain.errors import HypervisorFailed
+from tashi.domain.errors import HypervisorFailed, NoSuchVm
 from tashi.domain.identity import InstanceId
 from tashi.domain.instance import Disk
 from tashi.ports.hypervisor import Found, Happening, Running
@@ -26,14 +26,10 @@ BEFORE_THE_DOOR = ("spawned", "met", "ready", "loaded")
 BEFORE_THE_SWITCH = ("noted", "let in", "copying", "copied", "sending", "standing", "mirrored")
 AT_THE_SWITCH = "continued"
 AFTER_THE_SWITCH = ("completed", "left")
+AFTER_THE_WORD = "told"
 KEPT = a_spec(disks=(Disk("idle.img"), Disk("kept.img", persistent=True)))
 IMPATIENT = 3.0
 SOON = 30.0
-
-
-@pytest.fixture(scope="module")
-def verdict(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return found_verdict(tmp_path_factory.mktemp("verdict"))
 
 
 @pytest.fixture
@@ -87,6 +83,14 @@ def die_at(step: str, machine: QemuMachine, how: str, door: str = "") -> None:
     with another(step, machine, how, door) as process:
         _, errors = process.communicate()
     assert process.returncode == -signal.SIGKILL, errors
+
+
+def sent_to_one_that_dies(step: str, machine: QemuMachine, source: Qemu) -> int:
+    """Send the guest to a target whose node is killed at the step; what that node ended with."""
+    with another(step, machine, "receive") as receiving:
+        assert receiving.stdout is not None
+        source.send(SEVEN, receiving.stdout.readline())
+        return receiving.wait(SOON)
 
 
 def found(qemu: Qemu) -> Found:
@@ -161,6 +165,49 @@ def test_a_guest_whose_sender_dies_after_the_switch_has_left(
     assert found(target) is Found.RUNNING
 
 
+def test_a_guest_whose_sender_dies_after_its_word_runs_on_the_target(
+    here: QemuMachine, there: QemuMachine, opened: Callable[..., Qemu], heard: Heard
+) -> None:
+    target = opened(there)
+    die_at(AFTER_THE_WORD, here, "send", target.prepare_target(a_spec(), PEER))
+
+    assert heard.next().what is Happening.ARRIVED
+    assert found(target) is Found.RUNNING
+    assert found(opened(here)) is Found.LEFT
+
+
+@pytest.mark.parametrize(("step", "then"), [("heard", Found.RECEIVING), ("goes on", Found.RUNNING)])
+def test_a_target_whose_node_dies_at_the_word_runs_the_guest_when_it_is_told(
+    step: str, then: Found, here: QemuMachine, there: QemuMachine, opened: Callable[..., Qemu]
+) -> None:
+    source = opened(here)
+    source.start(a_spec())
+    ended = sent_to_one_that_dies(step, there, source)
+    target = opened(there)
+    arrived = found(target)
+    target.run(SEVEN)
+
+    assert (ended, arrived) == (-signal.SIGKILL, then)
+    assert (found(source), found(target)) == (Found.LEFT, Found.RUNNING)
+
+
+def test_a_word_without_an_answer_holds_nobody_up(
+    here: QemuMachine, there: QemuMachine, opened: Callable[..., Qemu]
+) -> None:
+    target = opened(there)
+    source = opened(here, on_step=at("left", partial(stop_qemu, there)))
+    source.start(a_spec())
+
+    source.send(SEVEN, target.prepare_target(a_spec(), PEER))
+    left = found(source)
+    for vm_id in there.qemus():
+        os.kill(vm_id, signal.SIGCONT)
+    target.run(SEVEN)
+
+    assert left is Found.LEFT
+    assert found(target) is Found.RUNNING
+
+
 @pytest.mark.parametrize("step", [*BEFORE_QEMU, *BEFORE_THE_DOOR])
 def test_a_target_whose_node_dies_is_cleared_away_and_made_again(
     step: str, here: QemuMachine, there: QemuMachine, opened: Callable[..., Qemu]
@@ -187,10 +234,7 @@ def test_a_guest_arrives_where_no_node_manager_runs(
 ) -> None:
     source = opened(here)
     source.start(a_spec())
-    with another("called", there, "receive") as receiving:
-        assert receiving.stdout is not None
-        source.send(SEVEN, receiving.stdout.readline())
-        ended = receiving.wait(SOON)
+    ended = sent_to_one_that_dies("called", there, source)
     target = opened(there)
     arrived = found(target)
     target.run(SEVEN)
@@ -221,7 +265,7 @@ def test_a_target_whose_node_dies_while_it_lets_the_guest_run_is_told_so_again(
 ) -> None:
     source, target = opened(here), opened(there)
     source.start(a_spec())
-    source.send(SEVEN, target.prepare_target(a_spec(), PEER))
+    source.send(SEVEN, there.unheard(target.prepare_target(a_spec(), PEER)))
     target.close()
     die_at(step, there, "run")
 
@@ -246,16 +290,18 @@ def test_a_guest_that_cannot_leave_runs_on_without_news(
 ) -> None:
     target = there.open()
     source: list[Qemu] = []
+    doors: list[str] = []
     acts: dict[str, Callable[[], object]] = {
         "the target dies": partial(crash_qemu, there),
-        "it is cancelled": lambda: source[0].cancel_send(SEVEN),
+        "it is cancelled": lambda: source[0].cancel(SEVEN, *doors),
     }
     source.append(opened(here, on_step=at(step, acts[mishap])))
     source[0].start(KEPT)
+    doors.append(target.prepare_target(KEPT, PEER))
 
     try:
         with pytest.raises(HypervisorFailed, match="Instance 7 was not moved: "):
-            source[0].send(SEVEN, target.prepare_target(KEPT, PEER))
+            source[0].send(SEVEN, *doors)
     finally:
         target.close()
 
@@ -289,7 +335,7 @@ def test_a_source_that_crashes_on_the_way_is_news_and_the_target_does_not_run(
     try:
         with pytest.raises(HypervisorFailed):
             source.send(SEVEN, target.prepare_target(a_spec(), PEER))
-        with pytest.raises(HypervisorFailed):
+        with pytest.raises((HypervisorFailed, NoSuchVm)):  # its QEMU waits in vain, or gave up
             target.run(SEVEN)
     finally:
         target.close()

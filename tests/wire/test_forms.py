@@ -1,5 +1,6 @@
 """Every record travels and comes back as its equal, and nothing else is let in."""
 
+from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
@@ -7,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import inspect
 
 from examples import a_host, running, waiting
 from tashi.domain import alterations
@@ -21,6 +23,7 @@ from tashi.domain.instructions import NodeOrder
 from tashi.domain.journal import Answer, Counters, Drop, Entry, Kind, Put
 from tashi.wire import forms as f
 from tashi.wire.codec import decode, encode
+from tashi.wire.envelope import Request
 from tashi.wire.methods import CLUSTER_MANAGER, NODE_MANAGER
 from tashi.wire.orders import order_form, order_record, report_form, report_record
 from tashi.wire.shape import Form
@@ -144,6 +147,40 @@ def test_on_the_wire_names_are_written_as_tashi_writes_them() -> None:
 def test_arguments_refuse_what_they_do_not_know(row: Any) -> None:
     with pytest.raises(BadRequest):
         decode(row.takes, b'{"extra":1}', "The request")
+
+
+def test_no_number_that_comes_in_is_larger_than_every_store_can_hold() -> None:
+    forms = [Request, *(row.takes for row in CLUSTER_MANAGER.values())]
+
+    bounds = [
+        (number.ge, number.le) for form in forms for number in numbers_in(inspect.type_info(form))
+    ]
+
+    assert len(bounds) > len(forms)
+    assert set(bounds) == {(-(2**63), 2**63 - 1), (0, 2**32 - 2)}
+
+
+def numbers_in(kind: inspect.Type) -> Iterator[inspect.IntType]:
+    """Every number in what such a value holds."""
+    match kind:
+        case inspect.IntType():
+            yield kind
+        case inspect.StructType(fields=of):
+            for field in of:
+                yield from numbers_in(field.type)
+        case inspect.UnionType(types=types):
+            for one in types:
+                yield from numbers_in(one)
+        case inspect.VarTupleType(item_type=item):
+            yield from numbers_in(item)
+
+
+@pytest.mark.parametrize("user", [2**63, 2**32 - 1, -1])
+def test_a_number_that_no_user_has_is_refused(user: int) -> None:
+    with pytest.raises(BadRequest):
+        decode(Request, encode({"v": "1.0", "id": "7", "call": "why", "user": user}), "It")
+    with pytest.raises(BadRequest):
+        decode(f.NewInstanceForm, encode({"name": "web", "disks": [], "userId": user}), "It")
 
 
 @pytest.mark.parametrize("rows", [CLUSTER_MANAGER, NODE_MANAGER])

@@ -9,7 +9,7 @@ from tashi.domain.identity import UserId
 from tashi.domain.permissions import Caller, Role
 from tashi.wire import envelope, versions
 from tashi.wire.methods import CLUSTER_MANAGER, Row
-from tashi.wire.serving import Desk
+from tashi.wire.serving import Deed, Desk
 
 PEER = "127.0.0.1:4711"
 ROWS: Row = {name: CLUSTER_MANAGER[name] for name in ("pauseVm", "delHost", "placeVms")}
@@ -33,7 +33,7 @@ class Office:
 def request(
     call: str = "pauseVm",
     args: bytes = b'{"instanceId": 3}',
-    version: str = "1.0",
+    version: str = str(versions.CLUSTER_MANAGER.version),
     who: Caller = envelope.NOBODY,
 ) -> bytes:
     return envelope.write_request(version, "r1", call, args, who)
@@ -62,7 +62,7 @@ def test_arguments_that_do_not_fit_the_row_are_refused_unhandled(
 ) -> None:
     office = Office()
 
-    with pytest.raises(BadRequest, match=rf"The arguments of pauseVm .*{complaint}"):
+    with pytest.raises(BadRequest, match=rf"What pauseVm was given .*{complaint}"):
         office.desk().answer(request(args=args), PEER)
     assert office.asked == []
 
@@ -113,9 +113,11 @@ def test_a_caller_for_whom_the_call_is_there_is_let_in(call: str, args: bytes, w
 def test_a_daemon_is_named_with_the_place_it_calls_from() -> None:
     office = Office()
 
-    office.desk().answer(request(who=Caller(Role.NODE)), PEER)
+    office.desk().answer(
+        request(call="placeVms", args=b'{"proposals": []}', who=Caller(Role.SCHEDULER)), PEER
+    )
 
-    assert office.asked[0][0].name == "node at 127.0.0.1:4711"
+    assert office.asked[0][0].name == "scheduler at 127.0.0.1:4711"
 
 
 def test_a_handler_that_has_to_wait_answers_when_its_future_is_done() -> None:
@@ -163,3 +165,47 @@ def test_a_result_that_cannot_be_written_leaves_nobody_waiting() -> None:
 def test_rows_and_handlers_that_do_not_match_are_noticed_at_the_start() -> None:
     with pytest.raises(Broken, match=r"delHost, placeVms, sing\.$"):
         Desk(ROWS, {"pauseVm": print, "sing": print}, versions.CLUSTER_MANAGER)
+
+
+def test_what_may_be_asked_about_later_is_noted_with_how_it_ended() -> None:
+    noted: list[tuple[Deed, object, BaseException | None]] = []
+    waiting: Future[object] = Future()
+    office = Office(waiting)
+    handlers = dict.fromkeys(ROWS, office._note)
+    desk = Desk(ROWS, handlers, versions.CLUSTER_MANAGER, note=lambda *told: noted.append(told))
+    ada = Caller(Role.USER, UserId(7))
+
+    desk.answer(request(who=ada), PEER)
+    told_early = list(noted)
+    waiting.set_result({"fine": 1})
+    with pytest.raises(NotPermitted):
+        desk.answer(request("delHost", b'{"hostId": 1}', who=ada), PEER)
+
+    (done, result, error), (refused, _, refusal) = noted
+    assert told_early == []
+    assert (done.call, done.caller.user_id, done.peer) == ("pauseVm", 7, PEER)
+    assert (getattr(done.arguments, "instance_id", None), result, error) == (3, {"fine": 1}, None)
+    assert (refused.call, refused.arguments) == ("delHost", None)
+    assert isinstance(refusal, NotPermitted)
+
+
+def test_a_call_that_was_called_off_is_noted_as_one_that_failed() -> None:
+    noted: list[tuple[Deed, object, BaseException | None]] = []
+    waiting: Future[object] = Future()
+    handlers = dict.fromkeys(ROWS, Office(waiting)._note)
+    desk = Desk(ROWS, handlers, versions.CLUSTER_MANAGER, note=lambda *told: noted.append(told))
+
+    desk.answer(request(who=Caller(Role.USER, UserId(7))), PEER)
+    waiting.cancel()
+
+    assert isinstance(noted[0][2], Failed)
+
+
+def test_a_handler_is_given_whom_the_desk_identifies() -> None:
+    office, grace = Office(True), Caller(Role.ADMIN, UserId(8), "grace")
+    handlers = dict.fromkeys(ROWS, office._note)
+    desk = Desk(ROWS, handlers, versions.CLUSTER_MANAGER, identify=lambda _request, _peer: grace)
+
+    desk.answer(request("delHost", b'{"hostId": 1}'), PEER)
+
+    assert office.asked[0][0] is grace

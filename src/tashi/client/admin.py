@@ -4,11 +4,12 @@ The cluster manager decides who is an administrator; here nobody is asked. `chec
 cluster manager: the program hands in what reads the files.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Final
 
 from tashi.client import arguments as a
-from tashi.client import draining, sheets
+from tashi.client import draining, logging_in, sheets
 from tashi.client.arguments import Given
 from tashi.client.command import Command, Session
 from tashi.domain.errors import Misconfigured
@@ -123,10 +124,14 @@ def _check_config(check: Callable[[], Findings]) -> Callable[[Session, Given], N
     return run
 
 
-def commands(check: Callable[[], Findings]) -> tuple[Command, ...]:
-    """The functions of tashi-admin; `check` finds the mistakes in the configuration files."""
+def commands(check: Callable[[], Findings], *rooms: Iterable[Command]) -> tuple[Command, ...]:
+    """The functions of tashi-admin, among them those of the rooms that others bring.
+
+    `check` finds the mistakes in the configuration files.
+    """
     return (
         *_COMMANDS,
+        *chain(*rooms),
         Command(
             name="checkConfig",
             run=_check_config(check),
@@ -222,4 +227,5 @@ _COMMANDS: Final = (
         help="Remove a user who owns no instance from Tashi's own list.",
         examples=("--user ada",),
     ),
+    *logging_in.ADMINS,
 )

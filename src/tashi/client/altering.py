@@ -23,7 +23,9 @@ Asks = Callable[[Session, Given], Mapping[str, Any]]
 _GOAL: Goal = frozenset({InstanceState.RUNNING, InstanceState.STOPPED})
 
 
-def _alter(call: str, asks: Asks, said: str) -> Run:
+def _alter(call: str, asks: Asks, said: str, when_done: str = "") -> Run:
+    """What asks for something and says so; whoever waited for it hears that it is done."""
+
     def run(session: Session, given: Given) -> None:
         cluster = session.cluster
         users, instance_id = cluster.users(), cluster.instance_id(given[a.INSTANCE])
@@ -34,7 +36,8 @@ def _alter(call: str, asks: Asks, said: str) -> Run:
             with session.terminal.progress(1) as note:
                 (fate,) = awaited.until_there([altered], note)
             altered = _checked(fate, altered)
-        session.terminal.say(f"{altered.name} {said}.", shown_row(altered, users))
+        words = said if awaited is None else when_done or said
+        session.terminal.say(f"{altered.name} {words}.", shown_row(altered, users))
 
     return run
 
@@ -80,11 +83,18 @@ def _text(name: str, argument: Argument[str]) -> Asks:
 
 rename = _alter("renameVm", _new_name, "is its name now")
 resize = _alter("resizeVm", _size, "has that size when it runs next")
-attach_disk = _alter("attachDisk", _disk, "gets the disk")
-detach_disk = _alter("detachDisk", _uri, "gives the disk back")
-attach_nic = _alter("attachNic", _nic, "gets the network card")
-detach_nic = _alter("detachNic", _text("mac", a.MAC), "gives the network card back")
-change_cdrom = _alter("changeCdrom", _text("image", a.MEDIUM), "gets its CD changed")
+attach_disk = _alter("attachDisk", _disk, "gets the disk", "has the disk")
+detach_disk = _alter("detachDisk", _uri, "gives the disk back", "has given the disk back")
+attach_nic = _alter("attachNic", _nic, "gets the network card", "has the network card")
+detach_nic = _alter(
+    "detachNic",
+    _text("mac", a.MAC),
+    "gives the network card back",
+    "has given the network card back",
+)
+change_cdrom = _alter(
+    "changeCdrom", _text("image", a.MEDIUM), "gets its CD changed", "has its CD changed"
+)
 
 
 def start_vnc(session: Session, given: Given) -> None:
@@ -98,8 +108,17 @@ def start_vnc(session: Session, given: Given) -> None:
         on_socket=given[a.SOCKET],
     )
     place = shown.socket or f"{shown.address}:{shown.port}"
-    words = f"VNC running on {place} of {shown.host}. The password, which is not shown again: "
+    words = f"VNC running on {place} of {shown.host}{_with_tls(shown)}. "
+    words += "The password, which is not shown again: "
     session.terminal.say(words + shown.password, sheets.row_of(shown))
+
+
+def _with_tls(shown: VncForm) -> str:
+    if not shown.tls:
+        return ""
+    place = shown.socket or f"{shown.address}::{shown.port}"
+    trusting = f"vncviewer -X509CA ca-cert.pem {place}"
+    return f" with TLS, which a viewer trusts by the cluster's authority: {trusting}"
 
 
 def stop_vnc(session: Session, given: Given) -> None:

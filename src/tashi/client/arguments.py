@@ -18,8 +18,6 @@ from tashi.wire import forms
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-_MOST_DIGITS: Final = 18
-
 
 class Misused(TashiError):
     """The command line is not understood; the sentence says what would be."""
@@ -33,7 +31,8 @@ class Argument(Generic[T_co]):
 
     `read` raises ValueError with words that go on after the name. What `repeats` may be given
     several times, which means the same as one value with commas between. What `goes_with` another
-    argument means nothing without it.
+    argument means nothing without it. `choices` says for help which names a value may have, and
+    what each means.
     """
 
     name: str
@@ -44,6 +43,7 @@ class Argument(Generic[T_co]):
     required: bool = False
     repeats: bool = False
     goes_with: str = ""
+    choices: Callable[[], Iterable[tuple[str, str]]] = tuple
 
 
 class Given:
@@ -91,7 +91,7 @@ def any_text(typed: str) -> str:
 def whole_number(typed: str) -> int:
     """A whole number of a size that computers count to."""
     plain = typed.strip()
-    if not plain.removeprefix("-").isdecimal() or len(plain) > _MOST_DIGITS:
+    if not plain.removeprefix("-").isdecimal() or len(plain) > syntax.MOST_DIGITS:
         raise ValueError(f"takes a whole number, not {typed!r}")
     return int(plain)
 
@@ -217,13 +217,23 @@ NICS: Final[Argument[tuple[syntax.NicWish, ...] | None]] = Argument(
     repeats=True,
     words="its network cards, or none (default: one on the default network)",
 )
+
+
+def _hints() -> Iterable[tuple[str, str]]:
+    from tashi.domain.hints import HINTS as KNOWN  # noqa: PLC0415  only help waits for it
+
+    yield from ((hint.name, f"{hint.words} Give {hint.right}.") for hint in KNOWN.values())
+    yield "x-NAME", "Yours, for the site's own hooks. Give a plain word."
+
+
 HINTS: Final[Argument[Mapping[str, str]]] = Argument(
     name="hints",
     read=syntax.read_hints,
     metavar="NAME=VALUE,…",
     default={},
     repeats=True,
-    words="wishes about where and how it runs",
+    words="wishes about where and how it runs, listed below",
+    choices=_hints,
 )
 GROUP: Final = Argument(
     name="group", read=any_text, metavar="NAME", default="", words="a group that hints can name"

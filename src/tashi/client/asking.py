@@ -42,7 +42,8 @@ def my_instances(session: Session, _given: Given) -> None:
     """List the instances of the user who asks."""
     cluster = session.cluster
     found = cluster.instances(stats=_want_stats(session))
-    mine = [one for one in found if one.user_id == cluster.uid]
+    me = cluster.me()
+    mine = [one for one in found if one.user_id == me]
     session.terminal.show(sheets.INSTANCES, sheets.instance_rows(mine, cluster.users()))
 
 
@@ -59,7 +60,9 @@ def layout(session: Session, _given: Given) -> None:
 
 def hosts(session: Session, _given: Given) -> None:
     """List all hosts."""
-    session.terminal.show(sheets.HOSTS, [sheets.row_of(one) for one in session.cluster.hosts()])
+    found = session.cluster.hosts()
+    owners = session.cluster.users() if any(one.reserved for one in found) else ()
+    session.terminal.show(sheets.HOSTS, sheets.host_rows(found, owners))
 
 
 def users(session: Session, _given: Given) -> None:
@@ -113,13 +116,13 @@ def console(session: Session, given: Given) -> None:
         piece = calls.call(
             "getConsole", ConsoleForm, instance_id=instance_id, offset=offset, timeout=timeout
         )
-        if terminal.json and piece.text:
-            terminal.go_on("", sheets.row_of(piece))
-        elif piece.text:
+        if not terminal.json:
             terminal.pour(piece.text)
-        if not (piece.text or given[a.FOLLOW]):
+        elif piece.text or not given[a.FOLLOW]:
+            terminal.go_on("", sheets.row_of(piece))
+        if not given[a.FOLLOW]:
             return
-        offset, timeout = piece.offset, _ONE_LOOK_SECONDS if given[a.FOLLOW] else 0.0
+        offset, timeout = piece.offset, _ONE_LOOK_SECONDS
 
 
 def _event_row(entry: EntryForm) -> Row:

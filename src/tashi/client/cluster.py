@@ -5,11 +5,11 @@ one question. Names that belong to nobody, or to several, are refused here in th
 cluster manager's own errors.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from tashi.client.syntax import NicWish
+from tashi.client.syntax import MOST_DIGITS, NicWish
 from tashi.domain.errors import NoSuchHost, NoSuchInstance, NoSuchNetwork, NoSuchUser, Refused
 from tashi.wire.calls import Calls
 from tashi.wire.forms import HostForm, InstanceForm, NetworkForm, NicForm, SnapshotForm, UserForm
@@ -26,10 +26,10 @@ class _Named(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A cluster and who asks it; `uid` is the user who runs the client."""
+    """A cluster and who asks it; `me` says whom it takes us for."""
 
     calls: Calls
-    uid: int
+    me: Callable[[], int]
 
     def instances(self, *, stats: bool = False) -> tuple[InstanceForm, ...]:
         """Every instance that is not over; with `stats`, also what their guests use."""
@@ -91,7 +91,9 @@ class Cluster:
 
 
 def _number(typed: str) -> int | None:
-    return int(typed) if typed.isascii() and typed.isdecimal() else None
+    """The number that was typed, if one of that length can be an id."""
+    is_number = typed.isascii() and typed.isdecimal() and len(typed) <= MOST_DIGITS
+    return int(typed) if is_number else None
 
 
 def _named(things: Iterable[_Named], name: str, missing: type[Refused]) -> int:

@@ -7,12 +7,17 @@ and with which exit code, is for `run` to know.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from tashi.client.arguments import Argument, Given
 from tashi.client.cluster import Cluster
+from tashi.client.person import Person
 from tashi.client.tables import Sheet
 from tashi.client.terminal import Terminal
 from tashi.client.waiting import Clock
+
+OUTPUTS: Final = ("table", "json")
+"""The forms in which every command's result can be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +28,15 @@ class Session:
     terminal: Terminal
     clock: Clock
     local_time: Callable[[float], str]
+    person: Person
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """One function of a client; `run` does it and shows the result, or raises a TashiError."""
+    """One function of a client; `run` does it and shows the result, or raises a TashiError.
+
+    `outputs` are the forms in which its result can be had.
+    """
 
     name: str
     run: Callable[[Session, Given], None]
@@ -35,3 +44,4 @@ class Command:
     takes: tuple[Argument[object], ...] = ()
     examples: tuple[str, ...] = ()
     sheet: Sheet | None = None
+    outputs: tuple[str, ...] = OUTPUTS

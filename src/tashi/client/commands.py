@@ -6,7 +6,7 @@ the rows run stands in `doing` (commands that change instances) and `asking` (qu
 
 from typing import Final
 
-from tashi.client import altering, asking, doing, draining, imaging, jobs, sheets
+from tashi.client import altering, asking, doing, draining, imaging, jobs, logging_in, sheets
 from tashi.client import arguments as a
 from tashi.client.command import Command, Session
 from tashi.client.waiting import Goal
@@ -58,6 +58,7 @@ COMMANDS: Final = (
             "--name db --disks system.qcow2,data.qcow2:True --cores 4 --memory 2048 --wait",
             "--name web --disks web.qcow2 --nics 1:192.0.2.17,2::52:54:00:12:34:56",
             "--name web --disks web.qcow2 --hints targetHost=rack1,allowElsewhere=True",
+            "--name db-2 --disks db.qcow2 --group db --hints away=group:db",
         ),
         sheet=sheets.INSTANCES,
     ),
@@ -290,4 +291,5 @@ COMMANDS: Final = (
         help="Show the last lines of a guest's serial console.",
         examples=("--instance web", "--instance web --follow"),
     ),
+    *logging_in.PEOPLES,
 )

@@ -27,16 +27,16 @@ class Door:
                 return self._link.call(request, timeout_seconds)
             except PeerSilent as silent:
                 if silent.about.get("sent") == _UNREACHED:
-                    raise _nobody(self._link, silent) from silent
+                    raise _nobody(silent) from silent
                 if not repeatable:
                     raise
         return self._link.call(request, timeout_seconds, repeatable=repeatable)
 
 
-def _nobody(link: Link, silent: PeerSilent) -> PeerSilent:
+def _nobody(silent: PeerSilent) -> PeerSilent:
     return PeerSilent(
-        f"No cluster manager answers at {link}: start clustermanager there, or say where it is "
-        "with TASHI_CM_HOST and TASHI_CM_PORT, or with clusterManagerHost and clusterManagerPort "
-        "in the section [Client] of Client.cfg.",
+        f"No cluster manager answers. {silent.message} If none runs there, start clustermanager, "
+        "or say where one does with TASHI_CM_HOST and TASHI_CM_PORT, or with clusterManagerHost "
+        "and clusterManagerPort in the section [Client] of Client.cfg.",
         **silent.about,
     )

@@ -13,6 +13,7 @@ from tashi.client import arguments as a
 from tashi.client import sheets
 from tashi.client.arguments import Given, Misused
 from tashi.client.command import Command, Session
+from tashi.client.tables import counted
 from tashi.client.terminal import Note
 from tashi.domain.errors import Failed, TimedOut, TooOld
 from tashi.domain.journal import Kind
@@ -32,16 +33,11 @@ def drain(session: Session, given: Given) -> None:
     cluster = session.cluster
     host_id = cluster.host_id(given[a.HOST])
     if not given[a.PLAN]:
-        host = cluster.calls.call("drainHost", HostForm, host_id=host_id)
-        if host.state is HostState.DRAINED and not host.draining:
-            session.terminal.say(f"Host {host.name} is empty and Drained.", sheets.row_of(host))
-            return
+        cluster.calls.call("drainHost", HostForm, host_id=host_id)
     plan = cluster.calls.call("getDrainPlan", DrainPlanForm, host_id=host_id)
     if given[a.WAIT]:
-        host = _until_empty(session, plan, given[a.TIMEOUT])
-        session.terminal.say(f"Host {host.name} is empty and Drained.", sheets.row_of(host))
-    else:
-        _show(session, plan)
+        plan = _until_empty(session, plan, given[a.TIMEOUT])
+    _show(session, plan)
 
 
 def _change(call: str, said: str) -> Callable[[Session, Given], None]:
@@ -70,13 +66,15 @@ def _show(session: Session, plan: DrainPlanForm) -> None:
 
 def _summary(plan: DrainPlanForm) -> str:
     name, count = plan.host.name, len(plan.instances)
+    if plan.host.state is HostState.DRAINED and not (plan.host.draining or count):
+        return f"Host {name} is empty and Drained."
     if not count:
         return f"Nothing is left on host {name}, which is {plan.host.state.title}."
     doing = "is being emptied" if plan.host.draining else "is not being emptied yet"
     fates = [one.fate for one in plan.instances]
-    counted = [(fates.count(fate), words) for fate, words in _COUNTED]
-    parts = ", ".join(f"{number} {words}" for number, words in counted if number)
-    return f"Host {name} {doing}. Of {count} {_plural(count)}: {parts}."
+    found = [(fates.count(fate), words) for fate, words in _COUNTED]
+    parts = ", ".join(f"{number} {words}" for number, words in found if number)
+    return f"Host {name} {doing}. Of {counted(count, 'instance')}: {parts}."
 
 
 _COUNTED: Final = (
@@ -87,10 +85,6 @@ _COUNTED: Final = (
 )
 
 
-def _plural(count: int) -> str:
-    return "instance" if count == 1 else "instances"
-
-
 def _said(one: EvacueeForm) -> str:
     to = f" to {one.target}" if one.fate is Fate.LEAVES and one.target else ""
     return f"{one.name} {one.words}{to}"
@@ -99,8 +93,8 @@ def _said(one: EvacueeForm) -> str:
 # ---- waiting ------------------------------------------------------------------------------------
 
 
-def _until_empty(session: Session, plan: DrainPlanForm, limit: float | None) -> HostForm:
-    """Follow until the host is empty; returns it as it is then.
+def _until_empty(session: Session, plan: DrainPlanForm, limit: float | None) -> DrainPlanForm:
+    """Follow until the host is empty; returns the plan as it is then.
 
     Raises Failed when nothing that is left can be moved or the emptying was cancelled, and
     TimedOut.
@@ -116,7 +110,7 @@ def _until_empty(session: Session, plan: DrainPlanForm, limit: float | None) -> 
                     host=plan.host.id,
                 )
             plan = _next(session, plan, _ONE_LOOK_SECONDS if left is None else left)
-    return plan.host
+    return plan
 
 
 def _is_over(plan: DrainPlanForm) -> bool:
@@ -139,7 +133,7 @@ def _left(plan: DrainPlanForm) -> str:
     verb = "is" if count == 1 else "are"
     named = "; ".join(map(_said, plan.instances[:_NAMED]))
     more = f"; and {count - _NAMED} more" if count > _NAMED else ""
-    return f"{count} {_plural(count)} {verb} left on {plan.host.name} ({named}{more})."
+    return f"{counted(count, 'instance')} {verb} left on {plan.host.name} ({named}{more})."
 
 
 def _tell(plan: DrainPlanForm, total: int, note: Note) -> None:

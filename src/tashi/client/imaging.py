@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
+from uuid import uuid4
 
 from tashi.client import arguments as a
 from tashi.client import jobs, sheets
@@ -129,9 +130,9 @@ def take_out(session: Session, given: Given) -> None:
     path, name = Path(given[a.FILE]), given[a.IMAGE]
     if path.is_symlink() or path.exists():
         raise Refused(f"There is a file {path} already: give another name.")
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
-        with part.open("wb") as file:
+        with part.open("xb") as file:
             sha256 = _receive_all(session, name, file)
         part.rename(path)
     except OSError as error:

@@ -14,12 +14,16 @@ from tashi.client.arguments import Argument, Given, Misused, read_all
 from tashi.client.command import Command
 from tashi.client.tables import Sheet, Wish
 
-OUTPUTS: Final = ("table", "json")
 WIDTH: Final = 80
 """How wide help is where nobody says how wide it may be."""
 
 _MISSING: Final = "the following arguments are required: "
 _ALL: Final = "all"
+_OUTPUTS: Final = {
+    "table": "tables for people",
+    "json": "JSON for scripts",
+    "csv": "CSV for spreadsheets",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,9 @@ def add_arguments(parser: argparse.ArgumentParser, command: Command) -> None:
     """Add what a function takes, but for its columns."""
     for argument in command.takes:
         _add(parser, argument)
-    parser.add_argument("--output", choices=OUTPUTS, help="tables for people, or JSON for scripts")
+    *others, last = (_OUTPUTS[one] for one in command.outputs)
+    words = f"{', '.join(others)}, or {last}"
+    parser.add_argument("--output", choices=command.outputs, help=words)
     parser.add_argument("--examples", action="store_true", help="show examples and leave")
 
 
@@ -118,16 +124,7 @@ def wishes_about(sheet: Sheet | None) -> dict[str, Wish]:
 
 def overview(front: Front) -> str:
     """What `--help` says of the program as a whole."""
-    widest = max(len(command.name) for command in front.commands)
-    functions = [
-        textwrap.fill(
-            command.help,
-            WIDTH,
-            initial_indent=f"  {command.name:<{widest}}  ",
-            subsequent_indent=" " * (widest + 4),
-        )
-        for command in front.commands
-    ]
+    functions = _columned([(command.name, command.help) for command in front.commands])
     return "\n".join(
         (
             f"usage: {front.name} FUNCTION [--ARGUMENT VALUE …] [--output table|json]",
@@ -142,6 +139,20 @@ def overview(front: Front) -> str:
             "Exit codes: 0 done, 1 refused, 2 misused or misconfigured, 3 failed.",
         )
     )
+
+
+def _columned(rows: Sequence[tuple[str, str]]) -> list[str]:
+    """Names, and beside them in a column of their own what each means."""
+    widest = max(len(name) for name, _ in rows)
+    return [
+        textwrap.fill(
+            words,
+            WIDTH,
+            initial_indent=f"  {name:<{widest}}  ",
+            subsequent_indent=" " * (widest + 4),
+        )
+        for name, words in rows
+    ]
 
 
 def examples(front: Front, commands: Iterable[Command]) -> str:
@@ -174,7 +185,7 @@ def _add(parser: argparse.ArgumentParser, argument: Argument[object]) -> None:
     if not argument.metavar:
         parser.add_argument(f"--{argument.name}", action="store_true", help=words)
         return
-    if argument.default not in (None, "", {}):
+    if argument.default and "(default: " not in words:
         words += f" (default: {argument.default})"
     parser.add_argument(
         f"--{argument.name}",
@@ -186,6 +197,8 @@ def _add(parser: argparse.ArgumentParser, argument: Argument[object]) -> None:
 
 
 def _epilog(front: Front, command: Command) -> Iterator[str]:
+    for argument in command.takes:
+        yield from _choices(argument)
     if command.sheet is not None:
         seen = [column.name for column in command.sheet.columns if column.shown]
         rest = [column for column in command.sheet.columns if not column.shown]
@@ -198,6 +211,14 @@ def _epilog(front: Front, command: Command) -> Iterator[str]:
         yield ""
     yield "examples:"
     yield from (f"  {line}" for line in examples(front, [command]).splitlines())
+
+
+def _choices(argument: Argument[object]) -> Iterator[str]:
+    rows = tuple(argument.choices())
+    if rows:
+        yield f"{argument.name}:"
+        yield from _columned(rows)
+        yield ""
 
 
 def _named(title: str, names: Sequence[str]) -> list[str]:
@@ -227,4 +248,4 @@ def _unknown(front: Front, command: Command, word: str, wishes: Iterable[str]) -
 def _nearest(typed: str, known: Iterable[str]) -> str | None:
     from difflib import get_close_matches  # noqa: PLC0415  only mistakes wait for it
 
-    return next(iter(get_close_matches(typed, known, n=1)), None)
+    return next(iter(get_close_matches(typed, known, n=1, cutoff=0.7)), None)

@@ -18,6 +18,7 @@ from tashi.client.cluster import Cluster
 from tashi.client.command import Session
 from tashi.client.door import Door
 from tashi.client.parser import Front
+from tashi.client.person import Login, Person, Pocket
 from tashi.client.tables import harmless
 from tashi.client.terminal import Terminal
 from tashi.client.waiting import Clock
@@ -33,11 +34,17 @@ NOBODY_READS: Final = 141
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """What a client has around it; `link` is called once, when the cluster manager is needed."""
+    """What a client has around it.
+
+    `link` is called once, when the cluster manager is needed, `login` when a password is;
+    the `pocket` is looked into before anything is asked.
+    """
 
     terminal: Terminal
     link: Callable[[], Link]
     uid: int
+    login: Callable[[], Login]
+    pocket: Callable[[], Pocket]
     clock: Clock
     local_time: Callable[[float], str]
     """A moment, in seconds since 1970, as people here read it."""
@@ -49,7 +56,7 @@ class World:
 
 def run(front: Front, words: Sequence[str], world: World) -> int:
     """Do what the words say, and return the exit code."""
-    terminal = replace(world.terminal, json=_wants_json(words))
+    terminal = replace(world.terminal, json=_wants(words, "json"), csv=_wants(words, "csv"))
     try:
         _run(front, words, replace(world, terminal=terminal))
         terminal.out.flush()
@@ -62,11 +69,20 @@ def run(front: Front, words: Sequence[str], world: World) -> int:
     except Exception as error:
         if world.environment.get("DEBUG"):
             raise
-        ours = (
-            f"{front.name} made a mistake ({type(error).__name__}: {error}); DEBUG=1 shows where."
-        )
-        return _complain(front, terminal, TashiError(ours))
+        return _complain(front, terminal, _unforeseen(front, error))
     return DONE
+
+
+def _unforeseen(front: Front, error: Exception) -> TashiError:
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "tashi").startswith("tashi"):
+        return Misconfigured(
+            f"This needs {error.name}, which is not installed here: an installation of the clients "
+            "alone lacks what servers need. Do it where all of Tashi is, on the cluster manager's "
+            "machine or in a checkout after `make`."
+        )
+    return TashiError(
+        f"{front.name} made a mistake ({type(error).__name__}: {error}); DEBUG=1 shows where."
+    )
 
 
 def exit_code(error: TashiError) -> int:
@@ -86,9 +102,12 @@ def _run(front: Front, words: Sequence[str], world: World) -> None:
         world.terminal.out.write(f"{about_itself.rstrip()}\n")
         return
     line = parser.read_line(front, words)
-    calls = to_cluster_manager(Door(world.link), Caller(Role.USER, UserId(world.uid)))
     terminal = replace(world.terminal, wishes=line.wishes)
-    session = Session(Cluster(calls, world.uid), terminal, world.clock, world.local_time)
+    person = Person(world.login, world.pocket, terminal, world.uid)
+    who = Caller(Role.USER, UserId(world.uid))
+    calls = to_cluster_manager(Door(world.link), who, access=person)
+    cluster = Cluster(calls, person.user_id)
+    session = Session(cluster, terminal, world.clock, world.local_time, person)
     line.command.run(session, line.given)
 
 
@@ -129,9 +148,9 @@ def _complain(front: Front, terminal: Terminal, error: TashiError) -> int:
     return exit_code(error)
 
 
-def _wants_json(words: Sequence[str]) -> bool:
-    """Whether errors are to be JSON, known also when the words are not understood."""
-    return "--output=json" in words or _after(words, "--output") == "json"
+def _wants(words: Sequence[str], output: str) -> bool:
+    """Whether that form is asked for, known also when the words are not understood."""
+    return f"--output={output}" in words or _after(words, "--output") == output
 
 
 def _after(words: Sequence[str], option: str) -> str:

@@ -16,6 +16,7 @@ from tashi.client.tables import (
     NOTHING,
     Json,
     Row,
+    as_moment,
     as_percent,
     as_rate,
     as_size,
@@ -138,6 +139,7 @@ INSTANCES: Final = sheet(
     state=_state,
     nics=_nics,
     disks=_disks,
+    changedAt=lambda row: as_moment(row["changedAt"]),
     progress=_progress,
 ).and_group(
     "stats",
@@ -153,7 +155,9 @@ HOSTS: Final = sheet(
     "id reserved name decayed up state version memory cores notes",
     "address port bootId networks session draining",
     state=_host_state,
+    reserved=lambda row: as_text(row["keptFor"]),
 )
+CLUSTER_MANAGERS: Final = sheet("address state since words", "epoch")
 EVACUEES: Final = sheet("instanceId name state fate target", "targetId words")
 LAYOUT: Final = sheet("id name state instances usedMemory memory usedCores cores")
 USERS: Final = sheet("id name")
@@ -171,6 +175,11 @@ JOBS: Final = sheet(
     total=lambda row: as_size(row["total"]),
     rate=lambda row: f"{as_size(row['rate'])}/s",
 )
+DIFFERENCES: Final = sheet(
+    "where name ip flaw words",
+    "instanceId mac mended",
+    flaw=lambda row: f"{row['flaw']}{', mended' if row['mended'] else ''}",
+)
 REASONS: Final = sheet("host rule words", "hostId shortBy")
 
 
@@ -182,10 +191,19 @@ def instance_rows(
     return [
         {
             **row_of(one),
-            "user": names.get(one.user_id, str(one.user_id)),
+            "user": _known(one.user_id, names),
             "disk": one.disks[0].uri if one.disks else None,
         }
         for one in instances
+    ]
+
+
+def host_rows(hosts: Iterable[forms.HostForm], users: Iterable[forms.UserForm]) -> list[Row]:
+    """Hosts, each with the names of the users whom it is kept for."""
+    names = {user.id: user.name for user in users}
+    return [
+        {**row_of(host), "keptFor": [_known(user, names) for user in host.reserved]}
+        for host in hosts
     ]
 
 
@@ -197,7 +215,11 @@ def image_rows(images: Iterable[ImageForm], users: Iterable[forms.UserForm]) -> 
 
 
 def _name(user: int | None, names: Mapping[int, str]) -> str | None:
-    return None if user is None else names.get(user, str(user))
+    return None if user is None else _known(user, names)
+
+
+def _known(user: int, names: Mapping[int, str]) -> str:
+    return names.get(user, str(user))
 
 
 def layout_rows(

@@ -9,13 +9,15 @@ ValueError with words that go on after the argument's name.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from tashi.wire.forms import DiskForm
 
 NO_NICS: Final = "none"
+MOST_DIGITS: Final = 18
+"""So long are the longest numbers; each of that length fits into 64 bits."""
 
 _MAC: Final = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}\Z")
 _BRACKETED: Final = re.compile(r"\[(?P<ip>[^\]]*)\](:(?P<mac>.*))?\Z", re.DOTALL)
@@ -56,11 +58,6 @@ def write_nics(nics: Sequence[NicWish]) -> str:
 def read_hints(text: str) -> dict[str, str]:
     """Read `NAME=VALUE,…`; of two with one name the later counts."""
     return dict(_read_hint(part.strip()) for part in text.split(",") if part.strip())
-
-
-def write_hints(hints: Mapping[str, str]) -> str:
-    """Write hints as they are read."""
-    return ",".join(f"{name}={value}" for name, value in hints.items())
 
 
 def _read_disk(text: str) -> DiskForm:

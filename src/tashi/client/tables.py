@@ -5,13 +5,15 @@ is read by people. A sheet is a choice of columns for one kind of thing; some of
 which is shown and hidden as one. Rows are sorted by the first column that is seen. Nothing a cell
 holds can reach the terminal as a control character.
 
-A table is aligned text, on a terminal cut to its width. It is laid out here and not by rich, whose
+A table is aligned text, on a terminal cut to its width. Where not even its header has room, each
+row is a block of lines. It is laid out here and not by rich, whose
 import costs more than all else that listing the instances does.
 """
 
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, TypeAlias
 
 Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
@@ -68,6 +70,18 @@ def as_percent(value: Json) -> str:
     """A part of one."""
     assert isinstance(value, int | float)
     return f"{value:.0%}".replace("%", " %")
+
+
+def as_moment(value: Json) -> str:
+    """Seconds since 1970 as a time of this machine's zone; 0 is no time."""
+    assert isinstance(value, int | float)
+    moment = datetime.fromtimestamp(value).astimezone()
+    return moment.isoformat(" ", timespec="seconds") if value else NOTHING
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things, in words such as ``1 host`` and ``2 hosts``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +162,23 @@ def lines(columns: Sequence[Column], rows: Iterable[Row], room: int | None = Non
         widths = _fitted(widths, room)
     right = [_is_number(column, ordered) for column in columns]
     return [_line(line, widths, right) for line in cells]
+
+
+def has_room(columns: Sequence[Column], room: int) -> bool:
+    """Whether a line has places for the columns' names at least."""
+    return sum(places(one.name) for one in columns) + len(_GAP) * (len(columns) - 1) <= room
+
+
+def blocks(columns: Sequence[Column], rows: Iterable[Row], room: int) -> list[str]:
+    """Each row as lines of its own, one for each column, with an empty line between two rows."""
+    ordered = _sorted(columns, rows)
+    names = max(places(column.name) for column in columns)
+    widths = [names, max(room - names - len(_GAP), _NARROWEST)]
+    found: list[str] = []
+    for cells in _cells(columns, ordered):
+        pairs = zip((column.name for column in columns), cells, strict=True)
+        found += ["", *(_line(pair, widths, (False, False)) for pair in pairs)]
+    return found[1:]
 
 
 def places(text: str) -> int:

@@ -1,9 +1,11 @@
 """Where a client writes: results to one stream, progress and complaints to the other.
 
 People get tables and sentences; with `json`, scripts get one JSON value a result (one a line where
-results keep coming) and errors as JSON too. Progress is drawn only for people who are looking.
+results keep coming), and errors and warnings as JSON too; with `csv` tables are comma-separated
+values. Progress is drawn only for people who are looking.
 """
 
+import csv
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,7 +36,8 @@ _KEPT: Final = "\n\t"
 class Terminal:
     """The streams of one run; a width of None means that nobody is looking at that stream.
 
-    `keys` is where somebody types, None when nobody is there to be asked.
+    `keys` is where somebody types, None when nobody is there to be asked; `hidden` asks for
+    something that is not shown while it is typed.
     """
 
     out: TextIO
@@ -42,7 +45,9 @@ class Terminal:
     out_width: int | None = None
     err_width: int | None = None
     keys: TextIO | None = None
+    hidden: Callable[[str], str] | None = None
     json: bool = False
+    csv: bool = False
     wishes: Sequence[Wish] = ()
 
     def show(self, sheet: Sheet, rows: Sequence[Row]) -> None:
@@ -50,7 +55,15 @@ class Terminal:
         if self.json:
             self._write_json(list(rows))
             return
-        header, *lines = tables.lines(sheet.seen(self.wishes), rows, self.out_width) or [""]
+        if self.csv:
+            self._write_csv(sheet, rows)
+            return
+        columns = sheet.seen(self.wishes)
+        if self.out_width is not None and not tables.has_room(columns, self.out_width):
+            lines = tables.blocks(columns, rows, self.out_width)
+            self.out.writelines(f"{line}\n" for line in lines)
+            return
+        header, *lines = tables.lines(columns, rows, self.out_width) or [""]
         if self.out_width is not None:
             header = f"{_BOLD}{header}{_PLAIN}"
         self.out.writelines(f"{line}\n" for line in (header, *lines))
@@ -171,6 +184,26 @@ class Terminal:
             self.err.write(f"{tables.harmless(words)}\n")
             self.err.flush()
 
+    def warn(self, words: str) -> None:
+        """Say what the result lacks: a script has to hear of it as well, beside the result."""
+        if self.json:
+            self.err.write(f"{msgspec.json.encode({'warning': words}).decode()}\n")
+            self.err.flush()
+        else:
+            self.add(words)
+
     def _write_json(self, value: Json) -> None:
         encoded = msgspec.json.format(msgspec.json.encode(value), indent=2)
         self.out.write(f"{encoded.decode()}\n")
+
+    def _write_csv(self, sheet: Sheet, rows: Sequence[Row]) -> None:
+        columns = sheet.seen(self.wishes)
+        written = csv.writer(self.out, lineterminator="\n")
+        written.writerow(column.name for column in columns)
+        # To a file it goes as it is, to whoever looks nothing goes that a terminal would obey.
+        shown = str if self.out_width is None else tables.harmless
+        written.writerows([_cell(column.value(row), shown) for column in columns] for row in rows)
+
+
+def _cell(value: Json, shown: Callable[[str], str]) -> Json:
+    return shown(value) if isinstance(value, str) else value

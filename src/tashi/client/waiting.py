@@ -3,6 +3,7 @@
 The event to follow from is asked for before the command is sent, so nothing that the command causes
 can be missed; events of earlier operations are passed over. An instance has arrived in one of the
 goal's states, has failed when it is held or comes to rest elsewhere, and is otherwise on its way.
+Of one that no host takes for a while it is asked why, once.
 Events that are no longer kept are made up for by looking at the whole once.
 """
 
@@ -12,9 +13,10 @@ from typing import Final
 
 from tashi.client.cluster import Cluster
 from tashi.client.terminal import Note, Shows
-from tashi.domain.errors import Failed, TimedOut, TooOld
+from tashi.domain.errors import Failed, NoSuchInstance, TimedOut, TooOld
 from tashi.domain.journal import Kind
 from tashi.domain.states import InstanceState, Phase, facts
+from tashi.wire.answers import WhyForm
 from tashi.wire.forms import EventsForm, InstanceForm
 
 Goal = frozenset[InstanceState]
@@ -25,6 +27,7 @@ _News = tuple[int, InstanceForm | None]
 
 _ONE_LOOK_SECONDS: Final = 30.0
 _CLOSE_LOOK_SECONDS: Final = 1.0
+_PATIENT_SECONDS: Final = 5.0
 _UNDER_WAY: Final = {Phase.MOVING, Phase.LOST}
 
 
@@ -70,6 +73,7 @@ class Vigil:
         self._awaited: dict[int, InstanceForm] = {}
         self._arrived: dict[int, Fate] = {}
         self._failures: list[Failed] = []
+        self._explained: set[int] = set()
         self._longest = _ONE_LOOK_SECONDS
 
     def until_there(
@@ -88,6 +92,7 @@ class Vigil:
         while self._awaited:
             for instance_id, instance in self._news():
                 self._take(instance_id, instance, note)
+            self._explain(note)
             if shows is not None:
                 self._look_closer(shows)
         if self._failures:
@@ -109,6 +114,28 @@ class Vigil:
             self._failures.append(failed)
             del self._awaited[instance_id]
         note(str(fate), len(self._arrived) + len(self._failures))
+
+    def _explain(self, note: Note) -> None:
+        """Say why the first of those that wait for a host has none yet, once time has passed."""
+        if self._clock() < self._began + _PATIENT_SECONDS:
+            return
+        for one in self._unexplained()[:1]:
+            self._explained.add(one.id)
+            words = f"{Fate(one)}. {self._why(one)}"
+            note(words, len(self._arrived) + len(self._failures))
+
+    def _unexplained(self) -> list[InstanceForm]:
+        return [
+            one
+            for one in self._awaited.values()
+            if one.state is InstanceState.PENDING and one.id not in self._explained
+        ]
+
+    def _why(self, one: InstanceForm) -> str:
+        try:
+            return self._cluster.calls.call("why", WhyForm, instance_id=one.id).words
+        except NoSuchInstance as gone:  # an event that says so is on its way
+            return gone.message
 
     def _look_closer(self, shows: Shows) -> None:
         for instance_id in list(self._awaited):
@@ -137,18 +164,20 @@ class Vigil:
         return [(one, there.get(one)) for one in self._awaited]
 
     def _patience(self) -> float:
+        longest = min(self._longest, _PATIENT_SECONDS) if self._unexplained() else self._longest
         if self._limit is None:
-            return self._longest
+            return longest
         left = self._began + self._limit - self._clock()
         if left <= 0:
             one, *others = self._awaited.values()
             more = f", and {len(others)} more are not there yet" if others else ""
+            why = f" {self._why(one)}" if one.state is InstanceState.PENDING else ""
             raise TimedOut(
                 f"{one.name} is still {one.state.title} after {self._limit:g} s{more}; "
-                "the wait is over, the work goes on.",
+                f"the wait is over, the work goes on.{why}",
                 instance=one.id,
             )
-        return min(left, self._longest)
+        return min(left, longest)
 
     def _failure(self, accepted: int) -> Failed:
         first = self._failures[0]

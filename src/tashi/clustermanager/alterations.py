@@ -16,6 +16,7 @@ from tashi.domain.admission import Surroundings
 from tashi.domain.errors import NoRoom
 from tashi.domain.identity import InstanceId, Mib
 from tashi.domain.instance import Devices, Disk, Instance, Nic
+from tashi.domain.listings import asked_for, check_asked
 from tashi.domain.permissions import Caller, check_owner
 from tashi.domain.placement.filters import attached_elsewhere
 from tashi.domain.transitions import check_fits
@@ -85,6 +86,7 @@ def attach_nic(draft: Draft, asker: Asker, nic: Nic, draws: Random) -> Instance:
     def devices(record: Instance) -> Devices:
         card = with_mac(nic, draft.books, draws)
         wanted = making.with_nic(record, card, _around(draft, ()))
+        check_asked(draft.books.places, asked_for(wanted.nics[-1:]))
         for host in (draft.books.host(key) for key in record.hosts):
             if host.networks is not None and nic.network not in host.networks:
                 raise NoRoom(f"{host.name}, where {record} runs, has no network {nic.network}.")

@@ -1,4 +1,4 @@
-"""What is known of guests right now and is not worth booking: what they use, how far moves are.
+"""What is known of guests right now and is not worth booking: what they use, how far work is.
 
 It is kept in memory only, a node tells it again soon, and nothing is decided by it. Only the
 ledger's thread writes here. Readers on other threads look up one entry at a time, and an entry is a
@@ -41,11 +41,11 @@ class Board:
         """Put up what a host's node told at `now`, where the books say that the guest is there."""
         for one in glimpses:
             record = books.instances.get(one.instance_id)
-            if record is None or record.host_id != host:
+            if record is None or host not in {record.host_id, record.disks_on}:
                 continue
-            if one.stats is not None:
+            if one.stats is not None and record.host_id == host:
                 self._used[record.id] = _Used(host, now, one.stats)
-            if one.progress is not None and _moves(record, one.operation):
+            if one.progress is not None and _goes_on(record, one.operation):
                 self._progress[record.id] = (one.operation, one.progress)
 
     def note(self, entries: Iterable[Entry]) -> None:
@@ -60,7 +60,7 @@ class Board:
             if record is None or record.host_id is None:
                 self._used.pop(key, None)
             of, _ = self._progress.get(key, (None, None))
-            if record is None or of is None or not _moves(record, of):
+            if record is None or of is None or not _goes_on(record, of):
                 self._progress.pop(key, None)
 
     # ---- any thread ---------------------------------------------------------------------------
@@ -74,10 +74,13 @@ class Board:
         return found.stats if fresh else None
 
     def progress(self, record: Instance) -> Progress | None:
-        """How far the move or the save is that the record is in the midst of."""
+        """How far the move, the save or the storing of disks is that is under way."""
         of, progress = self._progress.get(record.id, (None, None))
-        return progress if of is not None and _moves(record, of) else None
+        return progress if of is not None and _goes_on(record, of) else None
 
 
-def _moves(record: Instance, operation: Operation) -> bool:
-    return record.operation == operation and facts(record.state).phase is Phase.MOVING
+def _goes_on(record: Instance, operation: Operation) -> bool:
+    """Whether something is still under way for the record that began with that operation."""
+    if record.operation != operation:
+        return False
+    return facts(record.state).phase is Phase.MOVING or record.is_being_stored

@@ -6,38 +6,51 @@ from functools import partial
 from logging import getLogger
 from random import Random
 
+from tashi.clustermanager import gauges
 from tashi.clustermanager.board import Board
 from tashi.clustermanager.claims import Claims
 from tashi.clustermanager.dispatch import Dispatch
 from tashi.clustermanager.draft import Draft
-from tashi.clustermanager.history import in_words
+from tashi.clustermanager.history import in_keys, in_words
 from tashi.clustermanager.images import Images, Undertaking
 from tashi.clustermanager.imports import Imports
 from tashi.clustermanager.instances import Rules
 from tashi.clustermanager.jobs import Jobs
 from tashi.clustermanager.ledger import Ledger
+from tashi.clustermanager.logins import LogIns
 from tashi.clustermanager.monitor import Monitor, Times
 from tashi.clustermanager.people import People
+from tashi.clustermanager.persons import Persons
 from tashi.clustermanager.service import (
     admins,
     alterations,
+    certificates,
     daemons,
     drains,
     images,
     owners,
+    people,
     questions,
     screens,
+    site,
     vmmcalls,
 )
-from tashi.clustermanager.service.office import Handler, Office
+from tashi.clustermanager.service.office import Handler, Office, Renew
+from tashi.clustermanager.tickets import Tickets
+from tashi.clustermanager.timing import Timing
+from tashi.domain import metrics
 from tashi.domain.errors import TashiError
 from tashi.domain.host import Host
+from tashi.domain.instructions import DeleteSpent, owed_deletions
 from tashi.domain.journal import Entry, Put, Record
+from tashi.domain.metrics import Reading
+from tashi.domain.notices import Deleted
 from tashi.ports.clock import Clock
 from tashi.ports.images import ImageStore
+from tashi.ports.metrics import Meter, Unwatched
 from tashi.ports.nodes import Nodes
 from tashi.ports.store import Store
-from tashi.ports.users import Directory
+from tashi.ports.users import Directory, PasswordCheck, PasswordTable
 from tashi.ports.workers import Workers
 
 _log = getLogger(__name__)
@@ -48,18 +61,24 @@ _LONGEST_PAUSE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """The ports that a cluster manager needs; `on_step` hears of the ledger's moments."""
+    """The ports that a cluster manager needs; `on_step` hears of the ledger's moments.
+
+    Without a `password_check` nobody but Tashi itself keeps passwords; without `renew` there are no
+    certificates.
+    """
 
     store: Store
     clock: Clock
     nodes: Nodes
     workers: Workers
     directory: Directory
+    passwords: PasswordTable
+    password_check: PasswordCheck | None = None
     images: ImageStore
-    delete_saved: Callable[[str], None]
-    delete_stored: Callable[[str], None]
     draws: Random
     on_step: Callable[[str], None] = lambda _: None
+    meter: Meter = Unwatched()
+    renew: Renew | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +95,7 @@ class Plan:
     fetch_threshold: float
     version: str | None
     largest_image: int
+    ticket_seconds: float = 43200.0
     configured: tuple[Record, ...] = ()
 
 
@@ -89,8 +109,8 @@ class ClusterManager:
             world.nodes,
             world.workers,
             lambda: self.ledger.epoch,
-            world.delete_saved,
-            world.delete_stored,
+            world.images,
+            self._note_deleted,
         )
         self.ledger = Ledger(
             world.store,
@@ -100,6 +120,9 @@ class ClusterManager:
             self._committed,
             world.on_step,
         )
+        self.ledger.meter = world.meter
+        self._timing = Timing(world.meter)
+        world.meter.ask(self._readings)
         self.monitor = Monitor(world.clock, plan.times, self.ledger.books)
         self.board = Board()
         claims = Claims()
@@ -108,11 +131,23 @@ class ClusterManager:
         self.imports = Imports(
             world.images, world.clock, claims, self.jobs, undertaking, plan.largest_image
         )
+        roster = People(world.directory, world.clock, plan.fetch_threshold, world.workers)
+        self.persons = Persons(roster, lambda: self.ledger.books.users)
+        self.tickets = Tickets(world.clock, plan.ticket_seconds)
         self._office = Office(
             ledger=self.ledger,
             monitor=self.monitor,
             board=self.board,
-            people=People(world.directory, world.clock, plan.fetch_threshold),
+            people=roster,
+            persons=self.persons,
+            logins=LogIns(
+                self.persons,
+                world.passwords,
+                world.password_check,
+                self.tickets,
+                world.clock,
+                world.workers,
+            ),
             nodes=world.nodes,
             workers=world.workers,
             images=world.images,
@@ -125,11 +160,24 @@ class ClusterManager:
             rules=plan.rules,
             draws=world.draws,
             version=plan.version,
+            renew=world.renew,
         )
 
     def handlers(self) -> dict[str, Handler]:
         """The handler of every call, by method."""
-        rooms = (owners, questions, admins, drains, daemons, images, alterations, screens)
+        rooms = (
+            owners,
+            questions,
+            people,
+            admins,
+            drains,
+            daemons,
+            images,
+            alterations,
+            screens,
+            site,
+            certificates,
+        )
         known = {name: one for room in rooms for name, one in room.handlers(self._office).items()}
         return {**known, **vmmcalls.handlers(self._office, known)}
 
@@ -140,6 +188,9 @@ class ClusterManager:
         self.ledger.turn(0.0)
         for answer in begun:
             answer.result(timeout=0)
+        for record in self.ledger.books.instances.values():
+            self.dispatch.give(owed_deletions(record))
+        self._office.people.begin()
         self._world.workers.run("images", partial(self._tidy_images, _FIRST_PAUSE_SECONDS))
 
     def turn(self, wait_seconds: float) -> None:
@@ -174,12 +225,34 @@ class ClusterManager:
             longer = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             self._world.workers.after(pause, "images", partial(self._tidy_images, longer))
 
+    def _note_deleted(self, owed: DeleteSpent) -> None:
+        """Cross out what was to be deleted; of an instance that is forgotten nothing is booked."""
+
+        def cross_out(draft: Draft) -> None:
+            if owed.instance_id in draft.books.instances:
+                draft.befall(owed.instance_id, Deleted(owed.spent))
+
+        self.jobs.surely(cross_out)
+
     def _committed(self, entries: Iterable[Entry]) -> None:
         self.monitor.note(entries)
         self.board.note(entries)
+        self._timing.note(entries, self._world.clock.monotonic())
         for entry in entries:
             if entry.line:
-                _log.info("%s", in_words(entry, self.ledger.books))
+                about = in_keys(entry, self.ledger.books)
+                _log.info("%s", in_words(entry, self.ledger.books), extra={"about": about})
+
+    def _readings(self) -> Iterable[Reading]:
+        now = self._world.clock.monotonic()
+        yield from gauges.readings(
+            self.ledger.books,
+            lambda record: self.board.stats(record, now),
+            self._world.clock.wall(),
+        )
+        yield Reading(metrics.EPOCH, self.ledger.epoch)
+        yield Reading(metrics.EVENTS, self.ledger.published.next_event)
+        yield Reading(metrics.JOBS, self.jobs.under_way)
 
     def _take_in_configured(self, draft: Draft) -> None:
         for record in self._plan.configured:

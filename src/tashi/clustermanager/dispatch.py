@@ -1,10 +1,14 @@
-"""Orders on their way to nodes: one sender for each node, in the order they were given.
+"""Instructions on their way: orders to nodes, and to the image store what it is to delete.
+
+There is one sender for each node, which keeps the order in which orders were given.
 
 An order is sent only within a session. Whatever has not been taken up when a session ends is
 dropped, because the next session begins with every order that the books imply. A node that does
 not answer is tried again with the same number until it does, or until its session is over.
 
 Each sender has a lane of its own among the workers, so a node that hangs delays nobody else.
+
+What is to be deleted stays in the books until it is: a next reign begins with what is left of it.
 """
 
 from collections import deque
@@ -17,7 +21,8 @@ from typing import Final
 from tashi.domain.errors import Failed, TashiError
 from tashi.domain.host import Host
 from tashi.domain.identity import Epoch, HostId
-from tashi.domain.instructions import DeleteSaved, DeleteStored, Instruction, NodeOrder
+from tashi.domain.instructions import DeleteSpent, Instruction, NodeOrder
+from tashi.ports.images import ImageStore
 from tashi.ports.nodes import Nodes
 from tashi.ports.workers import Workers
 
@@ -51,21 +56,24 @@ class CheckAlive(Instruction):
 
 
 class Dispatch:
-    """Carries instructions out; only the ledger's thread calls it, and never waits."""
+    """Carries instructions out; only the ledger's thread calls it, and never waits.
+
+    `on_deleted` hears, from a worker, of everything that is deleted.
+    """
 
     def __init__(
         self,
         nodes: Nodes,
         workers: Workers,
         epoch: Callable[[], Epoch],
-        delete_saved: Callable[[str], None],
-        delete_stored: Callable[[str], None],
+        images: ImageStore,
+        on_deleted: Callable[[DeleteSpent], None],
     ) -> None:
         self._nodes = nodes
         self._workers = workers
         self._epoch = epoch
-        self._delete_saved = delete_saved
-        self._delete_stored = delete_stored
+        self._images = images
+        self._on_deleted = on_deleted
         self._senders: dict[HostId, _Sender] = {}
 
     def give(self, instructions: Iterable[Instruction]) -> None:
@@ -79,14 +87,14 @@ class Dispatch:
                     sender.give(orders)
                 case CloseSession(host_id):
                     self._close(host_id)
+                    self._nodes.forget(host_id)
                 case CheckAlive(host):
                     self._workers.run(f"ask {host.name}", partial(self._check_alive, host))
                 case NodeOrder() if instruction.host_id in self._senders:
                     self._senders[instruction.host_id].give((instruction,))
-                case DeleteSaved(saved):
-                    self._delete(partial(self._delete_saved, saved), f"saved memory {saved}")
-                case DeleteStored(stored):
-                    self._delete(partial(self._delete_stored, stored), f"stored disks {stored}")
+                case DeleteSpent():
+                    act = partial(self._delete, instruction, FIRST_PAUSE_SECONDS)
+                    self._workers.run("images", act)
 
     def stop(self) -> None:
         """Send nothing more; what was not sent is told again in the next session."""
@@ -98,20 +106,23 @@ class Dispatch:
         if sender is not None:
             sender.close()
 
-    def _delete(self, delete: Callable[[], None], what: str) -> None:
-        """Have it deleted, behind other deletions, and again until the image store lets it."""
-
-        def attempt(pause: float) -> None:
-            try:
-                delete()
-            except Failed as error:
-                _log.warning("The %s stay for %.1f s more: %s", what, pause, error)
-                longer = min(pause * 2, LONGEST_PAUSE_SECONDS)
-                self._workers.after(pause, "images", partial(attempt, longer))
-            except TashiError as error:
-                _log.error("The %s stay: %s", what, error)
-
-        self._workers.run("images", partial(attempt, FIRST_PAUSE_SECONDS))
+    def _delete(self, owed: DeleteSpent, pause: float) -> None:
+        """Delete it, or try again until the image store lets it."""
+        spent = owed.spent
+        what = f"{'saved memory' if spent.memory else 'stored disks'} {spent.name}"
+        try:
+            if spent.memory:
+                self._images.delete_saved(spent.name)
+            else:
+                self._images.delete_stored(spent.name)
+        except Failed as error:
+            _log.warning("The %s stay for %.1f s more: %s", what, pause, error)
+            longer = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            self._workers.after(pause, "images", partial(self._delete, owed, longer))
+            return
+        except TashiError as error:
+            _log.error("The %s stay: %s", what, error)
+        self._on_deleted(owed)
 
     def _check_alive(self, host: Host) -> None:
         try:
@@ -165,6 +176,8 @@ class _Sender:
                 _log.warning("%s took no orders, its session is over: %s", self._host.name, error)
                 self._open = False
                 return
+            for order in self._batch:
+                _log.debug("%s has taken %s.", self._host.name, order)
             self._batch, self._pause = (), 0.0
 
     def _next_batch(self) -> bool:

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from logging import getLogger
 
 from tashi.domain.books import Books, concerned_hosts
+from tashi.domain.errors import TashiError
 from tashi.domain.events import Event
 from tashi.domain.identity import CommitNumber, EventNumber, HostId, InstanceId, Operation, Session
 from tashi.domain.instance import Instance
 from tashi.domain.instructions import Instruction, NodeOrder
 from tashi.domain.journal import Answer, Change, Commit, Counters, Drop, Entry, Kind, Put, Record
-from tashi.domain.states import InstanceState, Order
-from tashi.domain.transitions import step
+from tashi.domain.states import Order
+from tashi.domain.transitions import is_forgotten, step
 
 _log = getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Draft:
         self.answers: dict[str, Answer] = {}
         self.instructions: list[Instruction] = []
         self.afterwards: list[Callable[[], None]] = []
+        self._insists = False
 
     # ---- changing -----------------------------------------------------------------------------
 
@@ -77,7 +79,7 @@ class Draft:
             after = replace(after, changed_at=self.at)
         if after != before:
             self.put(after, result.line, by)
-        if after.state is InstanceState.EXITED and not after.leftovers:
+        if is_forgotten(after):
             self.drop(Kind.INSTANCE, after.id)
         self.note_the_empty(concerned_hosts(before))
         self.instructions += (
@@ -100,6 +102,10 @@ class Draft:
     def once_durable(self, act: Callable[[], None]) -> None:
         """Do something in the ledger's thread once the draft is committed, not before."""
         self.afterwards.append(act)
+
+    def insist(self) -> None:
+        """Have a commit made even if there is nothing in it."""
+        self._insists = True
 
     def answer(self, request: str, text: str) -> None:
         """Keep what a request was answered, for its repeats."""
@@ -155,9 +161,19 @@ class Draft:
         del self.instructions[mark.instructions :]
         del self.afterwards[mark.afterwards :]
 
+    def attempt(self, act: Callable[[], object]) -> str:
+        """Do something, or leave no trace of it; empty words, or why it cannot be."""
+        mark = self.mark()
+        try:
+            act()
+        except TashiError as error:
+            self.go_back(mark)
+            return error.message
+        return ""
+
     def changes_anything_since(self, counters: Counters) -> bool:
         """Whether there is something to commit."""
-        return bool(self.entries) or self.counters != counters
+        return self._insists or bool(self.entries) or self.counters != counters
 
     def as_commit(
         self, number: CommitNumber, forget_before: EventNumber, forget_answers_before: EventNumber

@@ -7,11 +7,12 @@ that proposed it.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from tashi.clustermanager.draft import Draft
 from tashi.domain import events as e
-from tashi.domain.errors import HostStateError, NoRoom, TashiError
+from tashi.domain.errors import HostStateError, NoRoom
 from tashi.domain.host import Host
 from tashi.domain.identity import HostId, InstanceId
 from tashi.domain.instance import Instance
@@ -60,16 +61,10 @@ def move_many(
     draft: Draft, proposals: Sequence[tuple[InstanceId, HostId]], policy: Policy, by: str = ""
 ) -> list[tuple[InstanceId, str]]:
     """Begin every proposed move that is possible; for each, empty words or why it was not."""
-    verdicts = []
-    for key, target in proposals:
-        mark = draft.mark()
-        try:
-            _move(draft, key, target, policy, by)
-            verdicts.append((key, ""))
-        except TashiError as error:
-            draft.go_back(mark)
-            verdicts.append((key, error.message))
-    return verdicts
+    return [
+        (key, draft.attempt(partial(_move, draft, key, target, policy, by)))
+        for key, target in proposals
+    ]
 
 
 def _move(draft: Draft, key: InstanceId, target: HostId, policy: Policy, by: str) -> Instance:

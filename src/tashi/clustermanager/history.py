@@ -121,7 +121,23 @@ def in_words(entry: Entry, books: Books) -> str:
     record = change.record
     if not isinstance(record, Instance):
         return f"{entry.line}{by}: {record}"
-    names = [host.name for key in record.hosts if (host := books.hosts.get(key)) is not None]
+    names = _host_names(record, books)
     place = f" on {' and '.join(names)}" if names else ""
     reason = f": {record.reason}" if record.reason else ""
     return f"{entry.line}{by}: {record} is {record.state.title}{place}{reason}"
+
+
+def in_keys(entry: Entry, books: Books) -> dict[str, object]:
+    """What such a line is about, for logs that programs read: ids, names and the state."""
+    change = entry.change
+    about: dict[str, object] = {"event": entry.number, f"{change.kind}Id": change.key}
+    if isinstance(change, Drop):
+        return about
+    about[str(change.kind)] = change.record.name
+    if isinstance(change.record, Instance):
+        about |= {"state": change.record.state.title, "hosts": _host_names(change.record, books)}
+    return about
+
+
+def _host_names(instance: Instance, books: Books) -> list[str]:
+    return [host.name for key in instance.hosts if (host := books.hosts.get(key)) is not None]

@@ -41,6 +41,8 @@ class Import:
     owner: UserId | None
     size: int
     claim: Claim
+    rests: Claim | None = None
+    """On what it is based, once that is known."""
     intake: Intake | None = None
     next: int = 0
     touched_at: float = 0.0
@@ -118,9 +120,14 @@ class Imports:
         return made
 
     def finish(self, draft: Draft, one: Import, request: str) -> Job:
-        """Let a job make the image of what was sent; the same job, if that was asked before."""
+        """Let a job make the image of what was sent; the same job, if that was asked before.
+
+        Raises ImageInUse when it is based on what somebody writes to.
+        """
         if one.job is None:
             assert one.intake is not None
+            if one.rests is not None:
+                self._claims.take(draft.books, one.rests)
             errand = Errand(
                 words=one.claim.words,
                 user_id=one.owner,
@@ -134,7 +141,8 @@ class Imports:
     def forget(self, one: Import) -> None:
         """Let go of an import whose intake is over; harmless if that was done."""
         self._open.pop(one.id, None)
-        self._claims.release(one.claim)
+        for claim in filter(None, (one.claim, one.rests)):
+            self._claims.release(claim)
 
     def idle(self, now: float) -> list[Import]:
         """Imports that nobody has sent anything for in a long while."""
@@ -186,7 +194,8 @@ class Imports:
         """Take no more; raises Refused when it is not whole, or not what its sender read."""
         if one.whole:
             return one
-        received = self._intake(one).received
+        intake = self._intake(one)
+        received = intake.received
         if received < one.size:
             raise Refused(
                 f"Of image {one.name!r} {received} of {one.size} bytes have come: send the rest, "
@@ -199,6 +208,8 @@ class Imports:
                 f"{one.digest.hexdigest()}, not {codec.printable(sha256)}. Nothing of it is kept; "
                 "was the file changed meanwhile? Import it again."
             )
+        if (base := intake.base()) is not None:
+            one.rests = Claim(words=one.claim.words, bases=frozenset((base,)))
         one.whole = True
         return one
 
@@ -214,7 +225,7 @@ class Imports:
         one.over = True
         if one.intake is not None:
             one.intake.drop()
-        self._jobs.surely(lambda: self.forget(one))
+        self._jobs.surely(lambda _: self.forget(one))
 
     def _intake(self, one: Import) -> Intake:
         if one.whole or one.over or one.intake is None:

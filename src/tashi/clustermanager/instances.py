@@ -6,6 +6,7 @@ the ledger takes back what a refused function had changed.
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
 
 from tashi.clustermanager.draft import Draft
@@ -19,11 +20,11 @@ from tashi.domain.errors import (
     NoSuchHost,
     NoSuchUser,
     NotPermitted,
-    TashiError,
 )
 from tashi.domain.identity import HostId, InstanceId, NetworkId, UserId
 from tashi.domain.instance import Instance, Nic
-from tashi.domain.permissions import Caller, check_owner
+from tashi.domain.listings import asked_for, check_asked
+from tashi.domain.permissions import Caller, check_keeper, check_owner
 from tashi.domain.placement import moving
 from tashi.domain.placement.filters import Policy, first_refusal, names_of
 
@@ -73,6 +74,8 @@ def create(draft: Draft, request: Request, rules: Rules) -> Instance:
         images=request.images,
     )
     admitted = admit(wanted, rules.limits, around)
+    admitted = replace(admitted, listings=asked_for(admitted.nics))
+    check_asked(books.places, admitted.listings)
     check_some_host_is_large_enough(admitted, books, rules.policy)
     _check_the_target_is_known(admitted, books)
     draft.put(admitted, "CM VM REQUEST", request.caller.name)
@@ -82,7 +85,8 @@ def create(draft: Draft, request: Request, rules: Rules) -> Instance:
 def command(draft: Draft, key: InstanceId, kind: type[e.Command], caller: Caller) -> Instance:
     """Carry out an owner's command; raises NotPermitted or IncorrectState."""
     before = draft.books.instance(key)
-    check_owner(before.user_id, caller, str(before).capitalize())
+    check = check_keeper if kind is e.CancelMigrate else check_owner
+    check(before.user_id, caller, str(before).capitalize())
     return draft.befall(key, kind(draft.next_operation()), caller.name)
 
 
@@ -91,7 +95,7 @@ def migrate(
 ) -> Instance:
     """Begin to move a running instance; raises NoRoom when a rule keeps it off the target."""
     instance, host = draft.books.instance(key), draft.books.host(target)
-    check_owner(instance.user_id, caller, str(instance).capitalize())
+    check_keeper(instance.user_id, caller, str(instance).capitalize())
     if target in instance.hosts:
         raise HostStateError(f"{instance} is on {host.name} already.".capitalize(), host=target)
     refusal = moving.first_refusal(draft.books, host, instance, policy)
@@ -115,16 +119,10 @@ def place_many(
     draft: Draft, proposals: Sequence[tuple[InstanceId, HostId]], policy: Policy, by: str = ""
 ) -> list[tuple[InstanceId, str]]:
     """Book every proposal that is still possible; for each, empty words or why it was not."""
-    verdicts = []
-    for key, host_id in proposals:
-        mark = draft.mark()
-        try:
-            place(draft, key, host_id, policy, by)
-            verdicts.append((key, ""))
-        except TashiError as error:
-            draft.go_back(mark)
-            verdicts.append((key, error.message))
-    return verdicts
+    return [
+        (key, draft.attempt(partial(place, draft, key, host_id, policy, by)))
+        for key, host_id in proposals
+    ]
 
 
 def _owner(request: Request, books: Books) -> UserId:

@@ -12,7 +12,7 @@ from functools import partial
 from logging import getLogger
 from typing import Any, Final
 
-from tashi.clustermanager.ledger import Ledger
+from tashi.clustermanager.ledger import Act, Ledger
 from tashi.domain.errors import Broken, Cancelled, NoSuchJob, TashiError
 from tashi.domain.identity import UserId
 from tashi.domain.jobs import Job, JobState
@@ -30,6 +30,9 @@ _TOLD_EVERY_SECONDS: Final = 0.25
 _AGAIN_SECONDS: Final = 1.0
 _JOBS_OF_A_REIGN: Final = 10_000
 """Numbers begin anew in each reign, so that a job of an earlier one is not taken for another."""
+
+_REIGNS_TOLD_APART: Final = 10**9
+"""Epochs of restored books are moments in microseconds: too large a part of a number for JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,6 +64,7 @@ class Jobs:
         self._clock = clock
         self._jobs: dict[int, Job] = {}
         self._errands: dict[int, Errand] = {}
+        self._ready: set[int] = set()
         self._tasks: dict[int, Task] = {}
         self._requests: dict[str, int] = {}
         self._watchers: dict[int, list[_Watcher]] = {}
@@ -74,10 +78,15 @@ class Jobs:
 
     def number(self, count: int) -> int:
         """The number of the so manieth thing of this reign."""
-        return self._ledger.epoch * _JOBS_OF_A_REIGN + count
+        return self._ledger.epoch % _REIGNS_TOLD_APART * _JOBS_OF_A_REIGN + count
+
+    @property
+    def under_way(self) -> int:
+        """How many have yet to end. From any thread."""
+        return sum(not one.is_over for one in tuple(self._jobs.values()))
 
     def add(self, errand: Errand) -> Job:
-        """Take a job on; it waits until `start`."""
+        """Take a job on; it waits until `start`, which is to be called once it is durable."""
         self._count += 1
         key = self.number(self._count)
         job = self._jobs[key] = Job(id=key, words=errand.words, user_id=errand.user_id)
@@ -88,8 +97,9 @@ class Jobs:
 
     def start(self, key: int) -> None:
         """Let a job begin, as soon as few enough others run; harmless if it is gone."""
-        if key in self._jobs:
-            self._start_waiting()
+        if key in self._errands:
+            self._ready.add(key)
+            self._start_ready()
 
     def drop(self, errand: Errand) -> None:
         """Forget an errand that was never to start."""
@@ -148,8 +158,8 @@ class Jobs:
 
     # ---- carried out ----------------------------------------------------------------------------
 
-    def surely(self, act: Callable[[], None]) -> None:
-        """Have the ledger's thread do that, also when the store is being checked just now.
+    def surely(self, act: Act) -> None:
+        """Have the ledger do that, also when the store is being checked just now.
 
         From any thread; it may be done twice.
         """
@@ -158,16 +168,14 @@ class Jobs:
             if done.exception() is not None:
                 self._workers.after(_AGAIN_SECONDS, "jobs", partial(self.surely, act))
 
-        self._ledger.ask(lambda _: act()).add_done_callback(look)
+        self._ledger.ask(act).add_done_callback(look)
 
-    def _start_waiting(self) -> None:
-        for key, job in list(self._jobs.items()):
-            if len(self._tasks) >= MOST_AT_ONCE:
-                return
-            if job.state is JobState.WAITING:
-                task = self._tasks[key] = Task(partial(self._note, key), self._ledger, self._clock)
-                self._set(key, state=JobState.RUNNING)
-                self._workers.run(f"job {key}", partial(self._run, key, self._errands[key], task))
+    def _start_ready(self) -> None:
+        for key in sorted(self._ready)[: MOST_AT_ONCE - len(self._tasks)]:
+            self._ready.discard(key)
+            task = self._tasks[key] = Task(partial(self._note, key), self._ledger, self._clock)
+            self._set(key, state=JobState.RUNNING)
+            self._workers.run(f"job {key}", partial(self._run, key, self._errands[key], task))
 
     def _run(self, key: int, errand: Errand, task: "Task") -> None:
         error: TashiError | None = None
@@ -176,9 +184,10 @@ class Jobs:
         except TashiError as told:
             error = told
         except BaseException:
-            self.surely(partial(self._end, key, Broken("Tashi made a mistake; its log says more.")))
+            mistake = Broken("Tashi made a mistake; its log says more.")
+            self.surely(lambda _: self._end(key, mistake))
             raise
-        self.surely(partial(self._end, key, error))
+        self.surely(lambda _: self._end(key, error))
 
     def _note(self, key: int, done: int, total: int, rate: int) -> None:
         job = self._jobs.get(key)
@@ -186,10 +195,11 @@ class Jobs:
             self._set(key, done=done, total=total, rate=rate)
 
     def _end(self, key: int, error: TashiError | None) -> None:
+        self._tasks.pop(key, None)
+        self._ready.discard(key)
         job = self._jobs.get(key)
         if job is None or job.is_over:
             return
-        self._tasks.pop(key, None)
         self._errands.pop(key).ended()
         if error is None:
             self._set(key, state=JobState.DONE, done=job.total)
@@ -200,7 +210,7 @@ class Jobs:
         how = f"{self._jobs[key].state}{f': {error}' if error else '.'}"
         _log.info("%s, for %s, is %s", str(job).capitalize(), whose, how)
         self._forget_the_oldest()
-        self._start_waiting()
+        self._start_ready()
 
     def _set(self, key: int, **changes: Any) -> None:
         job = self._jobs[key] = replace(

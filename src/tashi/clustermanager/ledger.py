@@ -29,7 +29,9 @@ from tashi.domain.errors import BadRequest, Broken, OutcomeUnknown, StoreFailed,
 from tashi.domain.identity import CommitNumber, Epoch, EventNumber
 from tashi.domain.instructions import Instruction
 from tashi.domain.journal import Answer, Commit, Counters, Entry
+from tashi.domain.metrics import COMMITS, FAILED_COMMITS
 from tashi.ports.clock import Clock
+from tashi.ports.metrics import Meter, Unwatched
 from tashi.ports.store import Store
 
 _log = getLogger(__name__)
@@ -71,7 +73,7 @@ class Ledger:
     """Owns the books; `on_instructions` and `on_entries` hear what has been committed.
 
     `on_step` hears of the moments between which the process may die: ``committed``, ``published``
-    and ``dispatched``.
+    and ``dispatched``. `meter` may be set to one that hears how long commits take.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Ledger:
         on_entries: Callable[[Iterable[Entry]], None],
         on_step: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self.meter: Meter = Unwatched()
         self._store = store
         self._clock = clock
         self._on_instructions = on_instructions
@@ -206,6 +209,15 @@ class Ledger:
         return _Done(work, result)
 
     def _commit(self, draft: Draft, commit: Commit) -> TashiError | None:
+        began = self._clock.monotonic()
+        error = self._tried(draft, commit)
+        if error is None:
+            self.meter.took(COMMITS, self._clock.monotonic() - began)
+        else:
+            self.meter.count(FAILED_COMMITS)
+        return error
+
+    def _tried(self, draft: Draft, commit: Commit) -> TashiError | None:
         try:
             self._store.commit(commit)
         except OutcomeUnknown as error:
@@ -240,6 +252,7 @@ class Ledger:
         self._on_instructions(draft.instructions)
 
     def _publish(self, draft: Draft, commit: Commit) -> None:
+        _log.debug("Commit %d is durable: %d events.", commit.number, len(commit.entries))
         self._number = commit.number
         self._counters = commit.counters
         self._answers.take(commit.answers, self._clock.monotonic())

@@ -65,6 +65,14 @@ class Monitor:
 
     # ---- what is heard ------------------------------------------------------------------------
 
+    def hear_of(self, host: HostId) -> None:
+        """Count it as a sign of life that the host asks for a session, before that is durable.
+
+        Otherwise a look at the clock that shares its commit would still count the host as silent,
+        and leave it down in the session that has just been opened.
+        """
+        self._hear(host)
+
     def open_session(self, host: HostId, session: Session) -> None:
         """From now on the host's reports count in this session only."""
         self._sessions[host] = (session, 0)

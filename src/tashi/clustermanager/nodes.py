@@ -8,6 +8,7 @@ told to end.
 
 from collections.abc import Container
 from dataclasses import replace
+from functools import partial
 from logging import getLogger
 
 from tashi.clustermanager import hosts
@@ -19,8 +20,9 @@ from tashi.domain.guest import Inventory
 from tashi.domain.host import Host, Machine, check_machine
 from tashi.domain.hostnames import check_host_name
 from tashi.domain.identity import Attempt, HostId, InstanceId
-from tashi.domain.instance import Instance, saved_name
-from tashi.domain.instructions import DeleteSaved, DeleteStored, NodeOrder, standing_orders
+from tashi.domain.instance import Instance, Spent, saved_name
+from tashi.domain.instructions import NodeOrder, standing_orders
+from tashi.domain.notices import Discarded
 from tashi.domain.reconciliation import (
     applies,
     burial,
@@ -28,9 +30,10 @@ from tashi.domain.reconciliation import (
     disks_lost,
     leaves_something,
     meaning,
+    order_to_end,
 )
 from tashi.domain.states import HostState, InstanceState, Order
-from tashi.domain.transitions import ON_HOST
+from tashi.domain.transitions import ON_HOST, forgotten
 
 _log = getLogger(__name__)
 
@@ -95,8 +98,8 @@ def take_report(draft: Draft, key: InstanceId, report: e.Report) -> None:
     event = meaning(record, report, lasted=max(0.0, draft.at - record.changed_at))
     by = draft.books.host(report.host_id).name
     after = draft.befall(key, event, by)
-    if isinstance(report, e.Saved) and isinstance(event, e.Gone):
-        draft.instruct(DeleteSaved(report.saved))
+    if isinstance(report, e.GuestEnded):
+        _end_if_surplus(draft, key, report, after)
     without_disks = isinstance(report, e.StartFailed) and not report.disks_remain
     if without_disks and after.disks_on == report.host_id:
         draft.befall(key, disks_lost(after, report.host_id, report.words), by)
@@ -106,7 +109,7 @@ def take_inventory(draft: Draft, host: HostId, inventory: Inventory) -> None:
     """Hold a node's list of guests against the books, and act on the differences."""
     name = draft.books.host(host).name
     records = list(draft.books.concerning(host))
-    findings = compare(records, host, inventory, draft.counters.instance)
+    findings = compare(records, host, inventory, partial(_is_ours, draft))
     for key, event in findings.events:
         draft.befall(key, event, name)
     for guest in findings.surplus:
@@ -158,9 +161,6 @@ def bury(draft: Draft, key: HostId, memories: Container[str], by: str) -> Host:
 def _bury_with(
     draft: Draft, record: Instance, memories: Container[str], death: tuple[HostId, str]
 ) -> None:
-    if InstanceState.SUSPENDING in {record.state, record.was} and record.has_local_disks:
-        # Whether it was complete or not: without the disks it is of no use.
-        draft.instruct(DeleteSaved(saved_name(record.id, record.operation)))
     while (event := burial(record, *death, memories)) is not None:
         after = draft.befall(record.id, event)
         if after == record:
@@ -198,14 +198,33 @@ def _end_if_surplus(
     draft: Draft, key: InstanceId, report: e.Report, record: Instance | None
 ) -> None:
     if isinstance(report, e.DisksStored) and (record is None or record.stored != report.stored):
-        draft.instruct(DeleteStored(report.stored))
+        _discard(draft, key, Spent(report.stored))
+    if isinstance(report, e.Saved) and (record is None or record.saved != report.saved):
+        _discard(draft, key, Spent(report.saved, memory=True))
     wanted = record is not None and report.host_id in {
         *record.hosts, *record.leftovers, record.disks_on,
     }  # fmt: skip
-    if wanted or not leaves_something(report) or key >= draft.counters.instance:
+    if wanted or not leaves_something(report) or not _is_ours(draft, key):
         return
-    _end(draft, report.host_id, key, report.attempt)
+    _end(draft, report.host_id, key, report.attempt, order_to_end(report))
 
 
-def _end(draft: Draft, host: HostId, key: InstanceId, attempt: Attempt) -> None:
-    draft.instruct(NodeOrder(host, Order.KILL, key, attempt, draft.next_operation()))
+def _is_ours(draft: Draft, key: InstanceId) -> bool:
+    """Whether the books know what became of the instance with that id."""
+    return key in draft.books.instances or draft.counters.gave_out(key)
+
+
+def _discard(draft: Draft, key: InstanceId, spent: Spent) -> None:
+    """See that it is deleted, if it is the instance's and no stranger's."""
+    if not spent.name.startswith(f"{key}-") or not _is_ours(draft, key):
+        return
+    if key not in draft.books.instances:
+        # Or it would be owed by nobody, should the cluster manager end before it is deleted.
+        draft.put(forgotten(key))
+    draft.befall(key, Discarded(spent))
+
+
+def _end(
+    draft: Draft, host: HostId, key: InstanceId, attempt: Attempt, by: Order = Order.KILL
+) -> None:
+    draft.instruct(NodeOrder(host, by, key, attempt, draft.next_operation()))

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from tashi.domain.books import Books
+from tashi.domain.guest import Progress
 from tashi.domain.hints import flag
 from tashi.domain.host import Host
 from tashi.domain.identity import HostId
 from tashi.domain.instance import Instance
+from tashi.domain.listings import duty_of
 from tashi.domain.placement.drain import DrainPlan, Evacuation, Evacuee, drain_plan, kept_off
 from tashi.domain.placement.fate import Fate
 from tashi.domain.placement.filters import Policy, Refusal, closed_by, names_of
@@ -18,9 +20,14 @@ _NAMED: Final = 3
 _LISTED: Final = 20
 
 
-def why(books: Books, instance: Instance, policy: Policy) -> str:
-    """What its state means, what it waits for or what its host's emptying means for it."""
-    return " ".join(_sentences(books, instance, policy))
+def why(books: Books, instance: Instance, policy: Policy, progress: Progress | None) -> str:
+    """What its state means, what it waits for or what its host's emptying means for it.
+
+    `progress` is what its node said last of work that is under way.
+    """
+    return " ".join(
+        (*_sentences(books, instance, policy), *_of_its_disks(books, instance, progress))
+    )
 
 
 def plan_to_empty(books: Books, key: HostId, policy: Policy) -> DrainPlan:
@@ -35,6 +42,8 @@ def of_evacuee(made: DrainPlan, one: Evacuee, policy: Policy) -> str:
         return f"can move to {made.books.host(one.target_id).name}"
     if not one.tally:
         return one.words
+    if len(made.books.hosts) == 1:
+        return "has no other host to go to"
     near = nearest(made, one, policy)
     words = [f"{made.books.host(key).name} {found[0].words}" for key, found in near[:_NAMED]]
     others = len(made.books.hosts) - 1 - len(words)
@@ -53,6 +62,7 @@ def _sentences(books: Books, instance: Instance, policy: Policy) -> Iterator[str
     yield f"{facts(instance.state).meaning}.".capitalize()
     if facts(instance.state).phase is Phase.WAITING:
         yield from _awaited(books, instance, policy)
+    yield from _of_the_site(instance)
     host = None if instance.host_id is None else books.hosts.get(instance.host_id)
     if host is not None and host.draining:
         made = plan_to_empty(books, host.id, policy)
@@ -63,8 +73,30 @@ def _sentences(books: Books, instance: Instance, policy: Policy) -> Iterator[str
         yield f"Last word: {instance.reason}"
 
 
+def _of_its_disks(books: Books, instance: Instance, progress: Progress | None) -> Iterator[str]:
+    """How far its disks are on their way into the image store, or what keeps them from it."""
+    keeper = books.hosts.get(instance.disks_on) if instance.disks_on is not None else None
+    if keeper is None or not instance.is_being_stored:
+        return
+    yield f"Its disks are on {keeper.name} and on their way into the image store."
+    if progress is not None and progress.total:
+        yield f"{min(progress.done / progress.total, 1.0):.0%} of them are there."
+    elif progress is not None:
+        yield progress.words
+
+
+def _of_the_site(instance: Instance) -> Iterator[str]:
+    """What keeps its names and addresses from the site's DNS and DHCP, or it from having some."""
+    if instance.trouble:
+        yield f"Its name and address: {instance.trouble}"
+    elif facts(instance.state).phase is Phase.WAITING and duty_of(instance).enter:
+        yield "The site's DNS and DHCP are being told of it."
+
+
 def _awaited(books: Books, instance: Instance, policy: Policy) -> Iterator[str]:
-    """That it waits for a host that takes nobody, where it may not go anywhere else."""
+    """That there is no host, or that the one it waits for, and no other will do, takes nobody."""
+    if not books.hosts:
+        yield "No host has been added yet."
     keeper = None if instance.disks_on is None else books.hosts.get(instance.disks_on)
     if keeper is not None and (refusal := closed_by(keeper, policy)) is not None:
         yield f"It waits for {keeper.name}, which has its disks, but {refusal.words}."

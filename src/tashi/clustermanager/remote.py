@@ -1,17 +1,20 @@
 """The nodes, called over the wire.
 
-A link to a node is kept while its address stays the same.
+There is one link for each host, kept while its address stays the same and the host is not
+forgotten: no socket is left over from an address that nobody has any more.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from tashi.domain.host import Host
-from tashi.domain.identity import Attempt, Epoch, InstanceId
+from tashi.domain.identity import Attempt, Epoch, HostId, InstanceId
 from tashi.domain.instructions import NodeOrder
 from tashi.domain.permissions import Caller, Role
+from tashi.ports import peers
 from tashi.ports.nodes import ScreenPlace
-from tashi.wire.calls import Calls, Link, to_node_manager
+from tashi.wire.calls import Calls, to_node_manager
 from tashi.wire.forms import ConsoleForm, SessionForm
 from tashi.wire.orders import order_form
 from tashi.wire.screens import ScreenForm, TypedForm
@@ -19,12 +22,27 @@ from tashi.wire.screens import ScreenForm, TypedForm
 _ME: Final = Caller(Role.CLUSTER_MANAGER, name="clustermanager")
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """The way to one host's node."""
+
+    address: tuple[str, int]
+    link: peers.Caller
+    calls: Calls
+
+
 class RemoteNodes:
     """Nodes behind links; `connect` gives one for a name or address and a port."""
 
-    def __init__(self, connect: Callable[[str, int], Link]) -> None:
+    def __init__(self, connect: Callable[[str, int], peers.Caller]) -> None:
         self._connect = connect
-        self._calls: dict[tuple[str, int], Calls] = {}
+        self._lines: dict[HostId, _Line] = {}
+
+    def forget(self, host: HostId) -> None:
+        """Let go of the line to a host's node."""
+        line = self._lines.pop(host, None)
+        if line is not None:
+            line.link.close()
 
     def take_orders(
         self, host: Host, epoch: Epoch, number: int, orders: Sequence[NodeOrder]
@@ -55,7 +73,7 @@ class RemoteNodes:
             password=password,
             on_socket=on_socket,
         )
-        return ScreenPlace(shown.address, shown.port, shown.socket)
+        return ScreenPlace(shown.address, shown.port, shown.socket, shown.tls)
 
     def stop_vnc(self, host: Host, instance: InstanceId, attempt: Attempt) -> None:
         """Show a guest's display no more."""
@@ -88,9 +106,13 @@ class RemoteNodes:
 
     def _to(self, host: Host) -> Calls:
         address = (host.address, host.port)
-        known = self._calls.get(address)
+        known = self._lines.get(host.id)
+        if known is not None and known.address != address:
+            self.forget(host.id)
+            known = None
         if known is None:
+            link = self._connect(*address)
+            line = _Line(address, link, to_node_manager(link, _ME))
             # Of two threads that come here at once, both use the link of the first.
-            calls = to_node_manager(self._connect(*address), _ME)
-            known = self._calls.setdefault(address, calls)
-        return known
+            known = self._lines.setdefault(host.id, line)
+        return known.calls

@@ -166,13 +166,18 @@ def checked_nic(nic: Nic, around: Surroundings) -> Nic:
     return checked
 
 
-def _checked_mac(text: str, around: Surroundings) -> str:
-    mac = text.lower()
+def check_mac(mac: str) -> None:
+    """Raise InvalidInstance unless this is a MAC address as a network card is kept with."""
     if not _MAC.match(mac) or int(mac[:2], 16) & _MULTICAST_BIT:
         raise InvalidInstance(
-            f"{text!r} is no MAC address for a network card: give six pairs of hexadecimal digits, "
+            f"{mac!r} is no MAC address for a network card: give six pairs of hexadecimal digits, "
             "the first pair even, as in 52:54:00:12:34:56."
         )
+
+
+def _checked_mac(text: str, around: Surroundings) -> str:
+    mac = text.lower()
+    check_mac(mac)
     holder = around.macs.get(mac)
     if holder is not None:
         raise InvalidInstance(

@@ -5,12 +5,13 @@ devices carries all of them as they are to be, so that whoever carries it out co
 memory of what was asked before.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from tashi.domain.events import Command, Report
 from tashi.domain.identity import Mib
-from tashi.domain.instance import Devices, Nic
+from tashi.domain.instance import Devices, Instance, Nic
+from tashi.domain.listings import without_cards_gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +89,23 @@ class Altered(Report):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlterFailed(Report):
     """The guest has the devices that it had before."""
+
+
+def without_half_plugged(record: Instance) -> Instance:
+    """The record of one whose guest has ended while devices were plugged in or out.
+
+    It has those that it was to have before and after: a disk that was on its way out may be gone
+    already, and of one on its way in nothing may have been made.
+    """
+    wanted = record.wanted
+    if wanted is None:
+        return record
+    macs = {nic.mac for nic in wanted.nics}
+    nics = tuple(nic for nic in record.nics if nic.mac in macs)
+    return replace(
+        record,
+        disks=tuple(disk for disk in record.disks if disk in wanted.disks),
+        nics=nics,
+        wanted=None,
+        listings=without_cards_gone(record.listings, (nic.mac for nic in nics)),
+    )

@@ -18,12 +18,13 @@ from tashi.domain.host import Host
 from tashi.domain.identity import HostId, InstanceId, NetworkId, UserId
 from tashi.domain.instance import Instance
 from tashi.domain.journal import Change, Kind, Put, Record
+from tashi.domain.listings import Place, host_names_of, places_of
 from tashi.domain.states import InstanceState, Phase, facts
 
 K = TypeVar("K")
 V = TypeVar("V")
-Ids = frozenset[InstanceId]
-_NONE: Final[Ids] = frozenset()
+Ids = Map[InstanceId, None]
+_NONE: Final[Ids] = Map()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,11 @@ class Books:
     occupies a host or is on its way there. `on_host` also names instances that a host keeps disks
     or leftovers of. `attached` says which instance has a persistent disk, `disks` which instances
     have an image as a disk of whatever kind, also those that are over and left something.
+    `places` says which instances have an address booked, `host_names` which have a name in DNS, in
+    small letters.
+
+    Where a key may have many instances they are the keys of a map (`Ids`): a set would be copied
+    with each that comes or goes, and thousands may have one image.
     """
 
     instances: Map[InstanceId, Instance] = field(default_factory=Map)
@@ -65,6 +71,8 @@ class Books:
     attached: Map[str, InstanceId] = field(default_factory=Map)
     disks: Map[str, Ids] = field(default_factory=Map)
     waiting: Map[InstanceId, None] = field(default_factory=Map)
+    places: Map[Place, InstanceId] = field(default_factory=Map)
+    host_names: Map[str, InstanceId] = field(default_factory=Map)
 
     # ---- questions ----------------------------------------------------------------------------
 
@@ -177,6 +185,8 @@ class _Keys(NamedTuple):
     attached: tuple[str, ...] = ()
     disks: frozenset[str] = frozenset()
     waiting: tuple[InstanceId, ...] = ()
+    places: tuple[Place, ...] = ()
+    host_names: tuple[str, ...] = ()
 
 
 _NOWHERE: Final = _Keys()
@@ -194,6 +204,8 @@ def _keys(one: Instance | None) -> _Keys:
         attached=_held(one),
         disks=frozenset(one.images),
         waiting=(one.id,) if facts(one.state).phase is Phase.WAITING else (),
+        places=places_of(one) if one.listings else (),
+        host_names=host_names_of(one) if one.listings else (),
     )
 
 
@@ -215,6 +227,8 @@ def _exchanged(books: Books, key: InstanceId, after: Instance | None) -> Books:
         attached=_owned(books.attached, old.attached, new.attached, key),
         disks=_shared(books.disks, old.disks, new.disks, key),
         waiting=_owned(books.waiting, old.waiting, new.waiting, None),
+        places=_owned(books.places, old.places, new.places, key),
+        host_names=_owned(books.host_names, old.host_names, new.host_names, key),
     )
 
 
@@ -253,10 +267,10 @@ def _shared(
     if old == new:
         return index
     for key in old:
-        rest = index.get(key, _NONE) - {one}
+        rest = _without_key(index.get(key, _NONE), one)
         index = index.set(key, rest) if rest else _without_key(index, key)
     for key in new:
-        index = index.set(key, index.get(key, _NONE) | {one})
+        index = index.set(key, index.get(key, _NONE).set(one, None))
     return index
 
 

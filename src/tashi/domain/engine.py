@@ -15,6 +15,10 @@ from tashi.domain.identity import HostId
 HOST_CPU: Final = "host"
 """The CPU model that is the host's own processor."""
 KVM: Final = "kvm"
+QEMU: Final = "qemu"
+"""The backend of guests that are QEMUs of Tashi's own."""
+LIBVIRT: Final = "libvirt"
+"""That of guests which libvirt runs."""
 _SHOWN: Final = 3
 _LEADING: Final = re.compile(r"(\d+)\.(\d+)")
 _NUMBERS: Final = re.compile(r"\d+")
@@ -26,7 +30,7 @@ class Engine:
 
     `accel` is kvm or tcg; `machines` are the versioned machine types that its QEMU offers. The last
     three are said under kvm only: which processor it is, what that can do, and which CPU models of
-    QEMU it can be in full.
+    QEMU it can be in full. The `backend` is what guests are begun by: qemu or libvirt.
     """
 
     qemu: str
@@ -35,6 +39,7 @@ class Engine:
     processor: str = ""
     features: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    backend: str = QEMU
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +56,20 @@ class Hardware:
     qemu: str
     processor: str = ""
     host_id: HostId | None = None
+    backend: str = QEMU
+
+
+def backend_trouble(hardware: Hardware, engine: Engine) -> str:
+    """Why the guest cannot go on there, as far as the backend goes; empty when it can."""
+    if engine.backend == hardware.backend:
+        return ""
+    return (
+        f"runs guests by {_named(engine.backend)}, but it was booted by {_named(hardware.backend)}"
+    )
 
 
 def accel_trouble(hardware: Hardware, engine: Engine) -> str:
-    """Why the guest cannot go on there, as far as the accelerator goes; empty when it can."""
+    """The same for the accelerator."""
     if engine.accel == hardware.accel:
         return ""
     return f"runs guests under {engine.accel}, but it was booted under {hardware.accel}"
@@ -95,6 +110,10 @@ def cpu_trouble(hardware: Hardware, engine: Engine, booted_on: Engine | None) ->
         return ""
     more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
     return f"has a processor without {', '.join(missing[:_SHOWN])}{more}, which it was booted with"
+
+
+def _named(backend: str) -> str:
+    return "QEMU alone" if backend == QEMU else backend
 
 
 def _pair(found: re.Match[str]) -> tuple[int, int]:

@@ -95,12 +95,6 @@ class HostNameMismatch(Refused):
     errno = 8
 
 
-class HostNotUp(Refused):
-    """The host is silent."""
-
-    errno = 9
-
-
 class HostStateError(Refused):
     """The host's state does not allow it."""
 
@@ -117,6 +111,18 @@ class NotPermitted(Refused):
     """The caller may not do that."""
 
     errno = 101
+
+
+class NotLoggedIn(Refused):
+    """The caller must first show who they are; nothing was done."""
+
+    errno = 140
+
+
+class TooManyTries(Refused):
+    """Too many log-ins failed lately, or are under way; the message says when to try again."""
+
+    errno = 141
 
 
 class NoRoom(Refused):
@@ -179,6 +185,12 @@ class NoSuchJob(Refused):
     errno = 121
 
 
+class AddressTaken(Refused):
+    """The address or the host name belongs to another, in the books or in the site's servers."""
+
+    errno = 130
+
+
 class UnableToResume(Failed):
     """Saved memory could not be restored."""
 
@@ -213,10 +225,31 @@ class OutcomeUnknown(Failed):
     errno = 203
 
 
+class ReignLost(Failed):
+    """Another cluster manager has taken over the books: this one writes nothing more."""
+
+    errno = 209
+
+
+class NotLeader(Failed):
+    """Another cluster manager leads, or may: ask that one.
+
+    Its `about["sent"]` is "no" when nothing was done, else "perhaps".
+    """
+
+    errno = 211
+
+
 class PeerSilent(Failed):
     """The other side did not answer in time; the request may or may not have been carried out."""
 
     errno = 204
+
+
+class PasswordsFailed(Failed):
+    """The passwords that Tashi keeps cannot be read or written."""
+
+    errno = 210
 
 
 class DirectoryFailed(Failed):
@@ -235,6 +268,36 @@ class CommandFailed(Failed):
     """A program that Tashi ran ended badly; the message holds its words."""
 
     errno = 207
+
+
+class DnsFailed(Failed):
+    """The DNS server did not take a change."""
+
+    errno = 230
+
+
+class DhcpFailed(Failed):
+    """The DHCP server did not take a change."""
+
+    errno = 231
+
+
+class ServerAway(Failed):
+    """A DNS or DHCP server of the site did not answer, whatever it was asked."""
+
+    errno = 234
+
+
+class HookFailed(Failed):
+    """A hook of the administrator's failed or took too long."""
+
+    errno = 232
+
+
+class DeliveryFailed(Failed):
+    """A receiver of events did not acknowledge one."""
+
+    errno = 233
 
 
 class Cancelled(Failed):

@@ -234,7 +234,8 @@ class Cleared(Report):
 class GuestEnded(Report):
     """The guest is no more, and how that came; the ledger turns it into one of those below.
 
-    `disks_remain`: the host keeps its disks, whole, until it is told what becomes of them.
+    `disks_remain`: the host keeps its disks until it is told what becomes of them; of a guest that
+    it was receiving, whatever has come.
     """
 
     how: Ending

@@ -95,7 +95,7 @@ class Stats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a move or a save of a guest is: bytes done of those known so far, bytes a second.
+    """How far a move, a save or a storing is: bytes done of those known so far, bytes a second.
 
     `words` name what is under way, and whatever else people want to know of it.
     """
@@ -114,3 +114,8 @@ class Glimpse:
     operation: Operation
     stats: Stats | None = None
     progress: Progress | None = None
+
+
+def start_of(offset: int, size: int) -> int:
+    """Where a console's log of that size is read from; a negative offset counts from its end."""
+    return max(0, size + offset) if offset < 0 else min(offset, size)

@@ -90,5 +90,6 @@ def _site_hint(name: str) -> Hint:
     if name.startswith("x-") and _WORD.match(name):
         return Hint(name, _WORD, "a plain word", "The site's own.")
     near = get_close_matches(name, HINTS, n=1)
-    remedy = f"did you mean {near[0]}?" if near else "names of your own begin with x-."
+    rest = "createVm --help lists those there are, and names of your own begin with x-."
+    remedy = f"did you mean {near[0]}?" if near else rest
     raise InvalidInstance(f"There is no hint {name!r}: {remedy}")

@@ -53,7 +53,7 @@ def check_machine(machine: Machine) -> None:
     words = [machine.version, machine.address, machine.boot_id, machine.migration_address]
     if (engine := machine.engine) is not None:
         lengths += [len(engine.machines), len(engine.features), len(engine.models)]
-        words += [engine.qemu, engine.accel, engine.processor]
+        words += [engine.qemu, engine.accel, engine.processor, engine.backend]
         words += [*engine.machines, *engine.features, *engine.models]
     if any(len(word) > _LONGEST_WORD or not word.isprintable() for word in words):
         raise Refused(f"A node's words are printable, and of at most {_LONGEST_WORD} letters.")

@@ -10,9 +10,14 @@ _HOST: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*\Z")
 _LONGEST: Final = 253
 
 
+def is_host_name(name: str) -> bool:
+    """Whether this can be a host's name."""
+    return bool(_HOST.match(name)) and len(name) <= _LONGEST and not name.isdigit()
+
+
 def check_host_name(name: str) -> None:
     """Raise Refused unless this can be a host's name."""
-    if not _HOST.match(name) or len(name) > _LONGEST or name.isdigit():
+    if not is_host_name(name):
         raise Refused(
             f"{name!r} is no host name: use labels of letters, digits and hyphens, joined by dots."
         )

@@ -33,7 +33,8 @@ _CLUSTER_BITS: Final = range(9, 22)
 _LONGEST_BACKING: Final = 1023
 _EXTERNAL_DATA: Final = 1 << 2
 _BACKING_FORMAT: Final = 0xE2792ACA
-_MOST_EXTENSION_BYTES: Final = 1 << 16
+_MOST_EXTENSION_BYTES: Final = 1 << _CLUSTER_BITS[-1]
+"""What stands between header and backing file's name is in the first cluster, else QEMU refuses."""
 
 _MAGICS: Final = (
     (0, b"KDMV", "vmdk"),
@@ -70,6 +71,35 @@ class ImageFacts:
     def is_disk(self) -> bool:
         """Whether a guest can be given it, as far as the file alone can tell."""
         return self.format in FORMATS
+
+
+def check_is_disk(name: str, form: str) -> None:
+    """Raise Refused unless guests are given images of that format."""
+    if form in FORMATS:
+        return
+    remedy = (
+        f"it is no disk image, neither sound qcow2 nor whole sectors of {SECTOR_BYTES} bytes"
+        if form == UNKNOWN
+        else f"its format is {form}, which Tashi does not open: make it qcow2 with "
+        "`qemu-img convert -O qcow2`"
+    )
+    raise Refused(f"Image {name!r} cannot be used: {remedy}.")
+
+
+def complaint_about_base(facts: ImageFacts, below: ImageFacts) -> str:
+    """What is wrong with how an image names its backing file, which is really so; nothing if fine.
+
+    Where its format is not said QEMU goes by its content, which a guest may have written: a header
+    that names any file of the host.
+    """
+    if facts.backing is None or facts.backing_format == below.format:
+        return ""
+    said = facts.backing_format
+    how = f"as if that were {said}" if said else "without saying of what format"
+    return (
+        f"is based on {facts.backing!r} {how}, and it is {below.format}: refused. "
+        f"Put that right with `qemu-img rebase -u -b {facts.backing} -F {below.format}`."
+    )
 
 
 def read_facts(read: Read, size: int) -> ImageFacts:
@@ -169,15 +199,16 @@ def _qcow2(head: bytes, read: Read, size: int) -> ImageFacts | None:
 
 
 def _backing_format(read: Read, at: int, end: int) -> str | None:
-    """The format that the header gives its backing file, if it gives any."""
+    """The format that the header gives its backing file, if any; as for QEMU, the last counts."""
+    found = None
     extensions = read(at, min(max(end - at, 0), _MOST_EXTENSION_BYTES))
     place = 0
     while place + _EXTENSION.size <= len(extensions):
         kind, length = _EXTENSION.unpack_from(extensions, place)
         place += _EXTENSION.size
         if kind == 0:
-            return None
+            break
         if kind == _BACKING_FORMAT:
-            return extensions[place : place + length].decode("ascii", "replace")
+            found = extensions[place : place + length].decode("ascii", "replace")
         place += (length + 7) & ~7
-    return None
+    return found

@@ -21,7 +21,7 @@ from tashi.domain.identity import (
     UserId,
     VmId,
 )
-from tashi.domain.states import InstanceState
+from tashi.domain.states import InstanceState, Order, facts
 
 PORTS: Final = 4
 """How many disks and network cards can be plugged in while a guest runs."""
@@ -67,6 +67,44 @@ class Devices:
     cdrom: str = ""
 
 
+class ListingStage(StrEnum):
+    """How far the booking of an address has come."""
+
+    ASKED = "asked"
+    """Its owner asked for it, and nobody else may have it; it has no name yet."""
+    BOOKED = "booked"
+    """It is the card's, with a name; the site's servers may know it from now on."""
+    LISTED = "listed"
+    """The site's servers have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """An address that is booked for a network card, and the host name that goes with it.
+
+    The name stands below the site's domain. `number` is 0 for the instance's own name, N for
+    name-nicN.
+    """
+
+    mac: str
+    network: NetworkId
+    ip: str
+    name: str = ""
+    number: int = 0
+    stage: ListingStage = ListingStage.ASKED
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Stored disks, or else saved memory, that nobody needs any more and that is yet to be deleted.
+
+    `name` is what the record had in `stored` or `saved`.
+    """
+
+    name: str
+    memory: bool = False
+
+
 def with_address(nics: tuple[Nic, ...], mac: str, ip: str) -> tuple[Nic, ...]:
     """The cards, the one with that MAC address with this IP address."""
     return tuple(replace(nic, ip=ip) if nic.mac == mac else nic for nic in nics)
@@ -94,13 +132,17 @@ class Instance:
 
     `memory` is in MiB. `was` is the state that an orphan had. `saved` names its saved memory in
     the image store. `disks_on` is the host that keeps the disks of an instance that is not
-    running; once they are in the image store, `stored` names them there. `incoming` is where a
+    running; once they are in the image store, `stored` names them there. `spent` is what the image
+    store has yet to delete. `incoming` is where a
     migrating guest is to be sent, until all of it is there. `leftovers` are hosts that have yet to
     clear away what they keep of an instance that is over, or has left them. `keep` says that the
     shutdown under way ends in Stopped. `tries` counts starts that failed in a row. `changed_at` is
     when the state last changed, in seconds since 1970 on the cluster manager's clock. `hardware`
     is what its guest was last booted on. `cdrom` is the image in the CD drive, `wanted` the devices
-    it is being given.
+    it is being given. `listings` are the addresses that are booked for its cards, also those that
+    the site's DNS and DHCP have yet to forget; of two for one card the later one counts.
+    `announced` says that hooks were told of it, and are to be told of its end; `trouble`, what
+    keeps its names and addresses from the site's servers.
     """
 
     id: InstanceId
@@ -126,6 +168,7 @@ class Instance:
     saved: str | None = None
     disks_on: HostId | None = None
     stored: str | None = None
+    spent: tuple[Spent, ...] = ()
     incoming: str = ""
     wanted: Devices | None = None
     leftovers: tuple[HostId, ...] = ()
@@ -134,11 +177,19 @@ class Instance:
     reason: str = ""
     changed_at: float = 0.0
     hardware: Hardware | None = None
+    listings: tuple[Listing, ...] = ()
+    announced: bool = False
+    trouble: str = ""
 
     @property
     def hosts(self) -> tuple[HostId, ...]:
         """The hosts it occupies, the present one first."""
         return tuple(host for host in (self.host_id, self.target_id) if host is not None)
+
+    @property
+    def is_being_stored(self) -> bool:
+        """Whether it is at rest with disks that its host has yet to put into the image store."""
+        return self.disks_on is not None and facts(self.state).order is Order.STORE
 
     @property
     def has_local_disks(self) -> bool:
@@ -177,3 +228,8 @@ class Instance:
 def saved_name(instance: InstanceId, operation: Operation) -> str:
     """Under which name an instance's memory is saved; no two operations ever share one."""
     return f"{instance}-{operation}"
+
+
+def stored_name(instance: InstanceId, attempt: Attempt) -> str:
+    """Under which name the disks that an attempt left behind are stored; no two ever share one."""
+    return f"{instance}-a{attempt}"

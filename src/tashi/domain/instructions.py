@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from tashi.domain.identity import Attempt, HostId, InstanceId, Operation
-from tashi.domain.instance import Instance
+from tashi.domain.instance import Instance, Spent
 from tashi.domain.states import InstanceState, Order, facts
 
 
@@ -37,17 +37,11 @@ class NodeOrder(Instruction):
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteSaved(Instruction):
-    """Remove saved memory that is not needed any more from the image store."""
+class DeleteSpent(Instruction):
+    """Remove from the image store what is not needed any more of an instance."""
 
-    saved: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteStored(Instruction):
-    """Remove disks that are not needed any more from the image store."""
-
-    stored: str
+    instance_id: InstanceId
+    spent: Spent
 
 
 class Ask(Enum):
@@ -70,8 +64,6 @@ class Ask(Enum):
     FORGET_SOURCE = auto()
     STORE = auto()
     CLEAR_LEFTOVERS = auto()
-    DELETE_SAVED = auto()
-    DELETE_STORED = auto()
     REPEAT = auto()
 
 
@@ -89,13 +81,9 @@ def instruct(ask: Ask, before: Instance, after: Instance) -> tuple[Instruction, 
             source = None if before.target_id is None else before.host_id
             return _to(source, Order.FORGET, after)
         case Ask.FORGET:
-            return (*_forget(after), *_delete(after.saved, after.stored))
+            return _forget(after)
         case Ask.CLEAR_LEFTOVERS:
             return _forget(after)
-        case Ask.DELETE_SAVED:
-            return _delete(before.saved, None)
-        case Ask.DELETE_STORED:
-            return _delete(None, before.stored)
         case Ask.REPEAT:
             return standing_orders(after)
         case _:
@@ -126,10 +114,14 @@ def _orders_of_the_state(instance: Instance) -> tuple[NodeOrder, ...]:
     return () if order is None else _to(instance.host_id, order, instance)
 
 
-def _delete(saved: str | None, stored: str | None) -> tuple[Instruction, ...]:
-    memory = () if saved is None else (DeleteSaved(saved),)
-    disks = () if stored is None else (DeleteStored(stored),)
-    return (*memory, *disks)
+def owed_deletions(instance: Instance) -> tuple[DeleteSpent, ...]:
+    """Everything of the instance that the image store has yet to delete."""
+    return tuple(DeleteSpent(instance.id, one) for one in instance.spent)
+
+
+def newly_spent(before: Instance, after: Instance) -> tuple[DeleteSpent, ...]:
+    """What the image store has to delete since this change of a record."""
+    return tuple(one for one in owed_deletions(after) if one.spent not in before.spent)
 
 
 def _to(host: HostId | None, order: Order, instance: Instance) -> tuple[NodeOrder, ...]:

@@ -91,7 +91,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """The numbers that are given out next, and the present reign; none is ever given twice."""
+    """The numbers that are given out next, and the present reign; none is ever given twice.
+
+    Where books were put back from a copy, the ids from `lost_from` to before `lost_to` may have
+    been given out by those that are lost.
+    """
 
     instance: InstanceId = InstanceId(1)
     host: HostId = HostId(1)
@@ -99,6 +103,12 @@ class Counters:
     session: Session = Session(1)
     event: EventNumber = EventNumber(1)
     epoch: Epoch = Epoch(0)
+    lost_from: InstanceId = InstanceId(0)
+    lost_to: InstanceId = InstanceId(0)
+
+    def gave_out(self, instance: InstanceId) -> bool:
+        """Whether these books have given out that id, so that they know what became of it."""
+        return instance < self.instance and not self.lost_from <= instance < self.lost_to
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ what was plugged in can be plugged out, since the disks and cards that a guest s
 their numbers, and the guest its habits, from their order.
 """
 
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Container, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -25,10 +25,10 @@ from tashi.domain.instance import PORTS, Devices, Disk, Instance, Nic
 
 
 def check_new_name(
-    record: Instance, name: str, limits: Limits, names: Mapping[str, frozenset[InstanceId]]
+    record: Instance, name: str, limits: Limits, names: Mapping[str, Collection[InstanceId]]
 ) -> None:
     """Raise InvalidInstance unless the instance can be called that from now on."""
-    others = names.get(name, frozenset()) - {record.id}
+    others = (one for one in names.get(name, ()) if one != record.id)
     check_free_name(name, limits, min(others, default=None))
 
 

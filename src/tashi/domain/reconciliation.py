@@ -8,7 +8,7 @@ The absence of a guest proves nothing about orders that the node had not taken u
 concluded for an instance whose order is still on its way; that order is repeated anyway.
 """
 
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +16,7 @@ from tashi.domain import events as e
 from tashi.domain.guest import Ending, Guest, GuestState, Inventory
 from tashi.domain.identity import HostId, InstanceId
 from tashi.domain.instance import Instance, OnExit, OnLoss, saved_name
-from tashi.domain.states import InstanceState
+from tashi.domain.states import InstanceState, Order
 from tashi.domain.transitions import LOSABLE
 
 _S = InstanceState
@@ -31,7 +31,7 @@ class Findings:
     """What follows from an inventory.
 
     `events` are for the instances named; `surplus` are guests that the node must kill;
-    `beyond` are guests with ids that were never given out here: reported, never touched.
+    `beyond` are guests of instances that the books have never known: reported, never touched.
     """
 
     events: tuple[tuple[InstanceId, e.Event], ...]
@@ -62,11 +62,23 @@ def _saved(record: Instance, report: e.Saved, lasted: float) -> e.Event:
 def leaves_something(report: e.Report) -> bool:
     """Whether, after what it reports, the node still has something of the instance.
 
-    If the books want nothing of it there, the node is then told to end it.
+    If the books want nothing of it there, the node is then told to end it. A node that has sent a
+    guest away clears up by itself. To tell it so would be answered with what may be unheard, that
+    the guest has left, and so again.
     """
     if isinstance(report, e.GuestEnded):
         return report.how is not Ending.KILLED
-    return not isinstance(report, e.StartFailed | e.MemorySpent | e.TargetFailed | e.Cleared)
+    return not isinstance(
+        report, e.StartFailed | e.MemorySpent | e.TargetFailed | e.Cleared | e.SourceLeft
+    )
+
+
+def order_to_end(report: e.Report) -> Order:
+    """By what order a node ends what it still has, after that report, of what is not wanted there.
+
+    One that has saved a guest answers KILL by saying so again, and would be told so again.
+    """
+    return Order.FORGET if isinstance(report, e.Saved) else Order.KILL
 
 
 def ending(record: Instance, report: e.GuestEnded, lasted: float) -> e.Event:
@@ -78,8 +90,8 @@ def ending(record: Instance, report: e.GuestEnded, lasted: float) -> e.Event:
         return _powered_off(record, report, lasted)
     remain = report.disks_remain
     if record.state is _S.MIGRATE_TRANS and record.target_id is None:
-        # The target knows what it got, but not whether that was all.
-        remain = not record.incoming
+        # The target knows what it has, but not whether that is all of it.
+        remain = remain and not record.incoming
     return gone(record, report.host_id, report.words, lasted=lasted, disks_remain=remain)
 
 
@@ -184,9 +196,15 @@ def _answers_order(report: e.Report) -> bool:
 
 
 def compare(
-    records: Iterable[Instance], host: HostId, inventory: Inventory, next_id: InstanceId
+    records: Iterable[Instance],
+    host: HostId,
+    inventory: Inventory,
+    is_ours: Callable[[InstanceId], bool],
 ) -> Findings:
-    """Hold a node's inventory against the records that concern its host."""
+    """Hold a node's inventory against the records that concern its host.
+
+    `is_ours` says whether the books know what became of the instance with an id.
+    """
     present = {guest.instance_id: guest for guest in inventory.guests}
     known = {record.id: record for record in records}
     events = [
@@ -201,8 +219,8 @@ def compare(
     ]
     return Findings(
         tuple(events),
-        tuple(guest for guest in strangers if guest.instance_id < next_id),
-        tuple(guest for guest in strangers if guest.instance_id >= next_id),
+        tuple(guest for guest in strangers if is_ours(guest.instance_id)),
+        tuple(guest for guest in strangers if not is_ours(guest.instance_id)),
     )
 
 

@@ -104,6 +104,16 @@ class Facts:
     patience: Patience | None
     meaning: str
 
+    @property
+    def is_charged(self) -> bool:
+        """Whether its owner is charged: as far as anybody knows, its guest is there on a host.
+
+        That is not so before the guest has started, once it is being killed, or while its host is
+        silent.
+        """
+        on_a_host = 0 not in self.hosts and self.phase is not Phase.LOST
+        return on_a_host and self.order not in {Order.START, Order.RESTORE, Order.KILL}
+
 
 def _row(
     phase: Phase,

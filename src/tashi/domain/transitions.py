@@ -16,10 +16,13 @@ from typing import Final
 
 from tashi.domain import alterations as a
 from tashi.domain import events as e
+from tashi.domain import notices as n
 from tashi.domain.edits import EDITS, Edit
 from tashi.domain.errors import Broken, IncorrectState
+from tashi.domain.identity import InstanceId, Mib, UserId
 from tashi.domain.instance import Instance
-from tashi.domain.instructions import Ask, Instruction, instruct
+from tashi.domain.instructions import Ask, Instruction, instruct, newly_spent
+from tashi.domain.listings import owes
 from tashi.domain.states import InstanceState, Phase, facts
 
 _S = InstanceState
@@ -39,7 +42,8 @@ class Rule:
     """One row: when `on` befalls an instance in one of `when`, it becomes `then`.
 
     `books` are the edits of its record, `orders` what the world is asked to do, `line` is the text
-    of the accounting line (empty: none is written).
+    of the accounting line (empty: none is written). That the image store is to delete what the
+    edits make spent goes without saying.
     """
 
     on: type[e.Event]
@@ -101,7 +105,7 @@ TABLE: Final[tuple[Rule, ...]] = (
     _rule(e.Start,         {_S.STOPPED},                                 _S.PENDING,        [Edit.FRESH_TRIES],                    [], "CM VM START"),
     _rule(e.Destroy,       {_S.PENDING, _S.HELD, _S.SUSPENDED, _S.STOPPED}, _S.EXITED,      [Edit.OWE_CLEARING],                   [Ask.FORGET], "CM VM DESTROY UNSTARTED"),
     _rule(e.Destroy,       {_S.ACTIVATING, _S.RESUMING},                 _S.DESTROYING,     [],                                    [Ask.KILL], "CM VM DESTROY STARTING"),
-    _rule(e.Destroy,       (ON_HOST - {_S.ACTIVATING, _S.RESUMING}) | {_S.DESTROYING, _S.ORPHANED}, _S.DESTROYING, [],             [Ask.KILL], "CM VM DESTROY"),
+    _rule(e.Destroy,       (ON_HOST - {_S.ACTIVATING, _S.RESUMING}) | {_S.DESTROYING, _S.ORPHANED}, _S.DESTROYING, [Edit.WILL_NOT_SAVE], [Ask.KILL], "CM VM DESTROY"),
     _rule(e.Suspend,       {_S.RUNNING},                                 _S.SUSPENDING,     [],                                    [Ask.SAVE], "CM VM SUSPEND"),
     _rule(e.Resume,        {_S.SUSPENDED},                               _S.PENDING,        [Edit.FRESH_TRIES],                    [], "CM VM RESUME"),
     _rule(e.Pause,         {_S.RUNNING},                                 _S.PAUSING,        [],                                    [Ask.PAUSE], "CM VM PAUSE"),
@@ -127,16 +131,16 @@ TABLE: Final[tuple[Rule, ...]] = (
 
     _rule(a.Altered,       {_S.ALTERING},                                _S.RUNNING,        [Edit.GET_WANTED]),
     _rule(a.AlterFailed,   {_S.ALTERING},                                _S.RUNNING,        [Edit.DROP_WANTED]),
-    _rule(e.Started,       {_S.ACTIVATING},                              _S.RUNNING,        [Edit.NOTE_VM],                        [Ask.DELETE_STORED]),
-    _rule(e.Started,       {_S.RESUMING},                                _S.RUNNING,        [Edit.NOTE_VM, Edit.DROP_SAVED],       [Ask.DELETE_SAVED, Ask.DELETE_STORED]),
+    _rule(e.Started,       {_S.ACTIVATING},                              _S.RUNNING,        [Edit.NOTE_VM]),
+    _rule(e.Started,       {_S.RESUMING},                                _S.RUNNING,        [Edit.NOTE_VM, Edit.DROP_SAVED]),
     _rule(e.StartFailed,   {_S.ACTIVATING, _S.RESUMING},                 _S.HELD,           [Edit.LEAVE_HOST, Edit.COUNT_TRY]),
-    _rule(e.MemorySpent,   {_S.RESUMING},                                _S.PENDING,        [Edit.LEAVE_HOST, Edit.DROP_SAVED],    [Ask.DELETE_SAVED]),
+    _rule(e.MemorySpent,   {_S.RESUMING},                                _S.PENDING,        [Edit.LEAVE_HOST, Edit.DROP_SAVED]),
     _rule(e.PauseDone,     {_S.PAUSING},                                 _S.PAUSED),
     _rule(e.PauseFailed,   {_S.PAUSING},                                 _S.RUNNING),
     _rule(e.UnpauseDone,   {_S.UNPAUSING},                               _S.RUNNING),
     _rule(e.UnpauseFailed, {_S.UNPAUSING},                               _S.PAUSED),
     _rule(e.Saved,         {_S.SUSPENDING},                              _S.SUSPENDED,      [Edit.KEEP_DISKS, Edit.LEAVE_HOST, Edit.NOTE_SAVED], [Ask.STORE]),
-    _rule(e.Saved,         {_S.DESTROYING},                              _S.EXITED,         [Edit.OWE_CLEARING, Edit.LEAVE_HOST, Edit.NOTE_SAVED], [Ask.FORGET]),
+    _rule(e.Saved,         {_S.DESTROYING},                              _S.EXITED,         [Edit.NOTE_SAVED, Edit.OWE_CLEARING, Edit.LEAVE_HOST], [Ask.FORGET]),
     _rule(e.SaveFailed,    {_S.SUSPENDING},                              _S.RUNNING),
     _rule(e.TargetReady,   {_S.MIGRATE_PREP},                            _S.MIGRATE_TRANS,  [Edit.NOTE_INCOMING],                  [Ask.SEND]),
     _rule(e.TargetFailed,  {_S.MIGRATE_PREP},                            _S.RUNNING,        [Edit.LEAVE_TARGET]),
@@ -156,6 +160,11 @@ TABLE: Final[tuple[Rule, ...]] = (
     _rule(e.SeenAddress,   ON_HOST,                                      _SAME,             [Edit.NOTE_ADDRESS]),
     _rule(e.Cleared,       set(_S),                                      _SAME,             [Edit.CLEARED],                        [], ""),
 
+    _rule(n.BookAddresses, set(_S) - {_S.EXITED},                        _SAME,             [Edit.NOTE_BOOKED]),
+    _rule(n.SiteTold,      set(_S),                                      _SAME,             [Edit.NOTE_SITE],                      [], ""),
+    _rule(n.Discarded,     set(_S),                                      _SAME,             [Edit.DISCARD],                        [], ""),
+    _rule(n.Deleted,       set(_S),                                      _SAME,             [Edit.CROSS_OUT],                      [], ""),
+
     _rule(e.HostLost,      ON_HOST,                                      _S.ORPHANED,       [Edit.NOTE_WAS]),
     _rule(e.HostBack,      {_S.ORPHANED},                                _WAS,              [],                                    [Ask.REPEAT]),
     _rule(e.OneGone,       {_S.DESTROYING},                              _SAME,             [Edit.LEAVE_THAT_HOST],                [], ""),
@@ -169,9 +178,9 @@ TABLE: Final[tuple[Rule, ...]] = (
     _rule(e.GoneStop,      {_S.MIGRATE_PREP},                            _S.STOPPED,        [Edit.LEAVE_TARGET, Edit.KEEP_DISKS, Edit.LEAVE_HOST], [Ask.KILL_TARGET, Ask.STORE]),
     _rule(e.GoneForget,    LOSABLE | {_S.SHUTTING_DOWN, _S.DESTROYING},  _S.EXITED,         [Edit.OWE_CLEARING_IF_DISKS, Edit.LEAVE_HOST], [Ask.FORGET]),
     _rule(e.GoneForget,    {_S.MIGRATE_PREP},                            _S.EXITED,         [Edit.LEAVE_TARGET, Edit.OWE_CLEARING_IF_DISKS, Edit.LEAVE_HOST], [Ask.KILL_TARGET, Ask.FORGET]),
-    _rule(e.DisksLost,     {_S.PENDING, _S.HELD, _S.STOPPED},            _SAME,             [Edit.LOSE_DISKS, Edit.DROP_SAVED],    [Ask.DELETE_SAVED], "CM VM DISKS LOST"),
-    _rule(e.DisksLost,     {_S.SUSPENDED},                               _S.STOPPED,        [Edit.LOSE_DISKS, Edit.DROP_SAVED],    [Ask.DELETE_SAVED], "CM VM DISKS LOST"),
-    _rule(e.WaitEnded,     {_S.PENDING, _S.HELD},                        _S.STOPPED,        [Edit.LOSE_DISKS, Edit.DROP_SAVED],    [Ask.DELETE_SAVED], "CM VM DISKS LOST"),
+    _rule(e.DisksLost,     {_S.PENDING, _S.HELD, _S.STOPPED},            _SAME,             [Edit.LOSE_DISKS, Edit.DROP_SAVED],    [], "CM VM DISKS LOST"),
+    _rule(e.DisksLost,     {_S.SUSPENDED},                               _S.STOPPED,        [Edit.LOSE_DISKS, Edit.DROP_SAVED],    [Ask.STORE], "CM VM DISKS LOST"),
+    _rule(e.WaitEnded,     {_S.PENDING, _S.HELD},                        _S.STOPPED,        [Edit.LOSE_DISKS, Edit.DROP_SAVED],    [Ask.STORE], "CM VM DISKS LOST"),
     _rule(e.NothingKept,   {_S.PENDING, _S.HELD, _S.STOPPED, _S.SUSPENDED}, _SAME,          [Edit.LOSE_DISKS]),
     _rule(e.LeftoversLost, set(_S),                                      _SAME,             [Edit.CLEARED],                        [], ""),
     _rule(e.Overdue,       OVERDUE,                                      _SAME,             [],                                    [Ask.REPEAT], ""),
@@ -204,8 +213,27 @@ def step(before: Instance, event: e.Event) -> Step:
     )
     if len(after.hosts) not in facts(after.state).hosts:
         raise Broken(f"{after} would be {after.state.title} on {len(after.hosts)} hosts.")
-    instructions = tuple(one for ask in rule.orders for one in instruct(ask, before, after))
-    return Step(after, instructions, rule.line)
+    asked = tuple(one for ask in rule.orders for one in instruct(ask, before, after))
+    return Step(after, (*asked, *newly_spent(before, after)), rule.line)
+
+
+def is_forgotten(record: Instance) -> bool:
+    """Whether an instance is over and nobody owes anything for it any more."""
+    owed = record.leftovers or record.spent or owes(record)
+    return record.state is InstanceState.EXITED and not owed
+
+
+def forgotten(key: InstanceId) -> Instance:
+    """A record of an instance of which there is none any more, for what is found of it yet."""
+    return Instance(
+        id=key,
+        name="forgotten",
+        user_id=UserId(0),
+        cores=1,
+        memory=Mib(1),
+        disks=(),
+        state=InstanceState.EXITED,
+    )
 
 
 def check_fits(record: Instance, kind: type[e.Command]) -> None:
@@ -233,19 +261,24 @@ def _state_after(rule: Rule, before: Instance) -> InstanceState:
 def _words(event: e.Event, before: Instance) -> str:
     if isinstance(event, e.Report | e.Observation):
         return event.words or before.reason
-    return ""
+    return before.reason if isinstance(event, n.Notice) else ""
 
 
 _PLACING: Final = (e.Place, e.PlaceSaved)
+
+
+def _either(words: list[str]) -> str:
+    *others, last = words or [""]
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _refusal(before: Instance, kind: type[e.Command]) -> IncorrectState:
     allowed = [one.__name__ for one in commands_in(before.state) if one not in _PLACING]
     fitting = [state.title for state in InstanceState if (state, kind) in RULES]
     if len(allowed) > len(fitting) > 0:
-        remedy = f"and would have to be {' or '.join(fitting)}"
+        remedy = f"and would have to be {_either(fitting)}"
     else:
-        remedy = f"where you can {' or '.join(allowed) or 'nothing but wait'}"
+        remedy = f"where you can {_either(allowed) or 'nothing but wait'}"
     return IncorrectState(
         f"{kind.__name__} does not fit: {before} is {before.state.title}, {remedy}.",
         instance=before.id,

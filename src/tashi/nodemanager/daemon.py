@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tashi.domain.host import Machine
+from tashi.nodemanager.gauges import readings
+from tashi.nodemanager.inbox import Inbox
 from tashi.nodemanager.measuring import Measuring
-from tashi.nodemanager.node import Inbox, Node
+from tashi.nodemanager.node import Node
 from tashi.nodemanager.outbox import Outbox, Registrar
 from tashi.nodemanager.service import NodeCalls
 from tashi.nodemanager.sightings import Sightings
@@ -14,6 +16,7 @@ from tashi.nodemanager.teller import Teller
 from tashi.ports.clock import Clock
 from tashi.ports.frames import Frames
 from tashi.ports.hypervisor import Hypervisor
+from tashi.ports.metrics import Meter, Unwatched
 from tashi.ports.notebook import Notebook
 from tashi.ports.workers import Workers
 
@@ -28,6 +31,7 @@ class World:
     frames: Frames
     workers: Workers
     clock: Clock
+    meter: Meter = Unwatched()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +67,7 @@ class NodeManager:
         self.node = Node(
             world.hypervisor, world.notebook, voices, sightings, world.workers, self._inbox
         )
+        world.meter.ask(lambda: readings(self.node.notes()))
         self._measuring = Measuring(
             world.hypervisor,
             world.workers,

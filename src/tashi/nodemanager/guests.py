@@ -99,6 +99,8 @@ _DOES: Final[dict[Order, Do]] = {
     Order.FORGET: Do.CLEAR,
     Order.STORE: Do.STORE,
 }
+NOT_STORED: Final = "NotStored"
+"""What comes of a STORE that failed; it is not reported, for it is tried again."""
 _FAILURES: Final[dict[Order, str]] = {
     Order.START: "StartFailed",
     Order.RESTORE: "StartFailed",
@@ -109,9 +111,14 @@ _FAILURES: Final[dict[Order, str]] = {
     Order.PREPARE_TARGET: "TargetFailed",
     Order.SEND: "MoveFailed",
     Order.RUN: "GuestEnded",
+    Order.STORE: NOT_STORED,
 }
 _INSISTED: Final = {Order.KILL, Order.FORGET, Order.STORE, Order.SAVE}
 """Orders that have no way to fail: until they succeed, each repeat is another try."""
+MAKES: Final = {Order.START, Order.RESTORE, Order.PREPARE_TARGET, Order.RUN}
+"""The orders after which a guest may be there that was not there before."""
+AWAITED: Final = {Order.SEND}
+"""Orders whose outcome is heard before what happens meanwhile: a guest that ended was not sent."""
 _ALIVE: Final = {
     GuestState.RUNNING,
     GuestState.FROZEN,
@@ -176,7 +183,7 @@ def _unfit(note: Note, order: OrderForm) -> Step:
     if note.state is not GuestState.FROZEN:
         return step
     # Whoever gave the order thought that it runs, and will think so again after the failure.
-    told = _about(note, "SeenPaused", words="It stood still when it was to be moved.")
+    told = about(note, "SeenPaused", words="It stood still when it was to be moved.")
     unheard = (*step.note.unheard, told)
     return Step(replace(step.note, unheard=unheard), reports=(*step.reports, told))
 
@@ -222,6 +229,8 @@ def keeps_disks(order: OrderForm) -> bool:
 
 def concluded(note: Note, order: OrderForm, outcome: ReportForm | None) -> Step:
     """What the outcome of an order makes of a guest; ``None`` is one that nobody waits for."""
+    if outcome is not None and outcome.kind == NOT_STORED:
+        outcome = None
     if outcome is not None and order.order is Order.SAVE and note.cleared:
         outcome = replace(outcome, disks_remain=False)
     doing = None if note.doing == order else note.doing
@@ -264,6 +273,8 @@ def _after(note: Note, order: OrderForm, outcome: ReportForm | None) -> Note:
     if outcome.kind in _NOT_DONE:
         runs_on = note.state is _NOT_DONE[outcome.kind]
         return replace(note, state=GuestState.RUNNING) if runs_on else note
+    if note.doing is not None and note.doing != order and note.doing.order in MAKES:
+        return note  # that was the guest before; the one to come has begun
     return replace(note, state=GuestState.GONE, vm_id=None, cleared=_is_cleared(order, outcome))
 
 
@@ -282,9 +293,7 @@ def ended(note: Note, how: Ending, words: str) -> Step:
     """What the end of a guest by itself makes of it."""
     if note.state is GuestState.GONE:
         return Step(note)
-    # The disks of a guest that was being received are not whole.
-    whole = note.state is not GuestState.RECEIVING
-    report = replace(_about(note, "GuestEnded", words=words, how=how), disks_remain=whole)
+    report = about(note, "GuestEnded", words=words, how=how)
     gone = replace(note, state=GuestState.GONE, vm_id=None, unheard=(*note.unheard, report))
     return Step(gone, reports=(report,))
 
@@ -295,7 +304,7 @@ def vanished(note: Note) -> Step:
     if note.state is GuestState.GONE:
         return Step(gone)
     words = "It ended while its node was away, and nothing of it is left."
-    report = replace(_about(note, "GuestEnded", words=words), disks_remain=False)
+    report = replace(about(note, "GuestEnded", words=words), disks_remain=False)
     return Step(replace(gone, unheard=(*note.unheard, report)), reports=(report,))
 
 
@@ -304,8 +313,26 @@ def seen(note: Note, state: GuestState, words: str) -> Step:
     if note.state is state or note.state not in {GuestState.RUNNING, GuestState.FROZEN}:
         return Step(note)
     kind = "SeenPaused" if state is GuestState.FROZEN else "SeenRunning"
-    report = _about(note, kind, words=words)
+    report = about(note, kind, words=words)
     return Step(replace(note, state=state, unheard=(*note.unheard, report)), reports=(report,))
+
+
+def arrived(note: Note, arrival: ReportForm) -> Step:
+    """What it makes of a guest that was received that it runs, by its source's word.
+
+    One that was told to run, or is to be killed, has orders whose outcome says what there is to
+    say. The cluster manager's RUN, should it come, is answered like one of a guest that runs.
+    """
+    if note.state is not GuestState.RECEIVING or note.doing is not None:
+        return Step(note)
+    here = replace(note, state=GuestState.RUNNING, vm_id=arrival.vm_id, nics=arrival.nics)
+    return Step(replace(here, unheard=(*note.unheard, arrival)), reports=(arrival,))
+
+
+def awaits(note: Note, incoming: str) -> bool:
+    """Whether that is what the guest was to be received at: nobody else's arrival is its own."""
+    ready = note.answered.get(Order.PREPARE_TARGET.value)
+    return ready is not None and ready.incoming == incoming
 
 
 def addressed(note: Note, mac: str, ip: str) -> Step:
@@ -314,13 +341,20 @@ def addressed(note: Note, mac: str, ip: str) -> Step:
     if note.state not in _ALIVE or mac not in cards:
         return Step(note)
     nics = tuple(replace(nic, ip=ip) if nic.mac == mac else nic for nic in note.nics)
-    report = replace(_about(note, "SeenAddress"), mac=mac, ip=ip)
-    return Step(replace(note, nics=nics, unheard=(*note.unheard, report)), reports=(report,))
+    report = replace(about(note, "SeenAddress"), mac=mac, ip=ip)
+    # What was seen of the card before is of no interest any more, heard of or not.
+    others = tuple(one for one in note.unheard if (one.kind, one.mac) != (report.kind, mac))
+    return Step(replace(note, nics=nics, unheard=(*others, report)), reports=(report,))
 
 
 def is_alive(note: Note) -> bool:
     """Whether there is a guest that has begun and has not ended."""
     return note.state in _ALIVE
+
+
+def is_stored(note: Note | None) -> bool:
+    """Whether its disks are being put into the image store."""
+    return note is not None and note.doing is not None and note.doing.order is Order.STORE
 
 
 def heard(note: Note, report: ReportForm) -> Note:
@@ -336,8 +370,7 @@ def failure(order: OrderForm, words: str) -> ReportForm | None:
     kind = _FAILURES.get(order.order)
     if kind is None:
         return None
-    # Only a start may go on later with disks that were there before it.
-    return replace(_report(order, kind, words=words), disks_remain=order.order is not Order.RUN)
+    return _report(order, kind, words=words)
 
 
 def success(order: OrderForm, kind: str) -> ReportForm:
@@ -356,5 +389,6 @@ def _report(
     return ReportForm(kind, order.instance_id, order.attempt, order.operation, words=words, how=how)
 
 
-def _about(note: Note, kind: str, words: str = "", how: Ending = Ending.CRASHED) -> ReportForm:
+def about(note: Note, kind: str, words: str = "", how: Ending = Ending.CRASHED) -> ReportForm:
+    """The news of something that no order asked for."""
     return ReportForm(kind, note.instance_id, note.attempt, note.operation, words=words, how=how)

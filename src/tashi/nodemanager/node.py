@@ -14,7 +14,6 @@ from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from logging import getLogger
-from queue import Empty, SimpleQueue
 
 import msgspec
 
@@ -24,10 +23,20 @@ from tashi.domain.identity import Epoch, InstanceId, Operation
 from tashi.domain.states import Order
 from tashi.nodemanager import guests
 from tashi.nodemanager.guests import Do, Note, Step
+from tashi.nodemanager.inbox import Inbox
 from tashi.nodemanager.notes import read, stranger
-from tashi.nodemanager.orders import carry_out, clear_after_leaving, left, started
+from tashi.nodemanager.orders import (
+    came,
+    cancel,
+    carry_out,
+    clear_after_leaving,
+    hold,
+    left,
+    started,
+)
 from tashi.nodemanager.outbox import Outbox
 from tashi.nodemanager.sightings import Sightings
+from tashi.nodemanager.storing import Storing
 from tashi.nodemanager.teller import Teller
 from tashi.ports.frames import Overheard
 from tashi.ports.hypervisor import Found, FoundGuest, Happening, Hypervisor, News
@@ -38,32 +47,6 @@ from tashi.wire.forms import GuestForm, OrderForm, ReportForm, SessionForm
 _log = getLogger(__name__)
 
 _SEEN = {Happening.FROZE: GuestState.FROZEN, Happening.THAWED: GuestState.RUNNING}
-_AWAITED = {Order.SEND}
-"""Orders whose outcome is heard before what happens meanwhile: a guest that ended was not sent."""
-_MAKES = {Order.START, Order.RESTORE, Order.PREPARE_TARGET, Order.RUN}
-"""The orders after which a guest may be there that was not there before."""
-
-
-class Inbox:
-    """Jobs for the writer; `post` from any thread, `turn` from the writer's."""
-
-    def __init__(self) -> None:
-        self._jobs: SimpleQueue[Job] = SimpleQueue()
-
-    def post(self, job: Job) -> None:
-        """Queue a job."""
-        self._jobs.put(job)
-
-    def turn(self, wait_seconds: float) -> None:
-        """Wait for jobs, at most so long, and do all that are queued."""
-        try:
-            self._jobs.get(
-                timeout=wait_seconds
-            )() if wait_seconds > 0 else self._jobs.get_nowait()()
-            while True:
-                self._jobs.get_nowait()()
-        except Empty:
-            pass
 
 
 class Node:
@@ -81,6 +64,7 @@ class Node:
         self._hypervisor = hypervisor
         self._notebook = notebook
         self._outbox, self._teller = voices
+        self._storing = Storing(workers, inbox.post, self._teller.tell, self._store_again)
         self._sightings = sightings
         self._workers = workers
         self._inbox = inbox
@@ -117,7 +101,7 @@ class Node:
             self._notes[key] = stranger(found)
         elif note is not None and note.doing is not None:
             self._finish(note, note.doing, found)
-            if note.doing.order not in _MAKES and (found is None or found.running is None):
+            if note.doing.order not in guests.MAKES and (found is None or found.running is None):
                 # What was under way may have been what ended it, so it is finished first.
                 self._after_its_orders(key, partial(self._compare, key, found))
         elif note is not None:
@@ -167,9 +151,16 @@ class Node:
             words = found.words or "It ended while its node was away."
             self._befall(key, lambda note: guests.ended(note, found.how, words))
             return
+        running = found.running
+        # Its source's word was heard, but no longer noted by the program before this one.
+        self._befall(key, lambda note: guests.arrived(note, came(note, running)))
         frozen = found.found is Found.FROZEN
         state = GuestState.FROZEN if frozen else GuestState.RUNNING
         self._befall(key, lambda note: guests.seen(note, state, found.words))
+
+    def notes(self) -> tuple[Note, ...]:
+        """Every note as it is now. From any thread."""
+        return tuple(self._notes.values())
 
     # ---- the outbox's desk --------------------------------------------------------------------
 
@@ -178,8 +169,8 @@ class Node:
         if session.epoch < self._epoch:
             raise StaleSession(
                 f"The cluster manager that answered is of epoch {session.epoch}, but one of epoch "
-                f"{self._epoch} has been here: if its books were put back from a copy, remove the "
-                "file 'epoch' from the node's notes."
+                f"{self._epoch} has been here: books are put back from a copy with tashi-admin "
+                "restore, which goes on with a later one."
             )
         if session.epoch > self._epoch:
             self._notebook.keep_epoch(Epoch(session.epoch))
@@ -253,52 +244,64 @@ class Node:
             return
         self._catch_up()
         for order in orders:
-            note = self._notes.get(InstanceId(order.instance_id))
-            result = guests.ordered(note, order)
-            if result is None:
-                _log.info("Instance %d: %s is of the past.", order.instance_id, order.order.value)
-                continue
-            self._settle(result)
-            if result.do is not None:
-                self._do(result.do, order)
+            self._take_up(order)
         self._taken = number
+
+    def _take_up(self, order: OrderForm) -> None:
+        note = self._notes.get(InstanceId(order.instance_id))
+        result = guests.ordered(note, order)
+        if result is None:
+            _log.info("Instance %d: %s is of the past.", order.instance_id, order.order.value)
+            return
+        self._settle(result)
+        if result.do is not None:
+            if note and (result.do in {Do.CANCEL, Do.KILL} or guests.is_stored(note)):
+                # What is under way in the guest's lane would keep this waiting.
+                run_beside = partial(cancel, self._hypervisor, note)
+                self._workers.run(f"cancel {order.instance_id}", run_beside)
+            self._do(result.do, order)
+
+    def _store_again(self, order: OrderForm) -> None:
+        note = self._notes.get(InstanceId(order.instance_id))
+        if note is not None and note.doing is None:
+            self._take_up(order)
 
     def _do(self, do: Do, order: OrderForm) -> None:
         def job() -> None:
             try:
-                outcome = carry_out(self._hypervisor, do, order)
+                given_up = do is Do.STORE and not self._is_doing(order)
+                outcome = None if given_up else carry_out(self._hypervisor, do, order)
             except Exception:  # noqa: BLE001  # see the comment
                 # Without an end, the order would be under way for ever, and its repeats in vain.
                 _log.exception("%s failed in a way that it should not.", order)
                 outcome = guests.failure(order, "The node made a mistake; its log says more.")
+            _log.debug("Instance %d: %s: %s.", order.instance_id, order.order.value, outcome)
             key = InstanceId(order.instance_id)
             self._inbox.post(partial(self._conclude, key, order, outcome))
             if do is Do.SEND and outcome == left(order):
                 clear_after_leaving(self._hypervisor, key)
 
-        if do in {Do.CANCEL, Do.KILL}:
-            # A send may be under way in the guest's lane; it would keep others waiting.
-            self._workers.run(f"cancel {order.instance_id}", lambda: self._cancel_send(order))
         if do is not Do.CANCEL:
             self._workers.run(_lane(order.instance_id), job)
+
+    def _is_doing(self, order: OrderForm) -> bool:
+        note = self._notes.get(InstanceId(order.instance_id))
+        return note is not None and note.doing == order
 
     def _after_its_orders(self, key: InstanceId, job: Job) -> None:
         """Post a job once the outcome of every order that the guest has now is posted."""
         self._workers.run(_lane(key), partial(self._inbox.post, job))
 
-    def _cancel_send(self, order: OrderForm) -> None:
-        try:
-            self._hypervisor.cancel_send(InstanceId(order.instance_id))
-        except TashiError as error:
-            _log.info("Instance %d: its send was not cancelled: %s", order.instance_id, error)
-
     def _conclude(self, key: InstanceId, order: OrderForm, outcome: ReportForm | None) -> None:
+        wanted = self._is_doing(order)
         self._befall(key, lambda note: guests.concluded(note, order, outcome))
+        if order.order is Order.STORE:
+            self._storing.concluded(order, outcome, wanted=wanted)
 
     def _happened(self, news: News) -> None:
         note = self._notes.get(news.instance_id)
         under_way = None if note is None or note.doing is None else note.doing.order
-        if note is not None and under_way in _MAKES | _AWAITED:
+        if note is not None and under_way in guests.MAKES | guests.AWAITED:
             # A guest can end before its start is told: the start is then heard of first. One that
             # ends while it is sent has its disks here, which a failed move leaves to it.
             self._after_its_orders(note.id, partial(self._befell, news))
@@ -310,6 +313,8 @@ class Node:
             self._befall(news.instance_id, lambda note: guests.ended(note, news.how, news.words))
         elif news.what is Happening.ADDRESSED:
             self._saw(news.instance_id, news.mac, news.ip, given=False)
+        elif news.what is Happening.ARRIVED:
+            self._befall(news.instance_id, partial(_arrive, news))
         else:
             state = _SEEN[news.what]
             self._befall(news.instance_id, lambda note: guests.seen(note, state, news.words))
@@ -326,13 +331,7 @@ class Node:
         self._befall(key, lambda kept: guests.addressed(kept, mac, ip))
         # A card may have many IPv6 addresses, and changes them: it is not held to one of those.
         if ":" not in ip:
-            self._workers.run(f"address {key}", partial(self._allow, key, mac, ip))
-
-    def _allow(self, key: InstanceId, mac: str, ip: str) -> None:
-        try:
-            self._hypervisor.allow(key, mac, ip)
-        except TashiError as error:
-            _log.warning("Instance %d: its card is not held to %s: %s", key, ip, error)
+            self._workers.run(f"address {key}", partial(hold, self._hypervisor, key, mac, ip))
 
     def measured(self, stats: Mapping[InstanceId, Stats]) -> None:
         """Tell what guests use; of one that is no longer here, nothing."""
@@ -389,6 +388,12 @@ class Node:
 
 def _lane(guest: int) -> str:
     return f"guest {guest}"
+
+
+def _arrive(news: News, note: Note) -> Step:
+    if news.running is None or not guests.awaits(note, news.incoming):
+        return Step(note)
+    return guests.arrived(note, came(note, news.running))
 
 
 def _acknowledge(report: ReportForm, note: Note) -> Step:

@@ -11,11 +11,19 @@ from typing import Final
 from msgspec.structs import replace
 
 from tashi.domain.engine import Hardware
-from tashi.domain.errors import DisksGone, NoSuchImage, NoSuchVm, TashiError, UnableToSuspend
+from tashi.domain.errors import (
+    DisksGone,
+    HypervisorFailed,
+    NoSuchImage,
+    NoSuchVm,
+    TashiError,
+    UnableToSuspend,
+)
 from tashi.domain.guest import Ending
 from tashi.domain.identity import Attempt, InstanceId, Mib, Operation
-from tashi.domain.instance import Disk, Nic, saved_name
-from tashi.nodemanager.guests import Do, failure, keeps_disks, success
+from tashi.domain.instance import Disk, Nic, saved_name, stored_name
+from tashi.domain.states import Order
+from tashi.nodemanager.guests import Do, Note, about, failure, keeps_disks, success
 from tashi.ports.hypervisor import GuestSpec, Hypervisor, Running
 from tashi.wire.forms import (
     InstanceForm,
@@ -49,10 +57,19 @@ def carry_out(hypervisor: Hypervisor, do: Do, order: OrderForm) -> ReportForm | 
 
 def started(order: OrderForm, running: Running) -> ReportForm:
     """The outcome of a start that succeeded."""
+    return _with(running, success(order, "Started"))
+
+
+def came(note: Note, running: Running) -> ReportForm:
+    """The news of a guest that runs here by its source's word."""
+    return _with(running, about(note, "Arrived"))
+
+
+def _with(running: Running, report: ReportForm) -> ReportForm:
     nics = tuple(to_form(nic, NicForm) for nic in running.nics)
     booted = running.hardware
     hardware = None if booted is None else to_form(booted, HardwareForm)
-    return replace(success(order, "Started"), vm_id=running.vm_id, nics=nics, hardware=hardware)
+    return replace(report, vm_id=running.vm_id, nics=nics, hardware=hardware)
 
 
 def _start(hypervisor: Hypervisor, _: InstanceId, order: OrderForm) -> ReportForm:
@@ -77,7 +94,7 @@ def _restore_afresh(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm)
 
 
 def _store(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> ReportForm:
-    stored = f"{order.instance_id}-{order.operation}"
+    stored = stored_name(guest, Attempt(order.attempt))
     hypervisor.store(guest, stored)
     return replace(success(order, "DisksStored"), stored=stored)
 
@@ -92,8 +109,13 @@ def _unpause(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> Rep
     return success(order, "UnpauseDone")
 
 
-def _alter(hypervisor: Hypervisor, _: InstanceId, order: OrderForm) -> ReportForm:
-    running = hypervisor.alter(_spec(order))
+def _alter(hypervisor: Hypervisor, _: InstanceId, order: OrderForm) -> ReportForm | None:
+    try:
+        running = hypervisor.alter(_spec(order))
+    except NoSuchVm as error:
+        # That it has the devices from before would be too much to say; that it has ended is said.
+        _log.info("Instance %d has ended, and was not altered: %s", order.instance_id, error)
+        return None
     return replace(started(order, running), kind="Altered", vm_id=0)
 
 
@@ -101,9 +123,14 @@ def _power_down(hypervisor: Hypervisor, guest: InstanceId, _: OrderForm) -> None
     hypervisor.power_down(guest)
 
 
-def _save(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> ReportForm:
+def _save(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> ReportForm | None:
+    """Whether it is saved; None while it is but has not ended: the order will be repeated."""
     saved = saved_name(guest, Operation(order.operation))
-    hypervisor.save(guest, saved)
+    try:
+        hypervisor.save(guest, saved)
+    except HypervisorFailed as error:
+        _log.warning("Instance %d is saved, but is not ended yet: %s", guest, error)
+        return None
     return replace(success(order, "Saved"), saved=saved)
 
 
@@ -148,13 +175,37 @@ def clear_after_leaving(hypervisor: Hypervisor, guest: InstanceId) -> None:
         _log.warning("Instance %d has left, but not all of it is cleared away: %s", guest, error)
 
 
+def cancel(hypervisor: Hypervisor, note: Note) -> None:
+    """Let what takes long fail, if that can be: what is under way by the note, or waits."""
+    try:
+        hypervisor.cancel(note.id, _known_as(note.doing))
+    except TashiError as error:
+        _log.info("Instance %d: what is under way was not cancelled: %s", note.id, error)
+
+
+def _known_as(order: OrderForm | None) -> str:
+    """How the hypervisor calls what takes long; nothing where that has no name."""
+    if order is not None and order.order is Order.SAVE:
+        return saved_name(InstanceId(order.instance_id), Operation(order.operation))
+    if order is not None and order.order is Order.SEND and order.instance is not None:
+        return order.instance.incoming
+    return ""
+
+
+def hold(hypervisor: Hypervisor, guest: InstanceId, mac: str, ip: str) -> None:
+    """Hold a guest's card to its address, if that can be."""
+    try:
+        hypervisor.allow(guest, mac, ip)
+    except TashiError as error:
+        _log.warning("Instance %d: its card is not held to %s: %s", guest, ip, error)
+
+
 def _run(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> ReportForm:
     try:
         running = hypervisor.run(guest)
     except TashiError:
-        # What has arrived in part is of no use to anybody.
+        # Its disks stay: whether all of them has arrived is not known here.
         hypervisor.kill(guest)
-        hypervisor.clear(guest)
         raise
     return replace(started(order, running), kind="Arrived")
 

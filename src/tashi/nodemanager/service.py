@@ -1,18 +1,26 @@
 """The answers to every call that a node manager takes, by the name of its method."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from typing import Any, Final
+from contextlib import contextmanager
+from logging import getLogger
+from typing import Any, Final, TypeVar
 
-from tashi.domain.errors import NoSuchVm, TashiError
+from tashi.domain.errors import Broken, NoSuchVm, TashiError
 from tashi.domain.identity import Epoch, InstanceId
 from tashi.domain.permissions import Caller
-from tashi.nodemanager.node import Inbox, Node
+from tashi.nodemanager.inbox import Inbox
+from tashi.nodemanager.node import Node
 from tashi.ports.clock import Clock
 from tashi.ports.hypervisor import Hypervisor
 from tashi.ports.workers import Workers
+from tashi.wire.chaining import then
 from tashi.wire.forms import ConsoleForm, OrderForm
 from tashi.wire.screens import ScreenForm, TypedForm
+
+T = TypeVar("T")
+
+_log = getLogger(__name__)
 
 MOST_CONSOLE_BYTES: Final = 64 * 1024
 _LOOK_AGAIN_SECONDS: Final = 0.05
@@ -54,20 +62,12 @@ class NodeCalls:
         orders: tuple[OrderForm, ...],
     ) -> Future[Any]:
         """Take orders up, in order."""
-        answer: Future[Any] = Future()
-
-        def job() -> None:
-            taken = self._node.take_orders(Epoch(epoch), session, number, orders)
-            taken.add_done_callback(lambda done: _pass_on(done, answer))
-
-        self._inbox.post(job)
-        return answer
+        taken = self._asked(lambda: self._node.take_orders(Epoch(epoch), session, number, orders))
+        return then(taken, lambda taken_up: taken_up)
 
     def live_check(self, _caller: Caller, _request: str, epoch: int) -> Future[Any]:
         """Say which session is open."""
-        answer: Future[Any] = Future()
-        self._inbox.post(lambda: answer.set_result(self._node.live_check(Epoch(epoch))))
-        return answer
+        return self._asked(lambda: self._node.live_check(Epoch(epoch)))
 
     def reset(self, _caller: Caller, _request: str, instance_id: int, attempt: int) -> Future[Any]:
         """Press a guest's reset button."""
@@ -88,7 +88,7 @@ class NodeCalls:
 
         def act() -> ScreenForm:
             screen = show(guest, password, on_socket=on_socket)
-            return ScreenForm(screen.address, screen.port, screen.socket)
+            return ScreenForm(screen.address, screen.port, screen.socket, screen.tls)
 
         return self._push(guest, attempt, act)
 
@@ -126,6 +126,17 @@ class NodeCalls:
         """Read a guest's serial console, to the byte."""
         return self._read(InstanceId(instance_id), offset, timeout, TypedForm)
 
+    def _asked(self, question: Callable[[], T]) -> "Future[T]":
+        """What the writer answers in its turn."""
+        answer: Future[T] = Future()
+
+        def job() -> None:
+            with _failures_told(answer):
+                answer.set_result(question())
+
+        self._inbox.post(job)
+        return answer
+
     def _push(
         self, guest: InstanceId, attempt: int, act: Callable[[], object], lane: str = ""
     ) -> Future[Any]:
@@ -136,11 +147,9 @@ class NodeCalls:
         answer: Future[Any] = Future()
 
         def push() -> None:
-            try:
+            with _failures_told(answer):
                 done = act()
                 answer.set_result(True if done is None else done)
-            except TashiError as error:
-                answer.set_exception(error)
 
         def check() -> None:
             here = {one.instance_id: one.attempt for one in self._node.inventory()}
@@ -164,24 +173,25 @@ class NodeCalls:
         until = self._clock.monotonic() + min(max(timeout, 0.0), _LONGEST_WAIT_SECONDS)
 
         def look(start: int) -> None:
-            try:
+            with _failures_told(answer):
                 said, end = self._hypervisor.console(guest, start, MOST_CONSOLE_BYTES)
-            except TashiError as error:
-                answer.set_exception(error)
-                return
-            if said or self._clock.monotonic() >= until:
-                answer.set_result(shape(said, end))
-                return
-            # QEMU writes the log by itself and tells nobody, so following it means looking again.
-            self._workers.after(_LOOK_AGAIN_SECONDS, lane, lambda: look(end))
+                if said or self._clock.monotonic() >= until:
+                    answer.set_result(shape(said, end))
+                    return
+                # QEMU writes the log by itself and tells nobody, so to follow it is to look again.
+                self._workers.after(_LOOK_AGAIN_SECONDS, lane, lambda: look(end))
 
         self._workers.run(lane, lambda: look(offset))
         return answer
 
 
-def _pass_on(done: Future[bool], answer: Future[Any]) -> None:
-    error = done.exception()
-    if error is None:
-        answer.set_result(done.result())
-    else:
+@contextmanager
+def _failures_told(answer: Future[Any]) -> Iterator[None]:
+    """Let whoever waits for the answer know why there is none."""
+    try:
+        yield
+    except TashiError as error:
         answer.set_exception(error)
+    except Exception:  # noqa: BLE001  # a lane would log it, and leave whoever waits waiting
+        _log.exception("A question to the node failed in a way that it should not.")
+        answer.set_exception(Broken("Tashi made a mistake; the node's log says more."))

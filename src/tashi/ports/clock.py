@@ -7,7 +7,10 @@ class Clock(Protocol):
     """Two clocks: one for durations, one for what people read."""
 
     def monotonic(self) -> float:
-        """Seconds since some fixed moment; never runs backwards. All durations are taken here."""
+        """Seconds since some fixed moment; never runs backwards. All durations are taken here.
+
+        The time in which the machine was suspended counts.
+        """
         ...
 
     def wall(self) -> float:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tashi.domain.identity import EventNumber
+from tashi.domain.identity import EventNumber, InstanceId
+from tashi.domain.instance import Listing
 from tashi.domain.journal import Entry, Record
+from tashi.domain.notices import SiteTold
 from tashi.domain.placement.plan import Proposal, Verdict
 
 
@@ -50,6 +52,29 @@ class ClusterManager(Protocol):
         """Propose hosts for waiting instances, and hear of each whether it is accepted.
 
         Harmless when repeated: what has been placed before is refused.
+        """
+        ...
+
+    def book(self, wishes: Sequence[tuple[InstanceId, tuple[Listing, ...]]]) -> Sequence[Verdict]:
+        """Book addresses and names for instances' cards, and hear of each whether it is booked.
+
+        Harmless when repeated.
+        """
+        ...
+
+    def tell_site(self, key: InstanceId, told: SiteTold) -> None:
+        """Have the books say what the site's servers and hooks know of an instance.
+
+        Raises NoSuchInstance when there is nothing of it in the books any more. Harmless when
+        repeated.
+        """
+        ...
+
+    def relist(self, key: InstanceId, lost: Sequence[Listing]) -> None:
+        """Have the scheduler enter listings again that the site's servers were seen to lack.
+
+        Raises NoSuchInstance when there is nothing of it in the books any more. Harmless when
+        repeated.
         """
         ...
 

@@ -66,7 +66,8 @@ class Commands(Protocol):
         """What the program wrote to standard output, once it has ended well.
 
         With a `sink` that is nothing. Raises CommandFailed, with the program's own last words, when
-        it ended badly, could not be started, or had to be killed because the time was up.
+        it ended badly, which is then about its `exit_code`, could not be started, or had to be
+        killed because the time was up or its words were more than anybody wants to keep.
         """
         ...
 

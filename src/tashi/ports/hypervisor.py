@@ -55,11 +55,12 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """Where a guest's display is shown: on an address and a port, or else on a socket."""
+    """Where a guest's display is shown: an address and a port, or else a socket; `tls` or not."""
 
     address: str = ""
     port: int = 0
     socket: str = ""
+    tls: bool = False
 
 
 class Found(Enum):
@@ -131,6 +132,14 @@ class Counters:
     nics: tuple[NicCounters, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Others:
+    """What guests that are not Tashi's take of this machine."""
+
+    cores: int = 0
+    memory: Mib = Mib(0)
+
+
 class Happening(Enum):
     """What can happen to a guest by itself."""
 
@@ -139,11 +148,16 @@ class Happening(Enum):
     THAWED = auto()
     ADDRESSED = auto()
     """By its own agent's word, one of its network cards has an address."""
+    ARRIVED = auto()
+    """It was received and runs here: its source has said that it left."""
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """One happening; `how` is said of an end, `mac` and `ip` of an address, `words` to people."""
+    """One happening; `how` is said of an end, `mac` and `ip` of an address, `words` to people.
+
+    Of an arrival `running` is said, and `incoming`, which `prepare_target` had returned.
+    """
 
     instance_id: InstanceId
     what: Happening
@@ -151,6 +165,8 @@ class News:
     words: str = ""
     mac: str = ""
     ip: str = ""
+    incoming: str = ""
+    running: Running | None = None
 
 
 Listener = Callable[[News], None]
@@ -164,6 +180,10 @@ class Hypervisor(Protocol):
         """What guests are run with here."""
         ...
 
+    def others(self) -> Others:
+        """What others run here takes, as far as it can be seen; those guests are left alone."""
+        ...
+
     def listen(self, listener: Listener) -> None:
         """Tell `listener` whatever happens to guests from now on, from any thread.
 
@@ -172,7 +192,7 @@ class Hypervisor(Protocol):
         ...
 
     def follow(self, follower: Follower) -> None:
-        """Tell `follower` from now on how far each `save` and `send` is, from any thread.
+        """Tell `follower` from now on how far each `save`, `store` and `send` is, from any thread.
 
         As often as people want to look, about once a second, and in vain when it is over at once.
         """
@@ -255,7 +275,8 @@ class Hypervisor(Protocol):
         The name appears only when the file is complete and durable; from then on the guest never
         runs again. When the name is there and the guest is not, this was done before and is done.
         Raises NoSuchVm when neither is there, or UnableToSuspend; the guest, if there is one, then
-        runs on.
+        runs on. Raises HypervisorFailed when it is written but the process will not die: to repeat
+        this is to try that again.
         """
         ...
 
@@ -277,25 +298,33 @@ class Hypervisor(Protocol):
     def prepare_target(self, spec: GuestSpec, peer: str) -> str:
         """Make ready to receive a guest from the machine at that address, and from no other.
 
-        Returns where `send` can reach it. Disks that are not shared are made here and filled while
-        the guest is sent. Raises HypervisorFailed; then nothing is left that was not there before.
+        Returns where `send` can reach it, a text that is like no other. Disks that are not shared
+        are made here and filled while the guest is sent. Raises HypervisorFailed; then nothing is
+        left that was not there before.
         """
         ...
 
     def send(self, guest: InstanceId, incoming: str) -> None:
         """Move a running guest to another machine, which `prepare_target` made ready.
 
-        Returns once it has left: from then on it never runs here again, whatever happens. Raises
-        NoSuchVm or HypervisorFailed; the guest then runs on here.
+        Returns once it has left: from then on it never runs here again, whatever happens. Only
+        then, and by the way, the target is told: it runs the guest at once and says that it has
+        ARRIVED. That word may be lost. Raises NoSuchVm or HypervisorFailed; the guest then runs on
+        here.
         """
         ...
 
-    def cancel_send(self, guest: InstanceId) -> None:
-        """Let a `send` that is under way fail, unless the guest has left; may run beside it."""
+    def cancel(self, guest: InstanceId, what: str) -> None:
+        """Let the `send` to that door fail, or the `save` under that name, or a `store`.
+
+        May run beside it, and also before it: then it fails at once. (One that QEMU does for itself
+        may be done all the same.) A guest that has left stays away. Harmless when that is over, or
+        nothing of the kind.
+        """
         ...
 
     def run(self, guest: InstanceId) -> Running:
-        """Let a guest that has arrived run; no harm when it does.
+        """Let a guest that has arrived run, if its source's word was lost; no harm when it does.
 
         Raises HypervisorFailed when not all of it has arrived, NoSuchVm when nothing has.
         """

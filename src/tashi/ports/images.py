@@ -59,6 +59,10 @@ class Intake(Protocol):
         """Add a piece; raises ImagesFailed when it cannot be written, as when there is no room."""
         ...
 
+    def base(self) -> str | None:
+        """The image in the store on which all that was taken is based, if there is one."""
+        ...
+
     def keep(self, progress: Progress) -> None:
         """Let what was taken become the image, if it is one that guests can be given.
 
@@ -133,4 +137,26 @@ class ImageStore(Protocol):
 
     def has_saved(self, name: str) -> bool:
         """Whether memory of that name is complete and unused; raises ImagesFailed."""
+        ...
+
+    def console(self, name: str, offset: int, most: int) -> tuple[bytes, int]:
+        """What a guest whose disks are stored under that name had said, and where that ends.
+
+        From `offset` on, which counts from the end if it is negative, at most `most` bytes. Raises
+        NoSuchImage when there is nothing of it.
+        """
+        ...
+
+    def delete_saved(self, name: str) -> None:
+        """Remove saved memory, used or not or in part; harmless if it is not there.
+
+        Raises Refused for a name that leads elsewhere, ImagesFailed when it cannot be removed.
+        """
+        ...
+
+    def delete_stored(self, name: str) -> None:
+        """Remove the disks stored under that name, whole or not; harmless if there are none.
+
+        Raises Refused for a name that leads elsewhere, ImagesFailed when one cannot be removed.
+        """
         ...

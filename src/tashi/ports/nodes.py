@@ -5,17 +5,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tashi.domain.host import Host
-from tashi.domain.identity import Attempt, Epoch, InstanceId
+from tashi.domain.identity import Attempt, Epoch, HostId, InstanceId
 from tashi.domain.instructions import NodeOrder
 
 
 @dataclass(frozen=True, slots=True)
 class ScreenPlace:
-    """Where a display is shown: on an address and a port, or else on a socket of the host."""
+    """Where a display is shown: on an address and port, or a socket of the host; `tls` or not."""
 
     address: str = ""
     port: int = 0
     socket: str = ""
+    tls: bool = False
 
 
 class Nodes(Protocol):
@@ -28,6 +29,13 @@ class Nodes(Protocol):
 
         Returns once they are taken up, which never waits for a guest. A number that was taken up
         before is harmless. Raises StaleSession when the node has no such session.
+        """
+        ...
+
+    def forget(self, host: HostId) -> None:
+        """Let go of what is held open to a host's node; calls under way may end with PeerSilent.
+
+        Never waits. Another call to the host begins anew.
         """
         ...
 

@@ -14,17 +14,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from tashi.domain.proofs import Proof
+
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who sent a request: where from, and the name it has proved, None if it proved none."""
+    """Where a request came from, and what the connection vouches for.
+
+    Over a socket of this machine the `host` names the caller's uid, and the `port` is 0.
+    `encrypted` says that nobody on the way can read what is said.
+    """
 
     host: str
     port: int
-    identity: str | None = None
+    proof: Proof | None = None
+    encrypted: bool = False
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}" if self.identity is None else self.identity
+        return f"{self.host}:{self.port}" if self.port else self.host
 
 
 class Promise(Protocol):

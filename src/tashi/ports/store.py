@@ -21,6 +21,20 @@ class Store(Protocol):
         """
         ...
 
+    def look(self) -> Kept:
+        """All that is durable at this moment, claiming nothing; also while another process owns it.
+
+        Raises Misconfigured and StoreFailed like `load`.
+        """
+        ...
+
+    def fill(self, begun_with: Kept) -> None:
+        """Begin with all that, durable and whole; only a store that is loaded and empty takes it.
+
+        Raises Broken for any other, and StoreFailed when it could not be written.
+        """
+        ...
+
     def commit(self, commit: Commit) -> None:
         """Make the commit durable, whole.
 

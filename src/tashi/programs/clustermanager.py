@@ -1,52 +1,43 @@
-"""The cluster manager as a program: adapters chosen, put together, and run."""
+"""The cluster manager as a program: its socket, its store, and who answers.
+
+Where several share their books, one leads (`reign`) and the others stand by. Who stands by answers
+every call with the name of the leader, and looks twice a second whether it is its turn.
+"""
 
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
-from random import SystemRandom
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final
 
-from tashi import __version__
-from tashi.adapters.images.directory import ImageFolder
-from tashi.adapters.rpyc.listening import listen
-from tashi.adapters.rpyc.peers import Link
+from tashi.adapters.rpyc.listening import listen, listen_locally
+from tashi.adapters.rpyc.server import EventedServer
 from tashi.adapters.system.clock import SystemClock
-from tashi.adapters.system.commands import SystemCommands
 from tashi.adapters.system.workers import ThreadWorkers
-from tashi.clustermanager.daemon import ClusterManager, Plan, World
-from tashi.clustermanager.instances import Rules
-from tashi.clustermanager.monitor import Times
-from tashi.clustermanager.remote import RemoteNodes
-from tashi.domain.admission import Limits
-from tashi.domain.catalogue import Network, User
-from tashi.domain.host import Host
-from tashi.domain.identity import HostId, Mib, NetworkId, UserId
-from tashi.domain.journal import Record
-from tashi.domain.placement.filters import Policy
-from tashi.ports.peers import Peer
+from tashi.clustermanager.standby import Standby
+from tashi.domain.errors import Misconfigured
+from tashi.domain.succession import LEAST_SECONDS
+from tashi.ports.peers import Peer, Promise
 from tashi.ports.store import Store
-from tashi.programs.daemon import run
-from tashi.programs.doorman import Doorman
+from tashi.programs import proving
+from tashi.programs.daemon import run, settle_memory
 from tashi.programs.implementations import (
-    chosen_directory,
     chosen_store,
-    keeps_config_records,
+    own_address,
+    succession_of,
     trusted_networks,
 )
+from tashi.programs.metering import Metering
+from tashi.programs.reign import Reign
 from tashi.settings.load import Settings
 from tashi.settings.search import Program
-from tashi.settings.sections.clustermanager import ClusterManagerSettings
-from tashi.settings.sections.images import VfsSettings
-from tashi.settings.sections.scheduler import PrimitiveSettings
-from tashi.settings.sections.users import FromConfigSettings
-from tashi.wire import versions
-from tashi.wire.methods import CLUSTER_MANAGER
-from tashi.wire.serving import Desk
+from tashi.settings.sections.clustermanager import ClusterManagerParts, ClusterManagerSettings
+from tashi.settings.sections.security import SecuritySettings
 
 _log = logging.getLogger(__name__)
 
-_MIB = 1 << 20
 _WORDS = "Keep the books of the cluster: hosts, instances, networks and users."
+_LOOK_SECONDS: Final = 0.5
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,114 +59,113 @@ class ClusterManagerDaemon:
         store: Store | None = None,
     ) -> None:
         ours = settings.of(ClusterManagerSettings)
-        commands = SystemCommands()
-        images = ImageFolder(settings.of(VfsSettings).prefix, commands)
-        directory, threshold = chosen_directory(settings, commands)
+        self._settings = settings
+        self._on_step = on_step
+        self._metering = Metering(
+            "clustermanager", settings, settings.of(ClusterManagerParts).publisher
+        )
+        self._papers = proving.papers(settings, proving.CLUSTER_MANAGER)
         self._workers = ThreadWorkers()
-        self._store = store or chosen_store(settings, on_step)
-        world = World(
-            store=self._store,
-            clock=SystemClock(),
-            nodes=RemoteNodes(lambda host, port: Link((host, port))),
-            workers=self._workers,
-            directory=directory,
-            images=images,
-            delete_saved=images.delete_saved,
-            delete_stored=images.delete_stored,
-            draws=SystemRandom(),
-            on_step=on_step,
+        self._expiry = proving.Expiry(settings, proving.CLUSTER_MANAGER, self._workers)
+        self._metering.meter.ask(self._expiry.readings)
+        self._store = store or chosen_store(
+            settings, on_step, f"{own_address(ours.host)}:{ours.port}"
         )
-        self._manager = ClusterManager(world, _plan(settings, threshold))
-        desk = Desk(
-            CLUSTER_MANAGER,
-            self._manager.handlers(),
-            versions.CLUSTER_MANAGER,
-            relaxed=ours.allow_mismatched_versions,
-        )
-        self._doorman = Doorman(desk)
-        # After the books are ours: whoever finds them in use waits for their owner's end (exit
-        # code 1), but whoever finds only the port taken must mend a file (2).
-        self._server = listen(
-            self._answer,
-            (ours.host, ours.port),
-            section="ClusterManagerService",
-            trusted_networks=trusted_networks(settings),
-        )
-        self._manager.begin()
-        self._server.serve()
-        _log.info("Listening on %s:%d.", *self._server.address)
-
-    def _answer(self, request: bytes, peer: Peer) -> bytes | Future[bytes]:
-        return self._doorman.answer(request, peer)
+        self._woken = threading.Event()
+        succession = succession_of(settings, self._store)
+        self._shared = succession is not None
+        self._duty: Standby | Reign
+        if succession is None:
+            # After the books are ours: whoever finds them in use waits for their owner's end (exit
+            # code 1), but whoever finds only the port taken must mend a file (2).
+            self._duty = self._loaded()
+            self._servers = self._listening()
+            self._duty.begin()
+        else:
+            self._duty = Standby(succession, SystemClock(), _limit(ours))
+            self._servers = self._listening()
+            if self._duty.look():
+                self._take_over()
+        for server, where in self._servers:
+            server.serve()
+            _log.info("Listening on %s.", where)
+        self._metering.begin()
 
     def turn(self, wait_seconds: float) -> None:
-        """Let the ledger take what is queued."""
-        self._manager.turn(wait_seconds)
+        """Let the ledger take what is queued, or look whether it is our turn to have one."""
+        if isinstance(self._duty, Reign):
+            self._duty.turn(wait_seconds)
+            return
+        self._woken.wait(min(wait_seconds, _LOOK_SECONDS))
+        if self._duty.look_again():
+            self._take_over()
+            settle_memory()
 
     def tick(self) -> None:
         """Let time do its part."""
-        self._manager.tick()
+        self._expiry.tick()
+        if isinstance(self._duty, Reign):
+            self._duty.tick()
 
     def wake(self) -> None:
         """Let a waiting turn return."""
-        self._manager.ledger.wake()
+        self._woken.set()
+        if isinstance(self._duty, Reign):
+            self._duty.wake()
 
     def stop(self) -> None:
         """Answer no more calls, send no more orders, give the store back."""
-        self._server.stop()
-        self._manager.stop()
+        for server, _ in self._servers:
+            server.stop()
+        self._metering.stop()
+        if isinstance(self._duty, Reign):
+            self._duty.stop()
         self._workers.stop()
         self._store.close()
 
+    def _take_over(self) -> None:
+        reign = self._loaded()
+        reign.begin()
+        self._duty = reign
+        _log.info("This cluster manager leads.")
 
-def _plan(settings: Settings, threshold: float) -> Plan:
-    ours = settings.of(ClusterManagerSettings)
-    policy = Policy(
-        version=__version__,
-        cpu_overcommit=ours.cpu_overcommit,
-        memory_overcommit=ours.memory_overcommit,
-        dense_pack=settings.of(PrimitiveSettings).dense_pack,
-        allow_mismatched_versions=ours.allow_mismatched_versions,
-    )
-    return Plan(
-        rules=Rules(
-            limits=Limits(ours.max_memory, ours.max_cores, ours.allow_duplicate_names),
-            policy=policy,
-            default_network=NetworkId(ours.default_network),
-        ),
-        times=Times(
-            expire_host=ours.expire_host_time,
-            decay=ours.allow_decayed,
-            activate=ours.activate_timeout,
-            monitor=ours.monitor_timeout,
-            migrate=ours.migrate_timeout,
-        ),
-        most_events=ours.event_retention,
-        fetch_threshold=threshold,
-        largest_image=settings.of(VfsSettings).max_image_size * _MIB,
-        version=None if ours.allow_mismatched_versions else __version__,
-        configured=tuple(_configured(settings, NetworkId(ours.default_network))),
-    )
+    def _loaded(self) -> Reign:
+        return Reign(
+            self._settings,
+            self._store,
+            shared=self._shared,
+            papers=self._papers,
+            meter=self._metering.meter,
+            on_step=self._on_step,
+        )
+
+    def _listening(self) -> list[tuple[EventedServer, str]]:
+        """Every way in, with where it is in words; none of them answers yet."""
+        ours = self._settings.of(ClusterManagerSettings)
+        server = listen(
+            self._answer,
+            (ours.host, ours.port),
+            section="ClusterManagerService",
+            trusted_networks=trusted_networks(self._settings),
+            papers=self._papers,
+        )
+        ways = [(server, "{}:{}".format(*server.address))]
+        path = self._settings.of(SecuritySettings).local_socket
+        if path is not None:
+            ways.append((listen_locally(self._answer, path), f"{path} for this machine"))
+        return ways
+
+    def _answer(self, request: bytes, peer: Peer) -> bytes | Promise:
+        return self._duty.answer(request, peer)
 
 
-def _configured(settings: Settings, default_network: NetworkId) -> Iterator[Record]:
-    """Records that the configuration asks for; a cluster always has its default network."""
-    if keeps_config_records(settings):
-        written = settings.of(FromConfigSettings)
-        for line, host in written.hosts.items():
-            yield Host(
-                id=HostId(line if host.id is None else host.id),
-                name=host.name,
-                memory=Mib(host.memory),
-                cores=host.cores,
-                notes=host.notes or "",
-                reserved=tuple(map(UserId, host.reserved)),
-            )
-        for line, network in written.networks.items():
-            yield Network(NetworkId(line if network.id is None else network.id), network.name)
-        for line, user in written.users.items():
-            yield User(UserId(line if user.id is None else user.id), user.name)
-    yield Network(default_network, "default")
+def _limit(ours: ClusterManagerSettings) -> float:
+    if ours.take_over_after < LEAST_SECONDS:
+        raise Misconfigured(
+            f"takeOverAfter in [ClusterManagerService] is {ours.take_over_after:g}: write "
+            f"{LEAST_SECONDS:g} seconds or more."
+        )
+    return ours.take_over_after
 
 
 if __name__ == "__main__":

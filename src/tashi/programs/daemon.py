@@ -1,8 +1,9 @@
 """How every daemon is run: settings, logging, signals, the loop, the end.
 
-The loop is the only place where a daemon waits. Signals only ask it to end; `stop` then lets go of
-everything in order. A mistake that nobody foresaw is logged here once and ends the program, so that
-whatever keeps it alive can begin anew from what is durable.
+The loop is the only place where a daemon waits. SIGTERM and SIGINT ask it to end; `stop` then lets
+go of everything in order. SIGUSR1 lets its log say more, or less again, and disturbs nothing else.
+A mistake that nobody foresaw is logged here once and ends the program, so that whatever keeps it
+alive can begin anew from what is durable.
 """
 
 import argparse
@@ -12,13 +13,15 @@ import logging.config
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
-from types import FrameType
 from typing import Final, Protocol
 
 from tashi import __version__
 from tashi.domain.errors import Failed, Misconfigured, Refused, TashiError
+from tashi.programs import signals
+from tashi.programs.loglines import Verbosity
 from tashi.settings.load import Settings, load
 from tashi.settings.search import Program
 from tashi.settings.show import as_json, as_text
@@ -42,7 +45,7 @@ class Daemon(Protocol):
         ...
 
     def wake(self) -> None:
-        """Let a waiting turn return; safe in a signal handler."""
+        """Let a waiting turn return, because the loop ends; called in another thread than it."""
         ...
 
     def stop(self) -> None:
@@ -64,6 +67,7 @@ def run(
 ) -> int:
     """Run a daemon until it is told to end; returns its exit code."""
     asked = _parser(name, words).parse_args(argv)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until there is a log that could say more
     try:
         settings = load(program, os.environ)
         if asked.show_settings:
@@ -71,14 +75,21 @@ def run(
             return DONE
         _set_up_logging(settings)
         daemon = build(settings)
-        # What was loaded stays, and no cycle runs through it; to look for some again and again
-        # would hold up every thread: 0.2 s each time with 20,000 instances.
-        gc.collect()
-        gc.freeze()
+        settle_memory()
     except TashiError as error:
         print(f"{name}: {error.message}", file=sys.stderr)
         return exit_code(error)
     return _loop(name, daemon)
+
+
+def settle_memory() -> None:
+    """Look no more for garbage in what is there now.
+
+    What was loaded stays, and no cycle runs through it; to look for some again and again would hold
+    up every thread: 0.2 s each time with 20,000 instances.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _parser(name: str, words: str) -> argparse.ArgumentParser:
@@ -111,17 +122,19 @@ def _set_up_logging(settings: Settings) -> None:
 
 
 def _loop(name: str, daemon: Daemon) -> int:
-    ending = []
+    ending, verbosity = threading.Event(), Verbosity()
 
-    def end(number: int, _: FrameType | None) -> None:
-        ending.append(number)
-        daemon.wake()
+    def told(number: signal.Signals) -> None:
+        if number is signal.SIGUSR1:
+            verbosity.toggle()
+        else:
+            ending.set()
+            daemon.wake()
 
-    for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, end)
+    signals.heed(told, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
     _log.info("%s %s is running.", name, __version__)
     try:
-        _turn_until(daemon, ending)
+        _turn_until(ending, daemon)
     except TashiError as error:
         _log.error("%s ends: %s", name, error)
         return exit_code(error)
@@ -134,9 +147,9 @@ def _loop(name: str, daemon: Daemon) -> int:
     return DONE
 
 
-def _turn_until(daemon: Daemon, ending: Sequence[int]) -> None:
+def _turn_until(ending: threading.Event, daemon: Daemon) -> None:
     due = time.monotonic()
-    while not ending:
+    while not ending.is_set():
         left = due - time.monotonic()
         if left <= 0:
             daemon.tick()

@@ -10,13 +10,20 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from typing import TextIO
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
 import tashi
 from tashi.client.parser import Front
+from tashi.client.person import Login, Pocket
 from tashi.client.run import NOBODY_READS, World, run
 from tashi.client.terminal import Terminal
 from tashi.wire.calls import Link
+
+if TYPE_CHECKING:
+    from tashi.adapters.rpyc.peers import Link as Line
+    from tashi.settings.load import Settings
 
 
 def enter(front: Front, words: Sequence[str]) -> int:
@@ -33,11 +40,14 @@ def enter(front: Front, words: Sequence[str]) -> int:
             out_width=_width(sys.stdout),
             err_width=_width(sys.stderr),
             keys=sys.stdin if sys.stdin and sys.stdin.isatty() else None,
+            hidden=_ask_hidden if sys.stdin and sys.stdin.isatty() else None,
         ),
         link=_link,
         uid=os.getuid(),
+        login=_login,
+        pocket=_pocket,
         clock=time.monotonic,
-        local_time=lambda at: time.strftime("%H:%M:%S", time.localtime(at)),
+        local_time=lambda at: time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at)),
         environment=os.environ,
         version=tashi.__version__,
         show_settings=_show_settings,
@@ -52,21 +62,84 @@ def _width(stream: TextIO) -> int | None:
     return os.get_terminal_size(stream.fileno()).columns or 80 if stream.isatty() else None
 
 
-def _link() -> Link:
-    from tashi.adapters.rpyc.peers import Link as Line
+def _ask_hidden(question: str) -> str:
+    from getpass import getpass
+
+    return getpass(question, sys.stderr)
+
+
+def _login() -> Login:
+    from getpass import getuser
+
+    from tashi.programs.passwords import password_in
+    from tashi.settings.sections.security import AccessClusterManagerSettings
+
+    ours = _settings().of(AccessClusterManagerSettings)
+    password = ours.password or None
+    if password is None and ours.password_file is not None:
+        password = password_in(ours.password_file, "[AccessClusterManager] passwordFile")
+    return Login(ours.username or getuser(), password)
+
+
+def _pocket() -> Pocket:
+    from tashi.programs.pocket import TicketFile
+    from tashi.settings.sections.client import ClientSettings
+    from tashi.settings.sections.security import SecuritySettings
+
+    settings = _settings()
+    if not settings.of(SecuritySettings).auth_and_encrypt:
+        return TicketFile(None)
+    client = settings.of(ClientSettings)
+    name = ",".join(f"{host}:{port}" for host, port in client.cluster_managers)
+    return TicketFile(Path("~/.tashi/tickets").expanduser() / name)
+
+
+@cache
+def _settings() -> "Settings":
     from tashi.settings.load import load
     from tashi.settings.search import Program
-    from tashi.settings.sections.client import ClientSettings
 
-    client = load(Program.CLIENT, os.environ).of(ClientSettings)
-    address = (client.cluster_manager_host, client.cluster_manager_port)
-    return Line(address, connect_seconds=client.cluster_manager_timeout)
+    return load(Program.CLIENT, os.environ)
+
+
+def _link() -> Link:
+    from tashi.adapters.rpyc.leading import LeaderLink
+
+    return LeaderLink(list(ways().values()))
+
+
+def ways() -> "dict[str, Line]":
+    """A link to each of the cluster managers, by its address; raises Misconfigured."""
+    from tashi.adapters.rpyc.peers import CONNECT_SECONDS, LocalLink
+    from tashi.adapters.rpyc.peers import Link as OverNetwork
+    from tashi.adapters.system.addresses import is_this_machine
+    from tashi.settings.sections.client import ClientSettings
+    from tashi.settings.sections.security import SecuritySettings
+
+    settings = _settings()
+    client = settings.of(ClientSettings)
+    # Where there are several, one that is gone must not take all the time there is.
+    alone = len(client.cluster_managers) == 1
+    seconds = client.cluster_manager_timeout if alone else CONNECT_SECONDS
+    security = settings.of(SecuritySettings)
+    path = security.local_socket
+    here = path if path is not None and os.access(path, os.W_OK) else None
+    secrets = None
+    if security.auth_and_encrypt:
+        from tashi.programs import proving
+
+        secrets = proving.persons(settings)
+
+    def link(address: tuple[str, int]) -> "Line":
+        if here is not None and is_this_machine(address[0]):
+            return LocalLink(here, connect_seconds=seconds)
+        return OverNetwork(address, connect_seconds=seconds, secrets=secrets)
+
+    return {f"{host}:{port}": link((host, port)) for host, port in client.cluster_managers}
 
 
 def _show_settings(as_json: bool) -> str:
     from tashi.settings import show
-    from tashi.settings.load import load
-    from tashi.settings.search import Program
 
-    settings = load(Program.CLIENT, os.environ)
+    settings = _settings()
     return show.as_json(settings) if as_json else show.as_text(settings)

@@ -34,6 +34,7 @@ FILES_OF = {
     "clustermanager": Program.CLUSTER_MANAGER,
     "scheduler": Program.AGENT,
     "primitive": Program.AGENT,
+    "accounting": Program.ACCOUNTING,
 }
 LOG_FOLDER = Path("/var/log")
 RUN_FOLDER = Path("/run")

@@ -8,6 +8,8 @@ from dataclasses import replace
 
 from tashi import __version__
 from tashi.adapters.journal.notebook import FolderNotebook
+from tashi.adapters.network.vigil import Vigil
+from tashi.adapters.rpyc.leading import LeaderLink
 from tashi.adapters.rpyc.listening import listen
 from tashi.adapters.rpyc.peers import Link
 from tashi.adapters.system.clock import SystemClock
@@ -15,22 +17,29 @@ from tashi.adapters.system.frames import PacketFrames
 from tashi.adapters.system.machine import describe_machine
 from tashi.adapters.system.workers import ThreadWorkers
 from tashi.domain.host import Machine
+from tashi.domain.identity import Mib
 from tashi.domain.permissions import Caller, Role
 from tashi.nodemanager.daemon import NodeManager, Times, World
 from tashi.nodemanager.remote import RemoteRegistrar
+from tashi.ports.hypervisor import Hypervisor, Others
 from tashi.ports.peers import Peer
+from tashi.programs import proving
+from tashi.programs.audit import Audit
 from tashi.programs.daemon import run
 from tashi.programs.doorman import Doorman
+from tashi.programs.identifying import identification
 from tashi.programs.implementations import (
+    chosen_guard,
     chosen_hypervisor,
     chosen_networks,
     migration_address,
     own_address,
     trusted_networks,
 )
+from tashi.programs.metering import Metering
 from tashi.settings.load import Settings
 from tashi.settings.search import Program
-from tashi.settings.sections.nodemanager import NodeManagerSettings
+from tashi.settings.sections.nodemanager import NodeManagerParts, NodeManagerSettings
 from tashi.settings.sections.qemu import QemuSettings
 from tashi.wire import versions
 from tashi.wire.calls import to_cluster_manager
@@ -50,11 +59,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 class NodeManagerDaemon:
     """The node manager with its socket, its notes and its threads.
 
-    `on_step` hears of the moments of a guest's start, move or save between which it may die.
+    `on_step` hears of the moments of a guest's start, move or save between which it may die; a
+    `hypervisor` takes the place of the one that the settings choose.
     """
 
-    def __init__(self, settings: Settings, on_step: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        on_step: Callable[[str], None] = lambda _: None,
+        hypervisor: Hypervisor | None = None,
+    ) -> None:
         ours = settings.of(NodeManagerSettings)
+        self._metering = Metering("nodemanager", settings, settings.of(NodeManagerParts).publisher)
+        shown = proving.papers(settings, proving.NODE_MANAGER)
         self._workers = ThreadWorkers()
         self._notebook = FolderNotebook(settings.of(QemuSettings).info_dir / "notes")
         self._server = listen(
@@ -62,12 +79,20 @@ class NodeManagerDaemon:
             (ours.host, ours.port),
             section="NodeManagerService",
             trusted_networks=trusted_networks(settings),
+            papers=shown,
         )
-        networks = chosen_networks(settings)
+        guard = chosen_guard(settings)
+        networks = chosen_networks(settings, guard)
+        self._vigil = None if guard is None else Vigil(guard.mend)
         machine = _machine(ours, settings.of(QemuSettings), self._server.address[1])
-        self._link = Link((ours.cluster_manager_host, ours.cluster_manager_port))
+        secrets = proving.towards(shown, proving.CLUSTER_MANAGER)
+        self._link = LeaderLink([Link(one, secrets=secrets) for one in ours.cluster_managers])
         calls = to_cluster_manager(self._link, Caller(Role.NODE, name=machine.name))
-        self._hypervisor = chosen_hypervisor(settings, networks, on_step)
+        self._expiry = proving.Expiry(
+            settings, proving.NODE_MANAGER, self._workers, proving.asking(calls)
+        )
+        self._metering.meter.ask(self._expiry.readings)
+        self._hypervisor = hypervisor or chosen_hypervisor(settings, networks, on_step)
         self._frames = PacketFrames()
         world = World(
             hypervisor=self._hypervisor,
@@ -76,20 +101,23 @@ class NodeManagerDaemon:
             frames=self._frames,
             workers=self._workers,
             clock=SystemClock(),
+            meter=self._metering.meter,
         )
         self._manager = NodeManager(
             world,
-            lambda: replace(machine, networks=networks.offered()),
+            lambda: replace(
+                beside(machine, self._hypervisor.others(), ours), networks=networks.offered()
+            ),
             Times(
                 frequency=ours.register_frequency,
                 statistics=ours.stats_interval or settings.of(QemuSettings).stats_interval,
             ),
             register=ours.register_host,
         )
-        desk = Desk(NODE_MANAGER, self._manager.handlers(), versions.NODE_MANAGER)
-        self._doorman = Doorman(desk)
+        self._doorman = Doorman(self._desk(settings), self._metering.meter)
         self._manager.begin()
         self._server.serve()
+        self._metering.begin()
         _log.info("%s listens on %s:%d.", machine.name, *self._server.address)
 
     def turn(self, wait_seconds: float) -> None:
@@ -98,6 +126,7 @@ class NodeManagerDaemon:
 
     def tick(self) -> None:
         """Let time do its part."""
+        self._expiry.tick()
         self._manager.tick()
 
     def wake(self) -> None:
@@ -107,11 +136,23 @@ class NodeManagerDaemon:
     def stop(self) -> None:
         """Take no more orders and let go of everything but the guests."""
         self._server.stop()
+        self._metering.stop()
         self._link.close()
         self._workers.stop()
         self._frames.close()
         self._hypervisor.close()
+        if self._vigil is not None:
+            self._vigil.close()
         self._notebook.close()
+
+    def _desk(self, settings: Settings) -> Desk:
+        return Desk(
+            NODE_MANAGER,
+            self._manager.handlers(),
+            versions.NODE_MANAGER,
+            identify=identification(settings),
+            note=Audit().note,
+        )
 
     def _answer(self, request: bytes, peer: Peer) -> bytes | Future[bytes]:
         return self._doorman.answer(request, peer)
@@ -130,11 +171,18 @@ def _machine(ours: NodeManagerSettings, qemu: QemuSettings, port: int) -> Machin
         memory=facts.memory,
         cores=facts.cores,
         version=__version__,
-        address=own_address(ours),
+        address=own_address(ours.host),
         port=port,
         boot_id=facts.boot_id,
         migration_address=migration_address(ours),
     )
+
+
+def beside(machine: Machine, others: Others, ours: NodeManagerSettings) -> Machine:
+    """What is left of the machine beside guests of others, unless the settings say what it has."""
+    memory = machine.memory if ours.memory else max(0, machine.memory - others.memory)
+    cores = machine.cores if ours.cores else max(0, machine.cores - others.cores)
+    return replace(machine, memory=Mib(memory), cores=cores)
 
 
 if __name__ == "__main__":

@@ -1,27 +1,30 @@
 """The scheduler as a program: the agent, its link to the cluster manager, and the loop."""
 
 import sys
-import threading
 from collections.abc import Sequence
+from typing import Final
 
 from tashi import __version__
-from tashi.adapters.rpyc.peers import Link
 from tashi.adapters.system.clock import SystemClock
+from tashi.adapters.system.commands import SystemCommands
 from tashi.domain.permissions import Caller, Role
 from tashi.domain.placement.filters import Policy
+from tashi.programs import proving
 from tashi.programs.daemon import run
+from tashi.programs.listening import Listener
+from tashi.programs.site import chosen_hooks, chosen_servers, chosen_site
 from tashi.scheduler.agent import Agent
+from tashi.scheduler.clerk import Clerk
 from tashi.scheduler.loop import Loop
 from tashi.scheduler.queue import Pauses
 from tashi.scheduler.remote import RemoteClusterManager
 from tashi.settings.load import Settings
 from tashi.settings.search import Program
-from tashi.settings.sections.client import ClientSettings
 from tashi.settings.sections.clustermanager import ClusterManagerSettings
-from tashi.settings.sections.scheduler import PrimitiveSettings
-from tashi.wire.calls import to_cluster_manager
+from tashi.settings.sections.scheduler import AgentParts, PrimitiveSettings
 
 _WORDS = "Find hosts for the instances that wait."
+_ME: Final = Caller(Role.SCHEDULER, name="scheduler")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,7 +36,6 @@ class SchedulerDaemon:
     """The scheduler with its link to the cluster manager."""
 
     def __init__(self, settings: Settings) -> None:
-        client = settings.of(ClientSettings)
         ours = settings.of(PrimitiveSettings)
         rules = settings.of(ClusterManagerSettings)
         policy = Policy(
@@ -44,27 +46,37 @@ class SchedulerDaemon:
             allow_mismatched_versions=rules.allow_mismatched_versions,
         )
         pauses = Pauses(ours.held_first_pause, ours.held_longest_pause)
-        self._link = Link((client.cluster_manager_host, client.cluster_manager_port))
-        calls = to_cluster_manager(self._link, Caller(Role.SCHEDULER, name="scheduler"))
-        agent = Agent(policy, pauses, ours.drain_parallel)
-        self._loop = Loop(agent, RemoteClusterManager(calls), SystemClock())
-        self._woken = threading.Event()
+        publisher = settings.of(AgentParts).publisher
+        self._listener = Listener("scheduler", settings, _ME, proving.SCHEDULER, publisher)
+        agent = Agent(policy, pauses, ours.drain_parallel, site=chosen_site(settings))
+        # The loop waits for news on its own line; what the site was told is said on another.
+        clerk = Clerk(
+            chosen_servers(settings),
+            chosen_hooks(settings, SystemCommands()),
+            RemoteClusterManager(self._listener.another_line()),
+            self._listener.workers,
+            SystemClock(),
+        )
+        cluster = RemoteClusterManager(self._listener.calls)
+        self._loop = Loop(agent, cluster, SystemClock(), clerk=clerk)
+        self._loop.watched_by(self._listener.metering.meter)
+        self._listener.metering.begin()
 
     def turn(self, _: float) -> None:
         """Listen and propose once; the cluster manager's answer, or news, ends the wait."""
-        self._woken.wait(self._loop.turn())
+        self._listener.rest(self._loop.turn())
 
     def tick(self) -> None:
-        """Nothing: the loop knows itself what is due."""
+        """Look at the certificate; the loop knows itself what else is due."""
+        self._listener.tick()
 
     def wake(self) -> None:
-        """Let a waiting turn return: the link is given up, since this happens only at the end."""
-        self._woken.set()
-        self._link.close()
+        """Let a waiting turn return, by giving up its line for good."""
+        self._listener.wake()
 
     def stop(self) -> None:
-        """Let go of the link."""
-        self._link.close()
+        """Let go of the lines; who is being told of something is told again by the next one."""
+        self._listener.stop()
 
 
 if __name__ == "__main__":

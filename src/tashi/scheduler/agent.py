@@ -18,6 +18,7 @@ from tashi.domain.placement.plan import Proposal, Round, Unplaced, Verdict, plan
 from tashi.domain.placement.ranking import Ranking
 from tashi.domain.states import InstanceState
 from tashi.scheduler.drains import USUAL_MOVES_AT_ONCE, Drains
+from tashi.scheduler.names import NO_SITE, Names, Site
 from tashi.scheduler.queue import Pauses, Queue
 
 _USUAL_PAUSES: Final = Pauses()
@@ -26,7 +27,8 @@ _USUAL_PAUSES: Final = Pauses()
 class Agent:
     """The scheduler's mind. Times are seconds on a monotonic clock.
 
-    `unplaced` are those for which the last tick found no host.
+    `unplaced` are those for which the last tick found no host. `names` says who may start, and is
+    told of every change here.
     """
 
     def __init__(
@@ -34,10 +36,12 @@ class Agent:
         policy: Policy,
         pauses: Pauses = _USUAL_PAUSES,
         moves_at_once: int = USUAL_MOVES_AT_ONCE,
+        site: Site = NO_SITE,
     ) -> None:
         self._policy = policy
         self._pauses = pauses
         self._drains = Drains(policy, pauses, moves_at_once)
+        self.names = Names(site, pauses)
         self._served_last: UserId | None = None
         self.unplaced: tuple[Unplaced, ...] = ()
         self.begin(Books(), 0.0)
@@ -51,8 +55,10 @@ class Agent:
         self._queue = Queue(self._pauses)
         self._proposed: dict[InstanceId, HostId] = {}
         self._failed_at: dict[HostId, float] = {}
+        self.names.begin(books, now)
         for key in books.waiting:
-            self._queue.take(books.instances[key], now)
+            if self.names.may_start(books.instances[key]):
+                self._queue.take(books.instances[key], now)
         self._drains.begin(books, now)
 
     def heard(self, entries: Sequence[Entry], now: float) -> None:
@@ -68,7 +74,7 @@ class Agent:
         for verdict in verdicts:
             key = verdict.instance_id
             host = self._proposed.pop(key, None)
-            if host is None or key not in self._books.waiting:
+            if host is None or key not in self._books.waiting or not self._queue.has(key):
                 continue
             if verdict.accepted:
                 self._accept(key, host)
@@ -80,6 +86,11 @@ class Agent:
         for record, target in self._drains.answered(self._books, verdicts, now):
             self._books = self._books.put(record)
             self._ranking.refresh(self._books, target)
+
+    @property
+    def books(self) -> Books:
+        """The books as far as they are known here."""
+        return self._books
 
     # ---- what it says -------------------------------------------------------------------------
 
@@ -105,7 +116,11 @@ class Agent:
 
     def wait_seconds(self, now: float) -> float | None:
         """How long there is nothing to do unless there is news; ``None``: until there is."""
-        due = [self._queue.due_in(now), self._drains.due_in(self._books, now)]
+        due = [
+            self._queue.due_in(now),
+            self._drains.due_in(self._books, now),
+            self.names.due_in(now),
+        ]
         return min((one for one in due if one is not None), default=None)
 
     # ---- how it keeps its books ---------------------------------------------------------------
@@ -122,14 +137,16 @@ class Agent:
             self._drains.enter_instance(InstanceId(change.key), before, self._books, now)
 
     def _enter_instance(self, key: InstanceId, before: Books, now: float) -> None:
+        self.names.enter(key, before.instances.get(key), self._books.instances.get(key), now)
         left, taken = _hosts(before, key), _hosts(self._books, key)
         for host in left | taken:
             self._ranking.refresh(self._books, host)
-        if key in self._books.waiting:
-            self._queue.take(self._books.instances[key], now)
-            if self._books.instances[key].state is InstanceState.HELD:
-                # Whatever it was, it may be the host's own trouble, such as a lost image folder.
-                self._failed_at.update(dict.fromkeys(left - taken, now))
+        record = self._books.instances.get(key)
+        if record is not None and record.state is InstanceState.HELD:
+            # Whatever it was, it may be the host's own trouble, such as a lost image folder.
+            self._failed_at.update(dict.fromkeys(left - taken, now))
+        if record is not None and key in self._books.waiting and self.names.may_start(record):
+            self._queue.take(record, now)
         else:
             self._queue.leave(key)
         if left - taken or len(self._books.attached) < len(before.attached):

@@ -8,14 +8,19 @@ Nothing here sleeps: `turn` says how long to rest, and the program that calls it
 """
 
 import logging
+from collections.abc import Iterator
 from typing import Final
 
+from tashi.domain import metrics
 from tashi.domain.books import books_of
 from tashi.domain.errors import Failed, TooOld
 from tashi.domain.following import Following
+from tashi.domain.metrics import Reading
 from tashi.ports.clock import Clock
 from tashi.ports.cluster import ClusterManager
+from tashi.ports.metrics import Meter, Unwatched
 from tashi.scheduler.agent import Agent
+from tashi.scheduler.clerk import Clerk
 
 _log = logging.getLogger(__name__)
 
@@ -31,12 +36,20 @@ class Loop:
         cluster: ClusterManager,
         clock: Clock,
         longest_listen_seconds: float = LONGEST_LISTEN_SECONDS,
+        clerk: Clerk | None = None,
     ) -> None:
+        self._meter: Meter = Unwatched()
         self._agent = agent
         self._cluster = cluster
         self._clock = clock
         self._longest = longest_listen_seconds
+        self._clerk = clerk
         self._following = Following()
+
+    def watched_by(self, meter: Meter) -> None:
+        """Tell that meter, from now on, what is proposed and how long that takes."""
+        self._meter = meter
+        meter.ask(self._readings)
 
     @property
     def is_stale(self) -> bool:
@@ -50,6 +63,7 @@ class Loop:
         """
         try:
             self._listen()
+            self._see_to_names()
             self._propose()
             self._propose_moves()
             self._following = self._following.answered()
@@ -78,8 +92,25 @@ class Loop:
         due = self._agent.wait_seconds(self._clock.monotonic())
         return self._longest if due is None else min(due, self._longest)
 
+    def _see_to_names(self) -> None:
+        """Book what is to be booked, and have the clerk tell whoever has yet to be told."""
+        names, now = self._agent.names, self._clock.monotonic()
+        changed = names.changed()
+        if self._clerk is None:
+            return
+        for key, record in changed:
+            self._clerk.serve(key, record, lacks_nothing=not names.lacks(record))
+        wishes = names.wishes(self._agent.books, now)
+        if wishes:
+            verdicts = self._cluster.book(wishes)
+            names.answered(self._agent.books, wishes, verdicts, now)
+        for key, words in names.troubles().items():
+            self._clerk.complain(self._agent.books.instances[key], words)
+
     def _propose(self) -> None:
-        proposals = self._agent.tick(self._clock.monotonic())
+        began = self._clock.monotonic()
+        proposals = self._agent.tick(began)
+        self._meter.took(metrics.PLANS, self._clock.monotonic() - began)
         for unplaced in self._agent.unplaced:
             _log.debug("%s", unplaced)
         if not proposals:
@@ -87,8 +118,13 @@ class Loop:
         verdicts = self._cluster.place(proposals)
         self._agent.answered(verdicts, self._clock.monotonic())
         for verdict in verdicts:
+            outcome = "accepted" if verdict.accepted else "refused"
+            self._meter.count(metrics.PROPOSALS, outcome)
             if not verdict.accepted:
                 _log.info("Instance %d was not placed: %s", verdict.instance_id, verdict.words)
+
+    def _readings(self) -> Iterator[Reading]:
+        yield Reading(metrics.UNPLACED, len(self._agent.unplaced))
 
     def _propose_moves(self) -> None:
         moves = self._agent.moves(self._clock.monotonic())

@@ -109,6 +109,10 @@ class Queue:
 
     # ---- questions ----------------------------------------------------------------------------
 
+    def has(self, key: InstanceId) -> bool:
+        """Whether it waits here."""
+        return key in self._places
+
     def ready(self, now: float) -> frozenset[InstanceId]:
         """Those to be planned for now."""
         while self._timetable and self._timetable[0][0] <= now:

@@ -4,7 +4,7 @@ Apart from `kinds` because only the scheduler reads them.
 """
 
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_interface
 from typing import Final
 
 from tashi.settings.kinds import Kind, Unsuitable, hostname, port
@@ -61,4 +61,28 @@ def _read_address_range(written: str) -> AddressRange:
 
 address_range: Final = Kind(
     "two addresses with a hyphen, such as 172.16.0.10-172.16.3.250", _read_address_range
+)
+
+
+def _read_addresses(written: str) -> AddressRange:
+    return _read_address_range(written if "-" in written else f"{written}-{written}")
+
+
+addresses: Final = Kind(
+    "an address or two with a hyphen, such as 172.16.0.53 or 172.16.1.0-172.16.1.9", _read_addresses
+)
+
+
+def _read_gateway(written: str) -> str:
+    try:
+        interface = ip_interface(written)
+    except ValueError as wrong:
+        raise Unsuitable("is no IP address with the length of its prefix") from wrong
+    if "/" not in written:
+        raise Unsuitable("says no length of its prefix")
+    return interface.with_prefixlen
+
+
+gateway: Final = Kind(
+    "an address and the length of its prefix, such as 172.16.0.1/22", _read_gateway
 )

@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
@@ -21,6 +21,9 @@ T = TypeVar("T")
 
 _LABEL: Final = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _DECIMAL: Final = r"[0-9]{1,18}(\.[0-9]*)?|\.[0-9]+"
+_PLACE: Final = (
+    r"\[(?P<inside>[^\[\]]+)\](:(?P<behind>.*))?|(?P<host>[^:\[\]]+)(:(?P<port>[^:]*))?|.*"
+)
 _LONGEST_NAME: Final = 253
 _LONGEST_WAIT: Final = 1e9
 _HIGHEST_PORT: Final = 65535
@@ -33,6 +36,17 @@ _FLAGS: Final = {
 
 class Unsuitable(ValueError):
     """A text cannot be read as the kind asked for; the message says what is wrong with it."""
+
+
+class Place(NamedTuple):
+    """Where a program listens; without a port, at the one that is usual for it."""
+
+    host: str
+    port: int | None = None
+
+    def address(self, usual_port: int) -> tuple[str, int]:
+        """The host and the port to call."""
+        return self.host, usual_port if self.port is None else self.port
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -102,6 +116,19 @@ def implementation(*names: str) -> Kind[str]:
     return Kind(f"one of {', '.join(names)}", read)
 
 
+def at_least_one(kind: Kind[T]) -> Kind[tuple[T, ...]]:
+    """One or more values of one kind, separated by commas."""
+    any_number = several(kind)
+
+    def read(written: str) -> tuple[T, ...]:
+        values = any_number.read(written)
+        if not values:
+            raise Unsuitable("is empty")
+        return values
+
+    return Kind(f"one or more of them, with commas between: {kind.expects}", read, any_number.write)
+
+
 def several(kind: Kind[T]) -> Kind[tuple[T, ...]]:
     """Any number of values of one kind, separated by commas; an empty text is none of them."""
 
@@ -146,6 +173,12 @@ def _read_word(written: str) -> str:
     return written
 
 
+def _read_dotted(written: str) -> str:
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+", written) is None:
+        raise Unsuitable("is no dotted name")
+    return written
+
+
 def _read_command(written: str) -> tuple[str, ...]:
     try:
         words = tuple(shlex.split(_read_text(written)))
@@ -178,6 +211,20 @@ def _read_hostname(written: str) -> str:
     return written
 
 
+def _read_place(written: str) -> Place:
+    found = re.fullmatch(_PLACE, written, re.DOTALL)
+    assert found is not None  # the last alternative fits everything
+    host = found["inside"] or found["host"] or written
+    port = found["behind"] if found["inside"] else found["port"]
+    return Place(_read_hostname(host), None if port is None else _PORT.read(port))
+
+
+def _write_place(place: Place) -> str:
+    if place.port is None:
+        return place.host
+    return f"[{place.host}]:{place.port}" if ":" in place.host else f"{place.host}:{place.port}"
+
+
 def _read_address(written: str) -> str:
     from ipaddress import ip_address  # noqa: PLC0415  rarely needed, and dear at a client's start
 
@@ -185,6 +232,23 @@ def _read_address(written: str) -> str:
         return str(ip_address(written))
     except ValueError as wrong:
         raise Unsuitable("is no IP address") from wrong
+
+
+def _read_url(written: str) -> str:
+    from urllib.parse import urlsplit  # noqa: PLC0415  rarely needed, and dear at a client's start
+
+    try:
+        parts = urlsplit(written)
+        usable = parts.port != 0
+    except ValueError as wrong:
+        raise Unsuitable(f"is no address of a receiver ({wrong})") from wrong
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not usable:
+        raise Unsuitable("is no address of a receiver")
+    if "@" in parts.netloc:
+        raise Unsuitable("has a user's name in it, which nobody asks for: posts are signed")
+    if not (written.isascii() and written.isprintable()) or " " in written:
+        raise Unsuitable("has characters that stand in no address")
+    return written
 
 
 def _read_device(written: str) -> str:
@@ -209,6 +273,8 @@ def _write_networks(networks: "tuple[IPv4Network | IPv6Network, ...]") -> str:
     return ", ".join(str(network) for network in networks)
 
 
+_PORT: Final = whole("a port from 1 to 65535", at_least=1, at_most=_HIGHEST_PORT)
+
 seconds: Final = decimal("seconds above 0, such as 30.0", zero=False, at_most=_LONGEST_WAIT)
 seconds_or_never: Final = decimal(
     "seconds such as 15.0, or 0 for never", zero=True, at_most=_LONGEST_WAIT
@@ -219,7 +285,7 @@ mebibytes_or_none: Final = whole("a whole number of MiB, such as 512, or 0", at_
 cores: Final = whole("a whole number of cores, such as 8", at_least=1, at_most=1_000_000)
 count: Final = whole("a whole number above 0", at_least=1)
 number: Final = whole("a whole number", at_least=0)
-port: Final = whole("a port from 1 to 65535", at_least=1, at_most=_HIGHEST_PORT)
+port: Final = _PORT
 listening_port: Final = whole(
     "a port from 1 to 65535, or 0 for any free one", at_least=0, at_most=_HIGHEST_PORT
 )
@@ -228,10 +294,17 @@ flag: Final = Kind("True or False (yes, no, on, off, 1 and 0 do as well)", _read
 text: Final = Kind("a text on one line", _read_text)
 secret: Final = Kind("a secret on one line", _read_text, hidden=True)
 word: Final = Kind("one word", _read_word)
+dotted: Final = Kind("a dotted name, such as tashi.agents.DhcpDns", _read_dotted)
 path: Final = Kind("a file or folder, such as /var/lib/tashi or ~/tashi", _read_path)
 program: Final = Kind("a program's name or path, such as qemu-system-x86_64", _read_program)
 command: Final = Kind("a program and its arguments, such as zstd -1", _read_command, shlex.join)
 hostname: Final = Kind("a host's name or IP address, such as merkabah", _read_hostname)
+places: Final = at_least_one(
+    Kind(
+        "a host's name or IP address, such as merkabah or merkabah:9882", _read_place, _write_place
+    )
+)
 address: Final = Kind("an IP address, such as 10.0.0.11", _read_address)
+url: Final = Kind("an address such as https://site.example/hook", _read_url)
 device: Final = Kind("the name of a network device, such as eth0", _read_device)
 networks: Final = Kind("networks such as 10.0.0.0/8, fd00::/8", _read_networks, _write_networks)

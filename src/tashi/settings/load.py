@@ -32,7 +32,7 @@ class Settings:
     warnings: tuple[str, ...] = ()
 
     def of(self, declared: type[S]) -> S:
-        """Give a section as its record, as in `settings.of(ClientSettings).cluster_manager_host`.
+        """Give a section as its record, as in `settings.of(ClientSettings).cluster_manager_port`.
 
         Raises Misconfigured for a section that the program does not use and that has mistakes.
         """

@@ -94,9 +94,6 @@ class _Logging:
         return made | self.arguments(section, said)
 
     def arguments(self, section: str, said: logs.HandlerSettings) -> dict[str, object]:
-        if said.made_of is logs.PUBLISHER:
-            self.found.warnings.append(f"[{section}]: log lines are not published, but dropped")
-            return {}
         try:
             return said.made_of.arguments(said.args, said.kwargs or {})
         except Unsuitable as wrong:
@@ -112,7 +109,8 @@ class _Logging:
             trial.format(logging.makeLogRecord({}))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as wrong:
             self.note(section, "format", f"is no format for log lines ({wrong})")
-        return {"format": said.format, "datefmt": said.datefmt, "style": said.style}
+        place = {} if said.made_of == logs.PLAIN else {"class": logs.FORMATTERS[said.made_of]}
+        return {"format": said.format, "datefmt": said.datefmt, "style": said.style, **place}
 
     def section_of(self, kind: str, name: str) -> str:
         """Name the section that describes what a list names; its absence is a mistake."""

@@ -71,7 +71,7 @@ class Keeper:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if warning := self._shield.put_up():
             self._log.say(warning, "WARNING")
-        watched = signals.as_bytes(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        watched = signals.as_bytes(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
         with closing(self._words), self._selector, watched as arriving:
             self._selector.register(self._words.hearing, selectors.EVENT_READ, self._hear)
             self._selector.register(arriving, selectors.EVENT_READ, lambda: self._heed(arriving))
@@ -130,6 +130,8 @@ class Keeper:
         for number in signals.arrived(arriving):
             if number is signal.SIGHUP and self._log.path is not None:
                 self._log.reopen()
+            elif number is signal.SIGUSR1:
+                self._send(number)  # the daemon's log is to say more, or less again
             else:  # without a file to open anew, SIGHUP says that the terminal is gone
                 yield StopAsked(f"nmd got {number.name}")
 

@@ -4,6 +4,13 @@ from tashi.domain.states import InstanceState
 from tashi.wire.shape import Form
 
 
+class ReignForm(Form, frozen=True):
+    """The reign of the cluster manager that answers: which one it is, and when it began."""
+
+    epoch: int
+    began: float
+
+
 class ReasonForm(Form, frozen=True, omit_defaults=True):
     """A rule that keeps an instance off a host, and by how much where that is a number."""
 
@@ -43,3 +50,12 @@ class SlotsForm(Form, frozen=True):
     count: int
     cores: int
     memory: int
+
+
+class TicketForm(Form, frozen=True):
+    """What a log-in gives: a ticket that goes with each request, for so many seconds, and whose."""
+
+    ticket: str
+    seconds: float
+    user_id: int
+    name: str

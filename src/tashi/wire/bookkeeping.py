@@ -20,3 +20,5 @@ class CountersForm(Form, frozen=True):
     session: int = 1
     event: int = 1
     epoch: int = 0
+    lost_from: int = 0
+    lost_to: int = 0

@@ -10,13 +10,13 @@ One class serves every pair of programs, because it reads the rows that the serv
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol, TypeVar
 from uuid import uuid4
 
 import msgspec
 
-from tashi.domain.errors import Broken, OutcomeUnknown, VersionMismatch
+from tashi.domain.errors import Broken, NotLoggedIn, OutcomeUnknown, VersionMismatch
 from tashi.domain.permissions import Caller
 from tashi.wire import codec, envelope, methods, versions
 
@@ -34,15 +34,31 @@ class Link(Protocol):
         ...
 
 
+class Access(Protocol):
+    """How somebody logs in who has nothing else to show."""
+
+    def ticket(self) -> str:
+        """The ticket to send along; empty for none."""
+        ...
+
+    def log_in(self, calls: "Calls", refusal: NotLoggedIn) -> None:
+        """Get a ticket by calls that send none, or raise the refusal or a better one."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calls:
-    """The calls of one service, made by `who` over `link`; as shareable as the link is."""
+    """The calls of one service, made by `who` over `link`; as shareable as the link is.
+
+    With an `access` whoever is refused for having shown nothing logs in, and asks again.
+    """
 
     rows: methods.Row
     version: versions.Version
     link: Link
     who: Caller
     long_seconds: float = LONG_SECONDS
+    access: Access | None = None
 
     def call(
         self, name: str, gives: type[T], /, *, request_id: str | None = None, **arguments: object
@@ -61,17 +77,30 @@ class Calls:
         limit = (row.within.value or self.long_seconds) + _wait_seconds(arguments)
 
         def send(version: versions.Version) -> msgspec.Raw:
-            request = envelope.write_request(str(version), request_id, name, args, self.who)
+            ticket = self.access.ticket() if self.access else ""
+            request = envelope.write_request(
+                str(version), request_id, name, args, self.who, ticket=ticket
+            )
             content = self.link.call(request, limit, repeatable=row.repeatable)
             return envelope.read_answer(content, request_id)
 
         try:
-            answer = self._send(send)
+            answer = self._admitted(send)
         except OutcomeUnknown:
             if not row.repeatable:
                 raise
             answer = self._send(send)
         return codec.decode(gives, answer, f"The answer to {name}")
+
+    def _admitted(self, send: Callable[[versions.Version], msgspec.Raw]) -> msgspec.Raw:
+        """Send; who must log in for it does so, and sends again: nothing was done."""
+        try:
+            return self._send(send)
+        except NotLoggedIn as refusal:
+            if self.access is None:
+                raise
+            self.access.log_in(replace(self, access=None), refusal)
+            return self._send(send)
 
     def _send(self, send: Callable[[versions.Version], msgspec.Raw]) -> msgspec.Raw:
         """Speak our version, or the one before where the service is of that."""
@@ -86,7 +115,12 @@ def _wait_seconds(arguments: Mapping[str, object]) -> float:
     return float(asked) if isinstance(asked, int | float) else 0.0
 
 
-def to_cluster_manager(link: Link, who: Caller, long_seconds: float = LONG_SECONDS) -> Calls:
+def to_cluster_manager(
+    link: Link,
+    who: Caller,
+    long_seconds: float = LONG_SECONDS,
+    access: Access | None = None,
+) -> Calls:
     """The calls that a cluster manager answers."""
     return Calls(
         rows=methods.CLUSTER_MANAGER,
@@ -94,6 +128,7 @@ def to_cluster_manager(link: Link, who: Caller, long_seconds: float = LONG_SECON
         link=link,
         who=who,
         long_seconds=long_seconds,
+        access=access,
     )
 
 

@@ -37,6 +37,8 @@ def encode(record: object) -> bytes:
 def printable(text: str) -> str:
     """Take from a peer's text what is safe to log and to show on a terminal, in bounded length."""
     kept = text if len(text) <= LONGEST_COMPLAINT else text[: LONGEST_COMPLAINT - 1] + "…"
+    if kept.isprintable():
+        return kept
     return "".join(letter if letter.isprintable() else "�" for letter in kept)
 
 

@@ -5,7 +5,8 @@
 
 `v` is the version of the service's interface that the caller speaks; `id` is chosen by the caller
 and stays the same when it repeats a request, which is how a repeated request gets its first
-answer. `role` and `user` are what the caller says it is, worth as much as the connection is.
+answer. `role` and `user` are what the caller says it is, worth as much as the connection is;
+`ticket`, which a log-in gave, stands above them.
 `args` and `ok` stay undecoded here: the row of the method decides their form.
 
 Errors cross the wire by the name of their class. A name this program does not know (a newer peer)
@@ -21,6 +22,7 @@ import msgspec
 from tashi.domain.errors import BadRequest, Broken, TashiError
 from tashi.domain.permissions import Caller, Role
 from tashi.wire import codec
+from tashi.wire.shape import UserNumber
 
 NOTHING: Final = msgspec.Raw(b"null")
 NO_ARGUMENTS: Final = msgspec.Raw(b"{}")
@@ -39,7 +41,8 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     call: Short
     args: msgspec.Raw = NO_ARGUMENTS
     role: Role = Role.USER
-    user: int | None = None
+    user: UserNumber | None = None
+    ticket: Short = ""
 
 
 class ErrorForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,11 +66,17 @@ class _Glance(msgspec.Struct, frozen=True):
 
 
 def write_request(
-    version: str, request_id: str, call: str, args: bytes = b"{}", who: Caller = NOBODY
+    version: str,
+    request_id: str,
+    call: str,
+    args: bytes = b"{}",
+    who: Caller = NOBODY,
+    *,
+    ticket: str = "",
 ) -> bytes:
-    """Wrap the encoded arguments of one call, made by `who`."""
+    """Wrap the encoded arguments of one call, made by `who`, who may have a `ticket`."""
     raw = msgspec.Raw(args)
-    return codec.encode(Request(version, request_id, call, raw, who.role, who.user_id))
+    return codec.encode(Request(version, request_id, call, raw, who.role, who.user_id, ticket))
 
 
 def read_request(content: bytes) -> Request:
@@ -101,6 +110,15 @@ def read_answer(content: bytes, request_id: str) -> msgspec.Raw:
     if answer.id != request_id:
         raise BadRequest("The answer is not understood: it answers another request.")
     return answer.ok
+
+
+def error_in(content: bytes) -> TashiError | None:
+    """The error that an answer says a call ended with, if it says one."""
+    try:
+        answer = codec.decode(_Answer, content, "The answer")
+    except BadRequest:
+        return None
+    return None if answer.error is msgspec.UNSET else error_from(answer.error)
 
 
 def glance(content: bytes) -> tuple[str, str]:

@@ -16,14 +16,25 @@ from tashi.domain.errors import BadRequest
 from tashi.domain.guest import Ending, Guest, GuestState, Inventory
 from tashi.domain.host import Host, Machine
 from tashi.domain.identity import EventNumber
-from tashi.domain.instance import Devices, Disk, Forward, Instance, Nic, OnExit, OnLoss
+from tashi.domain.instance import (
+    Devices,
+    Disk,
+    Forward,
+    Instance,
+    Listing,
+    ListingStage,
+    Nic,
+    OnExit,
+    OnLoss,
+    Spent,
+)
 from tashi.domain.journal import Answer, Counters, Drop, Entry, Kind, Put, Record
 from tashi.domain.states import HostState, InstanceState, Order
 from tashi.wire.bookkeeping import AnswerForm, CountersForm
 from tashi.wire.glimpses import ProgressForm, StatsForm
 from tashi.wire.hardware import EngineForm, HardwareForm
 from tashi.wire.images import ImageForm
-from tashi.wire.shape import Form
+from tashi.wire.shape import Form, Number, UserNumber
 
 T = TypeVar("T")
 
@@ -31,8 +42,8 @@ T = TypeVar("T")
 class ForwardForm(Form, frozen=True, omit_defaults=True):
     """A guest's port on a loopback port of its host."""
 
-    guest_port: int
-    host_port: int
+    guest_port: Number
+    host_port: Number
 
 
 class DiskForm(Form, frozen=True, omit_defaults=True):
@@ -40,17 +51,17 @@ class DiskForm(Form, frozen=True, omit_defaults=True):
 
     uri: str
     persistent: bool = False
-    port: int = 0
+    port: Number = 0
 
 
 class NicForm(Form, frozen=True, omit_defaults=True):
     """A network card; an empty MAC asks for one to be given."""
 
-    network: int
+    network: Number
     mac: str = ""
     ip: str | None = None
     forwards: tuple[ForwardForm, ...] = ()
-    port: int = 0
+    port: Number = 0
 
 
 class DevicesForm(Form, frozen=True, omit_defaults=True):
@@ -59,6 +70,24 @@ class DevicesForm(Form, frozen=True, omit_defaults=True):
     disks: tuple[DiskForm, ...] = ()
     nics: tuple[NicForm, ...] = ()
     cdrom: str = ""
+
+
+class ListingForm(Form, frozen=True, omit_defaults=True):
+    """An address that is booked for a network card, and the host name that goes with it."""
+
+    mac: str
+    network: Number
+    ip: str
+    name: str = ""
+    number: Number = 0
+    stage: ListingStage = ListingStage.ASKED
+
+
+class SpentForm(Form, frozen=True, omit_defaults=True):
+    """Stored disks, or saved memory, that the image store is yet to delete."""
+
+    name: str
+    memory: bool = False
 
 
 class InstanceForm(Form, frozen=True, omit_defaults=True):
@@ -86,6 +115,7 @@ class InstanceForm(Form, frozen=True, omit_defaults=True):
     saved: str | None = None
     disks_on: int | None = None
     stored: str | None = None
+    spent: tuple[SpentForm, ...] = ()
     incoming: str = ""
     wanted: DevicesForm | None = None
     leftovers: tuple[int, ...] = ()
@@ -94,6 +124,9 @@ class InstanceForm(Form, frozen=True, omit_defaults=True):
     reason: str = ""
     changed_at: float = 0.0
     hardware: HardwareForm | None = None
+    listings: tuple[ListingForm, ...] = ()
+    announced: bool = False
+    trouble: str = ""
     decayed: bool = False
     stats: StatsForm | None = None
     progress: ProgressForm | None = None
@@ -104,9 +137,9 @@ class NewInstanceForm(Form, frozen=True, omit_defaults=True):
 
     name: str
     disks: tuple[DiskForm, ...]
-    user_id: int | None = None
-    cores: int = 1
-    memory: int = 128
+    user_id: UserNumber | None = None
+    cores: Number = 1
+    memory: Number = 128
     nics: tuple[NicForm, ...] | None = None
     hints: dict[str, str] = msgspec.field(default_factory=dict)
     group_name: str = ""
@@ -171,13 +204,13 @@ class MachineForm(Form, frozen=True):
     """What a node says of its machine."""
 
     name: str
-    memory: int
-    cores: int
+    memory: Number
+    cores: Number
     version: str
     address: str
-    port: int
+    port: Number
     boot_id: str
-    networks: tuple[int, ...] | None = None
+    networks: tuple[Number, ...] | None = None
     engine: EngineForm | None = None
     migration_address: str = ""
 
@@ -185,9 +218,9 @@ class MachineForm(Form, frozen=True):
 class SessionForm(Form, frozen=True):
     """The conversation that a node's orders and reports belong to."""
 
-    host_id: int
-    epoch: int
-    session: int
+    host_id: Number
+    epoch: Number
+    session: Number
 
 
 class OrderForm(Form, frozen=True, omit_defaults=True):
@@ -208,11 +241,11 @@ class ReportForm(Form, frozen=True, omit_defaults=True):
     """A node's word about one attempt; `kind` is the name of the report."""
 
     kind: str
-    instance_id: int
-    attempt: int
-    operation: int
+    instance_id: Number
+    attempt: Number
+    operation: Number
     words: str = ""
-    vm_id: int = 0
+    vm_id: Number = 0
     nics: tuple[NicForm, ...] = ()
     saved: str = ""
     stored: str = ""
@@ -227,25 +260,25 @@ class ReportForm(Form, frozen=True, omit_defaults=True):
 class GuestForm(Form, frozen=True, omit_defaults=True):
     """One line of an inventory."""
 
-    instance_id: int
-    attempt: int
-    operation: int
+    instance_id: Number
+    attempt: Number
+    operation: Number
     state: GuestState
-    vm_id: int | None = None
+    vm_id: Number | None = None
 
 
 class InventoryForm(Form, frozen=True):
     """Every guest that a node has."""
 
-    session: int
+    session: Number
     guests: tuple[GuestForm, ...]
 
 
 class ProposalForm(Form, frozen=True):
     """A host for a waiting instance."""
 
-    instance_id: int
-    host_id: int
+    instance_id: Number
+    host_id: Number
 
 
 class VerdictForm(Form, frozen=True, omit_defaults=True):
@@ -292,6 +325,8 @@ _FORMS: Final[dict[type, type[Form]]] = {
     Engine: EngineForm,
     Hardware: HardwareForm,
     Devices: DevicesForm,
+    Listing: ListingForm,
+    Spent: SpentForm,
     Answer: AnswerForm,
     Counters: CountersForm,
     Machine: MachineForm,

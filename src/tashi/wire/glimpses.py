@@ -1,6 +1,6 @@
 """The forms of what is true of a guest for a moment only: what it uses, how far a move is."""
 
-from tashi.wire.shape import Form
+from tashi.wire.shape import Form, Number
 
 
 class DiskRatesForm(Form, frozen=True):
@@ -28,18 +28,18 @@ class StatsForm(Form, frozen=True, omit_defaults=True):
 
     seconds: float
     cpu_load: float
-    rss: int
-    vsize: int
-    balloon: int | None = None
+    rss: Number
+    vsize: Number
+    balloon: Number | None = None
     disks: tuple[DiskRatesForm, ...] = ()
     nics: tuple[NicRatesForm, ...] = ()
 
 
 class ProgressForm(Form, frozen=True, omit_defaults=True):
-    """How far a move or a save is: bytes done of those known so far, and bytes a second."""
+    """How far a move, a save or a storing is: bytes done of those known so far, bytes a second."""
 
-    done: int = 0
-    total: int = 0
+    done: Number = 0
+    total: Number = 0
     rate: float = 0.0
     words: str = ""
 
@@ -47,7 +47,7 @@ class ProgressForm(Form, frozen=True, omit_defaults=True):
 class GlimpseForm(Form, frozen=True, omit_defaults=True):
     """What a node knows of one guest right now; the progress is that of the operation."""
 
-    instance_id: int
-    operation: int
+    instance_id: Number
+    operation: Number
     stats: StatsForm | None = None
     progress: ProgressForm | None = None

@@ -1,6 +1,6 @@
 """The forms of what runs guests on a host, and of what a guest was booted on."""
 
-from tashi.wire.shape import Form
+from tashi.wire.shape import Form, Number
 
 
 class EngineForm(Form, frozen=True, omit_defaults=True):
@@ -12,6 +12,7 @@ class EngineForm(Form, frozen=True, omit_defaults=True):
     processor: str = ""
     features: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    backend: str = "qemu"
 
 
 class HardwareForm(Form, frozen=True, omit_defaults=True):
@@ -22,4 +23,5 @@ class HardwareForm(Form, frozen=True, omit_defaults=True):
     accel: str
     qemu: str
     processor: str = ""
-    host_id: int | None = None
+    host_id: Number | None = None
+    backend: str = "qemu"

@@ -14,6 +14,8 @@ import msgspec
 from msgspec import inspect
 
 from tashi.domain import errors
+from tashi.domain.identity import UserId
+from tashi.domain.permissions import Caller, Proven, Role, may
 from tashi.domain.states import HostState, InstanceState
 from tashi.wire import (
     answers,
@@ -25,6 +27,7 @@ from tashi.wire import (
     images,
     methods,
     screens,
+    site,
     versions,
 )
 from tashi.wire.methods import Method, Row, Within
@@ -46,12 +49,32 @@ Over rpyc every service exposes one method, `call(request: bytes) -> bytes`. The
 same when a request is repeated. Decoding is strict: an unknown field, a missing one or one of the
 wrong type is a `BadRequest`.
 
-*Who* may call: *anyone*; the *owner* of the instance and administrators; an *admin*; or one daemon.
+*Who* may call is said for each, and for all of them in [a table](#who-may-call-what).
 *Within* is how long an answer may take: *quick* is 10 s, *slow* 60 s, *long* the setting
 `migrateTimeout`. A call that may be *repeated* changes nothing the second time.
 """
+_PERMISSIONS: Final = """\
+Checked by the service for every call. *own* is about an instance of one's own, *other's* about
+somebody else's. A *stranger* has shown nothing where proof is asked for (`authAndEncrypt`). Images
+and jobs are their makers' and administrators' besides. A node that shows its host's certificate
+speaks for that host alone.
+"""
+_ME, _HER = UserId(1000), UserId(1001)
+COLUMNS: Final = (
+    ("user: own", Caller(Role.USER, _ME), _ME),
+    ("user: other's", Caller(Role.USER, _ME), _HER),
+    ("operator: other's", Caller(Role.OPERATOR, _ME), _HER),
+    ("admin: other's", Caller(Role.ADMIN, _ME), _HER),
+    ("scheduler", Caller(Role.SCHEDULER), _HER),
+    ("agent", Caller(Role.AGENT), _HER),
+    ("node", Caller(Role.NODE), _HER),
+    ("cluster manager", Caller(Role.CLUSTER_MANAGER), _HER),
+    ("stranger", Caller(Role.USER, proven=Proven.NOTHING), _HER),
+)
+"""Who calls, and whose the instance is, for the table of permissions."""
+
 _WITHIN: Final = {Within.QUICK: "quick", Within.SLOW: "slow", Within.LONG: "long"}
-_ROOMS: Final = (forms, bookkeeping, answers, hardware, glimpses, drains, images, screens)
+_ROOMS: Final = (forms, bookkeeping, answers, hardware, glimpses, drains, images, screens, site)
 """Where the forms are declared."""
 
 _SERVICES: Final = (
@@ -73,6 +96,7 @@ _PLAIN: Final[dict[type[inspect.Type], str]] = {
 def page() -> str:
     """Render doc/rpc.md."""
     parts = [_HEAD, *(_service(*service) for service in _SERVICES)]
+    parts.append(f"## Who may call what\n\n{_PERMISSIONS}\n{_permissions()}")
     parts.append(f"## Forms\n\n{_forms()}")
     parts.append(f"## Errors\n\n{_errors()}")
     return "\n".join(parts)
@@ -116,6 +140,17 @@ def _method(row: Method) -> tuple[str, ...]:
         "yes" if row.repeatable else "no",
         row.doc,
     )
+
+
+def _permissions() -> str:
+    head = ("call", *(name for name, _, _ in COLUMNS))
+    services = ((methods.CLUSTER_MANAGER, ""), (methods.NODE_MANAGER, " of a node"))
+    rows = [
+        (f"`{row.name}`{of}", *("yes" if may(row.who, *one[1:]) else "" for one in COLUMNS))
+        for table, of in services
+        for row in table.values()
+    ]
+    return _table(head, rows)
 
 
 def _argument(one: msgspec.structs.FieldInfo) -> str:

@@ -4,11 +4,12 @@ from tashi.wire.shape import Form
 
 
 class ScreenForm(Form, frozen=True, omit_defaults=True):
-    """Where a display is shown: on an address and a port, or else on a socket of the host."""
+    """Where a display is shown: on an address and port, or a socket of the host; `tls` or not."""
 
     address: str = ""
     port: int = 0
     socket: str = ""
+    tls: bool = False
 
 
 class VncForm(Form, frozen=True, omit_defaults=True):
@@ -19,6 +20,7 @@ class VncForm(Form, frozen=True, omit_defaults=True):
     address: str = ""
     port: int = 0
     socket: str = ""
+    tls: bool = False
 
 
 class TypedForm(Form, frozen=True):

@@ -6,23 +6,58 @@ thing itself: `handler(caller, request_id, **arguments)`, arguments in snake_cas
 that the row names, returning what the row gives, or a Future of it when it has to wait.
 
 Errors are raised, at once or through the Future, and put into their envelope by whoever carries the
-answer. Who calls is what the request says of itself: worth as much as the connection it came on.
-Whether an instance belongs to its caller is for the handler to ask, for only it knows the instance.
+answer. Who calls is for `identify` to say; unless somebody knows better it is what the request says
+of itself, worth as much as the connection it came on. Whether an instance belongs to its caller is
+for the handler to ask, for only it knows the instance.
+
+Of what may be asked about later the desk tells `note`: who did it, and how it ended.
 """
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
-from typing import Final
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 from tashi.domain.errors import BadRequest, Broken, Failed
 from tashi.domain.identity import UserId
-from tashi.domain.permissions import Caller, Role, check_permission
+from tashi.domain.permissions import Caller, Proven, Role, check_permission
 from tashi.wire import codec, envelope, versions
-from tashi.wire.methods import Row
+from tashi.wire.chaining import STOPPING, then
+from tashi.wire.methods import Method, Row
 
+T = TypeVar("T")
 Handler = Callable[..., object]
 
-_STOPPING: Final = "The service stopped before the call was done."
+Identify = Callable[[envelope.Request, object], "Caller | Future[Caller]"]
+"""Says who makes a request that came from a peer; may raise NotLoggedIn, at once or later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """A call that may be asked about later; `arguments` are ``None`` where they were not read."""
+
+    call: str
+    caller: Caller
+    peer: object
+    arguments: object = None
+
+
+Note = Callable[[Deed, object, BaseException | None], None]
+"""Hears how a deed ended: with what result, or with which error. It must be quick."""
+
+
+def said(request: envelope.Request, peer: object) -> Caller:
+    """Who a request says that makes it."""
+    user = None if request.user is None else UserId(request.user)
+    title = request.role.value if user is None else f"user {user}"
+    name = title if request.role is Role.USER else f"{title} at {peer}"
+    return Caller(request.role, user, name)
+
+
+def _unnoted(_deed: Deed, _result: object, _error: BaseException | None) -> None:
+    """Where nobody asks later."""
 
 
 class Desk:
@@ -35,6 +70,8 @@ class Desk:
         interface: versions.Interface,
         *,
         relaxed: bool = False,
+        identify: Identify = said,
+        note: Note = _unnoted,
     ) -> None:
         """Raises Broken unless every row has its handler, and every handler its row."""
         odd = sorted(rows.keys() ^ handlers.keys())
@@ -44,12 +81,19 @@ class Desk:
         self._handlers = handlers
         self._interface = interface
         self._relaxed = relaxed
+        self._identify = identify
+        self._note = note
+
+    @property
+    def calls(self) -> AbstractSet[str]:
+        """The calls that it answers."""
+        return self._rows.keys()
 
     def answer(self, content: bytes, peer: object) -> bytes | Future[bytes]:
         """Have one request done; `peer` is where it came from, for what is said of its caller.
 
-        Raises VersionMismatch, BadRequest or NotPermitted before anything was done, and whatever
-        the handler raises.
+        Raises VersionMismatch, BadRequest, NotLoggedIn or NotPermitted before anything was done,
+        and whatever the handler raises.
         """
         request = envelope.read_request(content)
         versions.admit(self._interface, request.v, relaxed=self._relaxed)
@@ -57,39 +101,62 @@ class Desk:
         if row is None:
             called = codec.printable(request.call)
             raise BadRequest(f"{self._interface.name.capitalize()} answers no call {called!r}.")
-        caller = _caller(request, peer)
-        check_permission(row.who, caller, row.name)
-        arguments = codec.decode(row.takes, request.args, f"The arguments of {row.name}")
-        named = {name: getattr(arguments, name) for name in row.takes.__struct_fields__}
-        result = self._handlers[row.name](caller, request.id, **named)
+        deed = Deed(row.name, replace(said(request, peer), proven=Proven.NOTHING), peer)
+        try:
+            caller = self._identify(request, peer)
+        except BaseException as error:
+            self._end(row, deed, None, error)
+            raise
+        if not isinstance(caller, Future):
+            return self._done(row, request, replace(deed, caller=caller))
+        caller.add_done_callback(partial(self._tell_failure, row, deed))
+        return then(caller, lambda known: self._done(row, request, replace(deed, caller=known)))
+
+    def _done(self, row: Method, request: envelope.Request, deed: Deed) -> bytes | Future[bytes]:
+        """Have a request done, and note what may be asked about later."""
+        try:
+            check_permission(row.who, deed.caller, row.name)
+            deed = replace(deed, arguments=_arguments(row, request))
+            result = self._handled(row, request, deed.caller, deed.arguments)
+        except BaseException as error:
+            self._end(row, deed, None, error)
+            raise
         if isinstance(result, Future):
-            return _later(request.id, result)
-        return envelope.write_result(request.id, codec.encode(result))
+            result.add_done_callback(partial(self._tell, row, deed))
+        else:
+            self._end(row, deed, result, None)
+        return _written(request.id, result)
+
+    def _tell(self, row: Method, deed: Deed, done: "Future[object]") -> None:
+        error = _error_of(done)
+        self._end(row, deed, None if error is not None else done.result(), error)
+
+    def _tell_failure(self, row: Method, deed: Deed, known: "Future[Caller]") -> None:
+        error = _error_of(known)
+        if error is not None:
+            self._end(row, deed, None, error)
+
+    def _end(self, row: Method, deed: Deed, result: object, error: BaseException | None) -> None:
+        if row.changes:
+            self._note(deed, result, error)
+
+    def _handled(
+        self, row: Method, request: envelope.Request, caller: Caller, arguments: object
+    ) -> object:
+        named = {name: getattr(arguments, name) for name in row.takes.__struct_fields__}
+        return self._handlers[row.name](caller, request.id, **named)
 
 
-def _caller(request: envelope.Request, peer: object) -> Caller:
-    user = None if request.user is None else UserId(request.user)
-    title = request.role.value if user is None else f"user {user}"
-    name = title if request.role is Role.USER else f"{title} at {peer}"
-    return Caller(request.role, user, name)
+def _arguments(row: Method, request: envelope.Request) -> object:
+    return codec.decode(row.takes, request.args, f"What {row.name} was given")
 
 
-def _later(request_id: str, result: "Future[object]") -> "Future[bytes]":
-    answer: Future[bytes] = Future()
-    answer.set_running_or_notify_cancel()  # from here on nobody can cancel it
-    result.add_done_callback(lambda done: _settle(request_id, done, answer))
-    return answer
+def _error_of(done: "Future[T]") -> BaseException | None:
+    return Failed(STOPPING) if done.cancelled() else done.exception()
 
 
-def _settle(request_id: str, done: "Future[object]", answer: "Future[bytes]") -> None:
-    if done.cancelled():
-        answer.set_exception(Failed(_STOPPING))
-        return
-    error = done.exception()
-    if error is not None:
-        answer.set_exception(error)
-        return
-    try:
-        answer.set_result(envelope.write_result(request_id, codec.encode(done.result())))
-    except (TypeError, ValueError) as wrong:  # a result that is no form: its caller must not hang
-        answer.set_exception(wrong)
+def _written(request_id: str, result: object) -> bytes | Future[bytes]:
+    def write(outcome: object) -> bytes:
+        return envelope.write_result(request_id, codec.encode(outcome))
+
+    return then(result, write) if isinstance(result, Future) else write(result)

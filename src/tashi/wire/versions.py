@@ -65,6 +65,10 @@ CLUSTER_MANAGER: Final = Interface(
             Version(1, 1),
             "Many hosts: what guests use, how far moves are, disks at rest, images, jobs, more.",
         ),
+        Line(
+            Version(1, 2),
+            "Logging in with a password, operators and agents; booked addresses; who leads.",
+        ),
     ),
 )
 
@@ -76,6 +80,7 @@ NODE_MANAGER: Final = Interface(
             Version(1, 1),
             "Many hosts: the order to put disks into the image store, and more calls.",
         ),
+        Line(Version(1, 2), "Roles of callers as the cluster manager has them."),
     ),
 )
 

@@ -12,8 +12,15 @@ from dataclasses import replace
 from itertools import count
 
 from tashi.adapters.hypervisor.quiet import counters_of
-from tashi.adapters.hypervisor.simulated_guest import SimulatedGuest, found, half_of, running_of
-from tashi.domain.engine import HOST_CPU, Engine, Hardware
+from tashi.adapters.hypervisor.simulated_guest import (
+    SimulatedGuest,
+    check_free,
+    equipped,
+    found,
+    half_of,
+    running_of,
+)
+from tashi.domain.engine import Engine
 from tashi.domain.errors import (
     DisksGone,
     HypervisorFailed,
@@ -21,7 +28,7 @@ from tashi.domain.errors import (
     NoSuchVm,
     UnableToSuspend,
 )
-from tashi.domain.guest import Ending
+from tashi.domain.guest import Ending, start_of
 from tashi.domain.identity import InstanceId, VmId
 from tashi.domain.instance import Devices, with_address
 from tashi.ports.hypervisor import (
@@ -32,6 +39,7 @@ from tashi.ports.hypervisor import (
     Happening,
     Listener,
     News,
+    Others,
     Running,
     Screen,
 )
@@ -41,12 +49,15 @@ class Ether(dict[str, "SimulatedHypervisor"]):
     """The simulated machines that can send guests to each other, by name, and their store.
 
     `saved` and `stored` say how often a guest had written to its disks when they were put there.
+    `mute`: the word from a source that its guest has left is lost.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.saved: dict[str, int] = {}
         self.stored: dict[str, int] = {}
+        self.mute = False
+        self.doors = count(1)
 
 
 class SimulatedHypervisor:
@@ -66,6 +77,7 @@ class SimulatedHypervisor:
         self._listener: Listener | None = None
         self._follower: Follower = lambda _key, _progress: None
         self._pids = count(10_000)
+        self._called_back: set[tuple[InstanceId, str]] = set()
         self._lock = threading.Lock()
         self.start_fails = ""
         """When not empty, every start fails with these words."""
@@ -83,6 +95,10 @@ class SimulatedHypervisor:
         """Whether guests take no notice of `power_down`."""
 
     # ---- the port -----------------------------------------------------------------------------
+
+    def others(self) -> Others:
+        """Nobody else simulates any here."""
+        return Others()
 
     def listen(self, listener: Listener) -> None:
         """Tell `listener` whatever happens by itself."""
@@ -104,7 +120,7 @@ class SimulatedHypervisor:
     def start(self, spec: GuestSpec) -> Running:
         """Start a guest; its disks are fresh unless it keeps those it left here."""
         with self._lock:
-            left = self._check_free(spec)
+            left = check_free(self._guests.get(spec.instance_id))
             if self.start_fails:
                 raise HypervisorFailed(self.start_fails)
             if spec.keep_disks and left is None:
@@ -201,7 +217,7 @@ class SimulatedHypervisor:
     def restore(self, spec: GuestSpec, saved: str) -> Running:
         """Start the guest from saved memory, which is used up by that."""
         with self._lock:
-            self._check_free(spec)
+            check_free(self._guests.get(spec.instance_id))
             if saved not in self._ether.saved:
                 raise NoSuchImage(f"There is no saved memory {saved!r}, or it was used before.")
             return self._run(spec, self._ether.saved.pop(saved))
@@ -222,24 +238,28 @@ class SimulatedHypervisor:
         with self._lock:
             if self.start_fails:
                 raise HypervisorFailed(self.start_fails)
-            self._guests[spec.instance_id] = SimulatedGuest(
-                self._equipped(spec), None, receiving=True
-            )
-            return f"{self._name}/{spec.instance_id}"
+            door, here = f"{self._name}/{next(self._ether.doors)}", equipped(spec, self.runs_with)
+            waits = SimulatedGuest(here, None, receiving=True, incoming=door)
+            self._guests[spec.instance_id] = waits
+            return door
 
     def send(self, guest: InstanceId, incoming: str) -> None:
         """Move a guest to another simulated machine."""
         target = self._ether[incoming.partition("/")[0]]
         with self._lock:
             alive = self._alive(guest)
-            if self.send_fails:
-                raise HypervisorFailed(self.send_fails)
+            if self.send_fails or (guest, incoming) in self._called_back:
+                raise HypervisorFailed(self.send_fails or "It was called back.")
             self._follower(guest, half_of(alive))
             target.receive(guest, alive.writes)
             self._guests[guest] = replace(alive, vm_id=None, left=True)
+        if not self._ether.mute:
+            target.hear_left(guest, incoming)
 
-    def cancel_send(self, guest: InstanceId) -> None:
-        """Nothing: a send is over before anybody could cancel it."""
+    def cancel(self, guest: InstanceId, what: str) -> None:
+        """What has begun is over before anybody could cancel it."""
+        with self._lock:
+            self._called_back.add((guest, what))
 
     def run(self, guest: InstanceId) -> Running:
         """Let a guest that has arrived run."""
@@ -247,7 +267,7 @@ class SimulatedHypervisor:
             known = self._guests.get(guest)
             if known is not None and known.receiving and known.vm_id is None:
                 raise HypervisorFailed("Not all of the guest has arrived.")
-            alive = replace(self._alive(guest), frozen=False, receiving=False)
+            alive = replace(self._alive(guest), frozen=False, receiving=False, incoming="")
             self._guests[guest] = alive
             return running_of(alive.vm_id or VmId(0), alive.spec)
 
@@ -268,8 +288,7 @@ class SimulatedHypervisor:
             known = self._guests.get(guest)
             if known is None:
                 raise NoSuchVm(f"There is no guest of instance {guest} here.")
-            size = len(known.console)
-            start = max(0, size + offset) if offset < 0 else min(offset, size)
+            start = start_of(offset, len(known.console))
             piece = known.console[start : start + most]
             return piece, start + len(piece)
 
@@ -319,6 +338,16 @@ class SimulatedHypervisor:
                 waiting, vm_id=pid, frozen=True, writes=writes, since=self._now()
             )
 
+    def hear_left(self, guest: InstanceId, incoming: str) -> None:
+        """The source of a guest that has arrived says that it left: it runs here at once."""
+        with self._lock:
+            waiting = self._guests.get(guest)
+            if waiting is None or waiting.incoming != incoming or waiting.vm_id is None:
+                return
+            self._guests[guest] = replace(waiting, frozen=False, receiving=False, incoming="")
+        running = running_of(waiting.vm_id, waiting.spec)
+        self._tell(News(guest, Happening.ARRIVED, incoming=incoming, running=running))
+
     def power_cut(self) -> None:
         """The machine dies: every guest with it; disks stay."""
         with self._lock:
@@ -331,11 +360,7 @@ class SimulatedHypervisor:
     def running(self) -> set[InstanceId]:
         """Guests whose vCPUs run."""
         with self._lock:
-            return {
-                key
-                for key, guest in self._guests.items()
-                if guest.vm_id is not None and not guest.frozen
-            }
+            return {key for key, guest in self._guests.items() if guest.runs}
 
     def kept(self) -> set[InstanceId]:
         """Guests of which anything is kept."""
@@ -349,30 +374,11 @@ class SimulatedHypervisor:
 
     def _run(self, spec: GuestSpec, writes: int) -> Running:
         vm_id = VmId(next(self._pids))
-        spec = self._equipped(spec)
+        spec = equipped(spec, self.runs_with)
         self._guests[spec.instance_id] = SimulatedGuest(
             spec, vm_id, writes=writes, since=self._now(), console=b"BOOT\n"
         )
         return running_of(vm_id, spec)
-
-    def _equipped(self, spec: GuestSpec) -> GuestSpec:
-        """The guest with what it was booted on, which is what there is here if it begins here."""
-        engine = self.runs_with
-        booted = Hardware(
-            machine=engine.machines[-1],
-            cpu=spec.hints.get("cpumodel", HOST_CPU),
-            accel=engine.accel,
-            qemu=engine.qemu,
-            processor=engine.processor,
-        )
-        return replace(spec, hardware=replace(spec.hardware or booted, qemu=engine.qemu))
-
-    def _check_free(self, spec: GuestSpec) -> SimulatedGuest | None:
-        """What is left of an earlier guest; raises HypervisorFailed when it lives."""
-        left = self._guests.get(spec.instance_id)
-        if left is not None and left.vm_id is not None:
-            raise HypervisorFailed(f"Instance {spec.instance_id} has a guest here already.")
-        return left
 
     def _alive(self, guest: InstanceId) -> SimulatedGuest:
         known = self._guests.get(guest)

@@ -1,8 +1,10 @@
 """One guest of the simulated hypervisor, and what can be read off it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from tashi.domain.engine import HOST_CPU, Engine, Hardware
+from tashi.domain.errors import HypervisorFailed
 from tashi.domain.guest import Ending, Progress
 from tashi.domain.identity import InstanceId, VmId
 from tashi.ports.hypervisor import Found, FoundGuest, GuestSpec, Running
@@ -22,7 +24,13 @@ class SimulatedGuest:
     since: float = 0.0
     console: bytes = b""
     receiving: bool = False
+    incoming: str = ""
     left: bool = False
+
+    @property
+    def runs(self) -> bool:
+        """Whether its vCPUs run."""
+        return self.vm_id is not None and not self.frozen
 
 
 def half_of(guest: SimulatedGuest) -> Progress:
@@ -42,6 +50,26 @@ def found(key: InstanceId, guest: SimulatedGuest) -> FoundGuest:
     return FoundGuest(key, guest.spec.attempt, state, running_of(guest.vm_id, guest.spec))
 
 
+def check_free(left: SimulatedGuest | None) -> SimulatedGuest | None:
+    """What is left of an earlier guest; raises HypervisorFailed when it lives."""
+    if left is not None and left.vm_id is not None:
+        raise HypervisorFailed(f"Instance {left.spec.instance_id} has a guest here already.")
+    return left
+
+
 def running_of(vm_id: VmId, spec: GuestSpec) -> Running:
     """How others see a guest that runs."""
     return Running(vm_id, spec.nics, spec.hardware)
+
+
+def equipped(spec: GuestSpec, engine: Engine) -> GuestSpec:
+    """The guest with what it was booted on, which is what there is here if it begins here."""
+    booted = Hardware(
+        machine=engine.machines[-1],
+        cpu=spec.hints.get("cpumodel", HOST_CPU),
+        accel=engine.accel,
+        qemu=engine.qemu,
+        processor=engine.processor,
+        backend=engine.backend,
+    )
+    return replace(spec, hardware=replace(spec.hardware or booted, qemu=engine.qemu))

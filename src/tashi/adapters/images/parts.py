@@ -1,9 +1,9 @@
 """A new image while it is made: a hidden file beside its place, which gets its name at the end.
 
 By then everything of it is on the disk, and so is the card that says whose it is. It gets its name
-by link(2), which never takes another file's place, or where that was asked for by rename(2). After
-a crash at any point there is the whole image or none, and perhaps a hidden file, whose name tells
-that it belongs to nobody who lives.
+by link(2), which never takes another file's place, or where that was asked for by rename(2), and
+only while the folder of images is ours (`hold`). After a crash at any point there is the whole
+image or none, and perhaps a hidden file, whose name tells that it belongs to nobody who lives.
 """
 
 import os
@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from tashi.adapters.images.hold import Hold
 from tashi.adapters.images.listing import Card
 from tashi.adapters.images.spots import Spot, Spots
 from tashi.domain.errors import Refused
@@ -30,8 +31,9 @@ OURS: Final = secrets.token_hex(4)
 class Part:
     """An open file that is to become an image."""
 
-    def __init__(self, spot: Spot, new: NewImage) -> None:
+    def __init__(self, spot: Spot, new: NewImage, hold: Hold) -> None:
         """Raises OSError."""
+        self._hold = hold
         self._spot = spot
         self._new = new
         base = f".{spot.base}.{secrets.token_hex(4)}.{OURS}{_SUFFIX}"
@@ -50,23 +52,20 @@ class Part:
         return self._spot.name
 
     def become_the_image(self) -> None:
-        """Give it its name, durably; raises Refused when there is one of that name by now."""
+        """Give it its name, durably.
+
+        Raises Refused when there is one of that name by now, ReignLost when another has the folder.
+        """
         os.fsync(self.fd)
         folder, base = self._spot.folder, self._spot.base
-        if self._new.replace:
-            self._write_card()
-            try:
-                os.rename(self._file.base, base, src_dir_fd=folder, dst_dir_fd=folder)
-            except IsADirectoryError as error:
-                raise exists(self.name) from error
-        else:
+        replace = self._new.replace
+        if not replace:
             refuse_if_there(self._spot)
-            self._write_card()
-            try:
-                os.link(self._file.base, base, src_dir_fd=folder, dst_dir_fd=folder)
-            except FileExistsError as error:
-                raise exists(self.name) from error
-            os.unlink(self._file.base, dir_fd=folder)
+        self._write_card()
+        try:
+            self._hold.give_name(folder, self._file.base, base, replace=replace)
+        except (FileExistsError, IsADirectoryError) as error:
+            raise exists(self.name) from error
         self._is_named = True
         os.fsync(folder)
 
@@ -82,7 +81,7 @@ class Part:
         card = self._spot.card
         if self._new.owner is None:
             with suppress(FileNotFoundError):
-                os.unlink(card, dir_fd=self._spot.folder)
+                self._hold.remove(self._spot.folder, card)
             return
         draft = f"{self._file.base}.card{_SUFFIX}"
         folder = self._spot.folder
@@ -90,16 +89,17 @@ class Part:
         try:
             os.write(fd, msgspec.json.encode(Card(self._new.owner)))
             os.fsync(fd)
-            os.rename(draft, card, src_dir_fd=folder, dst_dir_fd=folder)
-        except OSError:
-            os.unlink(draft, dir_fd=folder)
+            self._hold.give_name(folder, draft, card, replace=True)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(draft, dir_fd=folder)
             raise
         finally:
             os.close(fd)
 
 
 @contextmanager
-def making(spots: Spots, new: NewImage) -> Iterator[Part]:
+def making(spots: Spots, new: NewImage, hold: Hold) -> Iterator[Part]:
     """A part that becomes the image if the block says so; otherwise nothing is left of it.
 
     Raises Refused at once when the name is taken.
@@ -107,7 +107,7 @@ def making(spots: Spots, new: NewImage) -> Iterator[Part]:
     with spots.making(new.name) as spot:
         if not new.replace:
             refuse_if_there(spot)
-        part = Part(spot, new)
+        part = Part(spot, new, hold)
         try:
             yield part
         finally:

@@ -9,16 +9,24 @@ import errno
 import os
 import posixpath
 import re
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
 from tashi.adapters.images import locks
 from tashi.adapters.images.copying import copy_content
+from tashi.adapters.images.hold import Hold
 from tashi.adapters.images.listing import Listing
 from tashi.adapters.images.parts import Part, making
 from tashi.adapters.images.spots import Spot, Spots, failed
 from tashi.domain.errors import Cancelled, CommandFailed, ImagesFailed, Refused
-from tashi.domain.images import ImageFacts, relative_name, size_in_words
+from tashi.domain.images import (
+    ImageFacts,
+    check_is_disk,
+    complaint_about_base,
+    relative_name,
+    size_in_words,
+)
 from tashi.ports.commands import Commands, Leash
 from tashi.ports.images import NewImage, Progress
 
@@ -53,12 +61,13 @@ class Works:
     spots: Spots
     listing: Listing
     commands: Commands
+    hold: Hold
 
     def copy(self, source: str, new: NewImage, progress: Progress) -> None:
         """Copy an image byte by byte."""
         real = self.spots.real_name(source)
         facts = self.checked(real)
-        with self.spots.at(real) as spot, making(self.spots, new) as part:
+        with self.spots.at(real) as spot, self._making(new) as part:
             self._copy(spot, part, progress)
             self._lead_back(real, facts, part)
             part.become_the_image()
@@ -72,7 +81,7 @@ class Works:
             raise Refused(f"Image {source!r} is empty: there is nothing to clone.")
         progress.note(0, facts.virtual_size)
         base = relative_name(real, new.name)
-        with making(self.spots, new) as part:
+        with self._making(new) as part:
             # -u: the base need not be opened to learn its size, which is known.
             words = ["-f", "qcow2", "-u", "-b", base, "-F", facts.format, part.path]
             self._run(["qemu-img", "create", "-q", *words, str(facts.virtual_size)], part.name)
@@ -87,7 +96,11 @@ class Works:
         if base is not None:
             self.checked(base)
             refuse_its_own_base(base, new)
-        with self.spots.at(real) as spot, making(self.spots, new) as part, spot.reading() as fd:
+        with (
+            self.spots.at(real) as spot,
+            self._making(new) as part,
+            spot.reading() as fd,
+        ):
             locks.keep_writers_out(fd, source)
             if base is None:
                 self._flatten(spot, facts, part, progress)
@@ -106,22 +119,36 @@ class Works:
 
         Raises Refused when one of them is not, NoSuchImage when it is not there.
         """
-        top = facts = self.listing.facts(name)
+        facts = self.listing.facts(name)
+        self.check_down(name, facts)
+        return facts
+
+    def check_down(self, name: str, facts: ImageFacts) -> None:
+        """Raise Refused unless all is an image in the store that one with these facts is based on.
+
+        Each says rightly of what format the next one is.
+        """
         seen = [name]
         while True:
             check_form(seen[-1], facts)
             if facts.backing is None:
-                return top
+                return
             below = self.listing.backing_of(seen[-1], facts)
             if below is None or not self.listing.has(below):
                 raise Refused(
                     f"Image {seen[-1]!r} is based on {facts.backing!r}, which is no image in the "
-                    "store: refused."
+                    "store: refused. Flatten it first, with `qemu-img convert -O qcow2`."
                 )
             if below in seen or len(seen) >= _DEEPEST:
                 raise Refused(f"Image {name!r} is based on itself, or on too many: refused.")
+            under = self.listing.facts(below)
+            if complaint := complaint_about_base(facts, under):
+                raise Refused(f"Image {seen[-1]!r} {complaint}")
             seen.append(below)
-            facts = self.listing.facts(below)
+            facts = under
+
+    def _making(self, new: NewImage) -> AbstractContextManager[Part]:
+        return making(self.spots, new, self.hold)
 
     def _copy(self, spot: Spot, part: Part, progress: Progress) -> None:
         with spot.reading() as fd:
@@ -187,14 +214,7 @@ def refuse_its_own_base(base: str, new: NewImage) -> None:
 
 def check_form(name: str, facts: ImageFacts) -> None:
     """Raise Refused unless it is a disk image whose data is in itself."""
-    if not facts.is_disk:
-        remedy = (
-            "it is no disk image"
-            if facts.format == "unknown"
-            else f"its format is {facts.format}, which Tashi does not open: make it qcow2 with "
-            "`qemu-img convert -O qcow2`"
-        )
-        raise Refused(f"Image {name!r} cannot be used: {remedy}.")
+    check_is_disk(name, facts.format)
     if facts.data_elsewhere:
         raise Refused(f"Image {name!r} keeps its data in another file: refused.")
 

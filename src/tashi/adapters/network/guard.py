@@ -5,29 +5,37 @@ every packet passes before a bridge looks at it. A card may send from its own MA
 ARP as well; once its IP address is known, from that address only, but for what it needs to get one:
 DHCP, and in IPv6 what belongs to its own cable. In IPv6 a card has many addresses and changes them,
 so there it is held to the /64 of the known one. An IPv4 address says nothing of IPv6, nor the other
-way round. VLAN tags would lead into other networks, so none pass to or from guests.
+way round. VLAN tags would lead into other networks, so none pass to or from guests. Nor does what a
+DHCP server says: its word for a neighbour's address would be taken, and the neighbour held to it.
 
-Every change is one transaction of the kernel's: at no moment is half of it in force.
+Every change is one transaction of the kernel's: at no moment is half of it in force. What others
+take away is put back as soon as `vigil` hears of it.
 """
 
 import json
 import os
 import re
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from logging import getLogger
 from shutil import which
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from tashi.adapters.network.tap import device_names
 from tashi.domain.errors import CommandFailed, HypervisorFailed
 from tashi.domain.instance import Nic
 from tashi.ports.commands import Commands, Descriptors
 
-_TABLE: Final = "bridge tashi"
+_log = getLogger(__name__)
+
+_NAME: Final = "tashi"
+_TABLE: Final = f"bridge {_NAME}"
 _NFT_SECONDS: Final = 20.0
 _TAGS: Final = "ether type { 8021q, 8021ad } drop"
+_DHCP_SERVERS: Final = "udp sport { 67, 547 } drop"
 _MAC: Final = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _BEFORE_BRIDGES: Final = "{ type filter hook prerouting priority -300 ; policy accept ; }"
 _AFTER_BRIDGES: Final = "{ type filter hook postrouting priority 300 ; policy accept ; }"
@@ -61,10 +69,11 @@ class Guard(Protocol):
 
 
 class Nftables:
-    """A guard that is a table of nftables."""
+    """A guard that is a table of nftables; it remembers what should be in it."""
 
     def __init__(self, commands: Commands) -> None:
         self._commands = commands
+        self._cards: dict[str, Nic] = {}
         # An admin who became root by `su` alone has no sbin on the path.
         self._program = (
             which("nft", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin") or "nft"
@@ -75,19 +84,36 @@ class Nftables:
         """Set the chains of these TAPs."""
         with self._changing:
             self._change(*_FRAME, *_chains(cards))
+            self._cards.update(cards)
 
     def begin(self, cards: Mapping[str, Nic]) -> None:
         """Set the whole table anew."""
         with self._changing:
             there = device_names()
             known = {tap: nic for tap, nic in cards.items() if tap in there}
-            self._change(*_NOTHING, *(_FRAME if known else ()), *_chains(known))
+            self._cards = known
+            self._set_anew()
+
+    def mend(self) -> None:
+        """Put back what somebody else took away, if anything; raises HypervisorFailed."""
+        with self._changing:
+            there = device_names()
+            self._cards = {tap: nic for tap, nic in self._cards.items() if tap in there}
+            if self._cards and not self._is_whole():
+                self._set_anew()
+                _log.warning(
+                    "Somebody removed rules from the table %s: what %d cards may send is limited "
+                    "again.",
+                    *(_TABLE, len(self._cards)),
+                )
 
     def tidy(self) -> None:
         """Remove the chains of TAPs that are gone."""
         with self._changing:
+            there = device_names()
+            self._cards = {tap: nic for tap, nic in self._cards.items() if tap in there}
             watched = self._watched()
-            gone = watched - device_names()
+            gone = watched - there
             if gone:
                 self._change(*(_NOTHING if gone == watched else _without(sorted(gone))))
 
@@ -95,10 +121,30 @@ class Nftables:
         """Remove the table."""
         self._change(*_NOTHING)
 
+    def _set_anew(self) -> None:
+        self._change(*_NOTHING, *(_FRAME if self._cards else ()), *_chains(self._cards))
+
+    def _is_whole(self) -> bool:
+        """Whether every chain has as many rules as it should, and every card leads to its own."""
+        listed = self._listed("ruleset")
+        ours = [entry["rule"] for entry in listed if "rule" in entry]
+        there = Counter(one["chain"] for one in ours if one["table"] == _NAME)
+        wanted = {tap: len(tuple(rules(nic))) for tap, nic in self._cards.items()}
+        maps = [entry["map"] for entry in listed if "map" in entry]
+        led = {tap for one in maps if one["table"] == _NAME for tap, _ in one.get("elem", ())}
+        counts = {"from_guests": 1, "to_guests": 1, **wanted}
+        return there == counts and led == set(wanted)
+
+    def _listed(self, *what: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(self._nft("-j", "list", *what, "bridge"))[
+            "nftables"
+        ]
+        return found
+
     def _watched(self) -> set[str]:
-        listed = json.loads(self._nft("-j", "list", "chains", "bridge"))["nftables"]
+        listed = self._listed("chains")
         chains = [entry["chain"] for entry in listed if "chain" in entry]
-        return {one["name"] for one in chains if one["table"] == "tashi" and "hook" not in one}
+        return {one["name"] for one in chains if one["table"] == _NAME and "hook" not in one}
 
     def _change(self, *lines: str) -> None:
         script = os.memfd_create("nftables")
@@ -160,6 +206,7 @@ def rules(nic: Nic) -> Iterator[str]:
     mac, address = _checked(nic)
     yield f"ether saddr != {mac} drop"
     yield _TAGS
+    yield _DHCP_SERVERS
     yield f"arp saddr ether != {mac} drop"
     if isinstance(address, IPv4Address):
         # A sender of 0.0.0.0 asks whether an address is free (RFC 5227).

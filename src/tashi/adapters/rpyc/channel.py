@@ -8,10 +8,12 @@ import select
 import socket
 import struct
 import threading
+from dataclasses import replace
 from typing import Final
 
 from tashi.adapters.rpyc import frames
 from tashi.adapters.rpyc.limits import Limits
+from tashi.adapters.rpyc.secure import Secured
 from tashi.ports.peers import Peer
 
 CHUNK: Final = 64 * 1024
@@ -22,6 +24,7 @@ class Channel:
     """The server's end of one connection."""
 
     __slots__ = (
+        "_awaits",
         "_began",
         "_gathered",
         "_limits",
@@ -36,10 +39,14 @@ class Channel:
         "lock",
         "peer",
         "proven",
+        "shunned",
     )
 
-    def __init__(self, sock: socket.socket, peer: Peer, limits: Limits, now: float) -> None:
+    def __init__(
+        self, sock: socket.socket | Secured, peer: Peer, limits: Limits, now: float
+    ) -> None:
         self._sock = sock
+        self._awaits = select.EPOLLIN if isinstance(sock, Secured) else 0
         self._limits = limits
         self._gathered = frames.Gatherer(limits.request_bytes)
         self._unsent = bytearray()
@@ -49,6 +56,7 @@ class Channel:
         self.armed = 0
         self.in_progress = 0
         self.proven = False
+        self.shunned = False
         self.closing = False
         self.closed = False
 
@@ -62,6 +70,37 @@ class Channel:
         if self._unsent:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
         self._sock.close()
+
+    @property
+    def is_shaking(self) -> bool:
+        """Whether the two ends still have to agree on a secure connection."""
+        return self._awaits != 0
+
+    def shake(self) -> None:
+        """Go on with the handshake; once it is done, the peer is what its certificate says.
+
+        Raises NotAgreed, or the OSError of a connection that is lost.
+        """
+        if isinstance(self._sock, Secured):
+            self._awaits = self._sock.shake()
+            if not self._awaits:
+                self.peer = replace(self.peer, proof=self._sock.proof(), encrypted=True)
+
+    def shun(self) -> bool:
+        """Say nothing more and read nothing more, but let the peer read why; False when it has.
+
+        A socket closed with bytes unread would take the alert along that says why.
+        """
+        if not isinstance(self._sock, Secured):
+            return False
+        if not self.shunned:
+            self.shunned = True
+            self._awaits = select.EPOLLIN
+            try:
+                self._sock.shutdown(socket.SHUT_WR)
+            except OSError:
+                return False
+        return self._sock.discard()
 
     def receive(self, now: float) -> bool:
         """Take in what has come; False when the peer has gone."""
@@ -117,6 +156,8 @@ class Channel:
         While a whole request is here already nothing more is read; the socket is watched for being
         writable, which is reported at once, so that the next worker takes that request.
         """
+        if self._awaits:
+            return self._awaits
         if self._unsent:
             return select.EPOLLOUT
         if not self._may_ask:
@@ -136,6 +177,8 @@ class Channel:
     def overdue(self, now: float) -> str | None:
         """Say which deadline the peer has missed, if any."""
         limits = self._limits
+        if self._awaits and now - self._began > limits.handshake_seconds:
+            return "it did not finish its handshake"
         if not self.proven and now - self._began > limits.greeting_seconds:
             return "it connected and made no request"
         if self._unsent and now - self._unsent_since > limits.unread_seconds:

@@ -75,8 +75,11 @@ class Gate:
 class Complaints:
     """Log lines about what is outside, one a minute for each subject, however many it earns."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, to: logging.Logger = log
+    ) -> None:
         self._clock = clock
+        self._log = to
         self._said: dict[str, float] = {}
         self._unsaid: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -90,7 +93,9 @@ class Complaints:
         with self._lock:
             more = self._more(subject)
         if more is not None:
-            log.warning("%s%s.", words, f" ({more} more since the last such line)" if more else "")
+            self._log.warning(
+                "%s%s.", words, f" ({more} more since the last such line)" if more else ""
+            )
 
     def _more(self, subject: str) -> int | None:
         """How many lines went unsaid before this one; None if this one goes unsaid too."""

@@ -28,6 +28,10 @@ class Limits:
     """Requests of one connection being served; the rest wait unread."""
     greeting_seconds: float = 10.0
     """From connecting to the first whole request."""
+    handshake_seconds: float = 5.0
+    """From connecting to the end of the handshake, where there is TLS."""
+    handshakes: int = 128
+    """Handshakes under way; the oldest gives way to the next one."""
     frame_seconds: float = 10.0
     """From the first byte of a request to its last."""
     unread_seconds: float = 30.0
@@ -36,5 +40,7 @@ class Limits:
     @property
     def beat_seconds(self) -> float:
         """How often deadlines are looked at while there are any."""
-        shortest = min(self.greeting_seconds, self.frame_seconds, self.unread_seconds)
+        shortest = min(
+            self.greeting_seconds, self.handshake_seconds, self.frame_seconds, self.unread_seconds
+        )
         return min(1.0, shortest / 4)

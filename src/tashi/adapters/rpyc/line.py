@@ -3,6 +3,10 @@
 Each request has a number and its answer bears it, so a call that waits for long holds up no other.
 There is no thread of its own: of those who wait for an answer one reads for all, and when it has
 its own, the next one reads on. An idle line costs a socket and nothing else.
+
+A line may have a pulse: while an answer is waited for and nothing comes, whoever waits puts a small
+question of the line's own. A peer that leaves that unanswered too, or answers that it does not
+lead, is given up long before the calls' own time is over.
 """
 
 import math
@@ -12,11 +16,15 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import count
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from tashi.adapters.rpyc import frames, protocol
 from tashi.adapters.rpyc.plain import Malformed
+
+if TYPE_CHECKING:
+    from tashi.adapters.rpyc.secure import Secured
 
 CHUNK: Final = 256 * 1024
 
@@ -39,6 +47,19 @@ class NoAnswer(LineFailed):
     """The time is up."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """A question that only a peer that lives answers.
+
+    It is put after `quiet_seconds` without a word, and as many later the peer is given up.
+    `verdict` says of an answer why the peer is to be given up all the same, if it is.
+    """
+
+    worded: Callable[[int], bytes]
+    verdict: Callable[[Answer], str | None]
+    quiet_seconds: float
+
+
 class _Question:
     """A request under way; whoever reads puts its answer here."""
 
@@ -52,9 +73,13 @@ class _Question:
 class Line:
     """Asks questions over one connected socket, which it owns."""
 
-    def __init__(self, sock: socket.socket, most: int) -> None:
-        """Answers of more than `most` bytes end the line."""
-        sock.setblocking(False)
+    def __init__(self, sock: "socket.socket | Secured", most: int) -> None:
+        """Answers of more than `most` bytes end the line. A `pulse` may be set before its use."""
+        self.pulse: Pulse | None = None
+        self._pulse_number = 0
+        self._quiet_since = 0.0
+        if isinstance(sock, socket.socket):
+            sock.setblocking(False)
         self._sock = sock
         self._gathered = frames.Gatherer(most)
         self._numbers = count(1)
@@ -72,6 +97,8 @@ class Line:
         with self._lock:
             if self._lost is not None:
                 raise LineLost(self._lost, sent=False)
+            if not self._questions:
+                self._quiet_since = time.monotonic()
             number = next(self._numbers)
             question = self._questions[number] = _Question(self._lock)
         try:
@@ -104,14 +131,40 @@ class Line:
             while question.answer is None:
                 if self._lost is not None:
                     raise LineLost(self._lost, sent=True)
-                left = deadline - time.monotonic()
-                if left <= 0:
+                now = time.monotonic()
+                if now >= deadline:
                     raise NoAnswer("it is silent", sent=True)
+                until = min(deadline, self._feel_the_pulse(now))
                 if self._someone_reads:
-                    question.progress.wait(left)
+                    question.progress.wait(until - now)
                 else:
-                    self._read_for_all(deadline)
+                    self._read_for_all(until)
             return question.answer
+
+    def _feel_the_pulse(self, now: float) -> float:
+        """Put the line's own question when it is due, or give the peer up; when to look again."""
+        pulse = self.pulse
+        if pulse is None:
+            return math.inf
+        due = self._quiet_since + pulse.quiet_seconds
+        if self._pulse_number:
+            due += pulse.quiet_seconds
+            if now >= due:
+                self._cut("it leaves every question unanswered")
+        elif now >= due:
+            self._pulse_number = next(self._numbers)
+            due += pulse.quiet_seconds
+            self._put(frames.frame(pulse.worded(self._pulse_number)), due)
+        return due
+
+    def _put(self, framed: bytes, deadline: float) -> None:
+        """Send something to which nobody waits for an answer, with the lock open meanwhile."""
+        self._lock.release()
+        try:
+            with suppress(LineFailed):  # whoever waits for something else will hear of it
+                self._send(framed, deadline)
+        finally:
+            self._lock.acquire()
 
     def _read_for_all(self, deadline: float) -> None:
         """Take in what comes, once, with the lock open meanwhile."""
@@ -126,6 +179,9 @@ class Line:
             self._lock.acquire()
             self._someone_reads = False
         for answer in answers:
+            if self.pulse is not None and answer.number == self._pulse_number:
+                self._pulse_number = 0
+                lost = lost or self.pulse.verdict(answer)
             question = self._questions.get(answer.number)
             if question is not None:
                 question.answer = answer
@@ -170,7 +226,8 @@ class Line:
                 rest = rest[self._send_some(rest, deadline) :]
         except (OSError, NoAnswer) as wrong:
             begun = len(rest) < len(framed)
-            if begun or isinstance(wrong, OSError):
+            if begun or isinstance(wrong, OSError) or not isinstance(self._sock, socket.socket):
+                # (TLS has begun a record, even if the kernel took none of it)
                 self.cut(_words(wrong))
             raise LineLost(_words(wrong), sent=begun) from wrong
         finally:
@@ -193,6 +250,7 @@ class Line:
         except (BlockingIOError, InterruptedError):
             return None
         self._gathered.feed(received)
+        self._quiet_since = time.monotonic()
         return None if received else "it closed the connection"
 
     def _answers(self) -> list[Answer]:
@@ -209,7 +267,7 @@ class Line:
             self._sock.shutdown(socket.SHUT_RDWR)
 
 
-def _ready(sock: socket.socket, what: int, deadline: float) -> bool:
+def _ready(sock: "socket.socket | Secured", what: int, deadline: float) -> bool:
     poll = select.poll()
     poll.register(sock, what)
     left = max(0.0, deadline - time.monotonic())

@@ -9,17 +9,22 @@ Whatever goes wrong becomes one PeerSilent that names the peer and what it was a
 import socket
 import threading
 import time
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from tashi.adapters.rpyc import protocol
 from tashi.adapters.rpyc.limits import ANSWER_BYTES, REQUEST_BYTES
-from tashi.adapters.rpyc.line import Answer, Line, LineFailed, LineLost, NoAnswer
-from tashi.domain.errors import BadRequest, PeerSilent
+from tashi.adapters.rpyc.line import Answer, Line, LineFailed, LineLost, NoAnswer, Pulse
+from tashi.domain.errors import BadRequest, NotLeader, PeerSilent
 from tashi.wire import codec, envelope
+
+if TYPE_CHECKING:
+    from tashi.adapters.rpyc.calling import Secrets
 
 CONNECT_SECONDS: Final = 3.0
 FIRST_PAUSE_SECONDS: Final = 0.05
 LONGEST_PAUSE_SECONDS: Final = 1.0
+QUIET_SECONDS: Final = 2.5
 CLOSED: Final = "this side closed the connection"
 
 
@@ -32,8 +37,14 @@ class Link:
         *,
         connect_seconds: float = CONNECT_SECONDS,
         answer_bytes: int = ANSWER_BYTES,
+        secrets: "Secrets | None" = None,
     ) -> None:
-        """Connecting is given up after `connect_seconds`, an answer above `answer_bytes` too."""
+        """Connecting is given up after `connect_seconds`, an answer above `answer_bytes` too.
+
+        With `secrets` the line is encrypted, and the peer has to be whom they name.
+        """
+        self._pulse: bytes | None = None
+        self._secrets = secrets
         self._address = address
         self._connect_seconds = connect_seconds
         self._answer_bytes = answer_bytes
@@ -61,6 +72,14 @@ class Link:
                 if not repeatable or left <= pause or self._closed.wait(pause):
                     raise self._silence(request, failure, timeout_seconds) from failure
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    def keep_pulse(self, request: bytes) -> None:
+        """Give a peer up that leaves this harmless request unanswered while others wait.
+
+        That happens long before their own time is over. A peer that answers it does not lead is
+        given up as well.
+        """
+        self._pulse = request
 
     def close(self) -> None:
         """Let go of the peer; calls under way end with PeerSilent, and so do later ones."""
@@ -106,20 +125,33 @@ class Link:
         raise self._failed
 
     def _open(self, until: float) -> Line:
-        seconds = max(0.001, until - time.monotonic())
-        sock = socket.create_connection(self._address, seconds)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        line = Line(sock, self._answer_bytes)
+        sock = self._connect(max(0.001, until - time.monotonic()))
+        try:
+            secured = self._secrets.agree(sock, self._address[0], until) if self._secrets else sock
+        except BaseException:
+            sock.close()
+            raise
+        line = Line(secured, self._answer_bytes)
         try:
             self._around = protocol.around_request(_introduced(line, until))
         except LineFailed as failure:
             line.cut(str(failure))
             raise
+        if self._pulse is not None:
+            line.pulse = Pulse(self._ask_after, _does_not_lead, QUIET_SECONDS)
         self._line = line
         if self._closed.is_set():
             line.cut(CLOSED)
         return line
+
+    def _connect(self, seconds: float) -> socket.socket:
+        sock = socket.create_connection(self._address, seconds)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return sock
+
+    def _ask_after(self, number: int) -> bytes:
+        return protocol.ask_call(number, self._around, self._pulse or b"")
 
     def _silence(self, request: bytes, failure: LineFailed, seconds: float) -> PeerSilent:
         _, call = envelope.glance(request)
@@ -136,6 +168,27 @@ class Link:
         return PeerSilent(words, peer=str(self), sent="perhaps" if failure.sent else "no")
 
 
+class LocalLink(Link):
+    """A `Caller` of the program at a socket of this machine, whose kernel says who calls."""
+
+    def __init__(self, path: Path, *, connect_seconds: float = CONNECT_SECONDS) -> None:
+        super().__init__((str(path), 0), connect_seconds=connect_seconds)
+        self._path = str(path)
+
+    def __str__(self) -> str:
+        return self._path
+
+    def _connect(self, seconds: float) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.settimeout(seconds)
+            sock.connect(self._path)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+
 def _introduced(line: Line, deadline: float) -> protocol.Reference:
     """Ask a new peer for its one method, and check that it has one."""
     root = line.ask(protocol.ask_root, deadline)
@@ -146,6 +199,13 @@ def _introduced(line: Line, deadline: float) -> protocol.Reference:
     if not isinstance(method, protocol.Reply) or not isinstance(method.content, tuple):
         raise LineLost(_misbehaviour(method), sent=False)
     return method.content
+
+
+def _does_not_lead(answer: Answer) -> str | None:
+    if not isinstance(answer, protocol.Reply) or not isinstance(answer.content, bytes):
+        return _misbehaviour(answer)
+    error = envelope.error_in(answer.content)
+    return "it does not lead any more" if isinstance(error, NotLeader) else None
 
 
 def _misbehaviour(answer: Answer) -> str:

@@ -32,14 +32,21 @@ from tashi.adapters.rpyc.bell import Bell
 from tashi.adapters.rpyc.channel import Channel
 from tashi.adapters.rpyc.gate import Complaints, Gate
 from tashi.adapters.rpyc.limits import Limits
+from tashi.adapters.rpyc.papers import Papers
 from tashi.adapters.rpyc.plain import Malformed
+from tashi.adapters.rpyc.secure import NotAgreed, Secured
 from tashi.ports.peers import Handler, Peer
 
 WORKERS: Final = 8
 ACCEPTED_AT_ONCE: Final = 64
 GRACE_SECONDS: Final = 1.0
 ONE_SHOT: Final = select.EPOLLIN | select.EPOLLONESHOT
-KEEPALIVE: Final = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 5))
+TCP_OPTIONS: Final = (
+    (socket.TCP_NODELAY, 1),
+    (socket.TCP_KEEPIDLE, 60),
+    (socket.TCP_KEEPINTVL, 10),
+    (socket.TCP_KEEPCNT, 5),
+)
 
 log = logging.getLogger("tashi.rpyc")
 
@@ -53,19 +60,19 @@ class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
     active: bool
 
     def __init__(
-        self, handler: Handler, address: tuple[str, int], gate: Gate, limits: Limits
+        self,
+        handler: Handler,
+        address: tuple[str, int],
+        gate: Gate,
+        limits: Limits,
+        papers: Papers | None = None,
     ) -> None:
-        """Bind the address, which is (IP address, port); raises OSError like `bind` does."""
-        host, port = address
+        """Bind the address, which is (IP address, port); raises OSError like `bind` does.
+
+        With `papers` every connection begins with a handshake of TLS.
+        """
         try:
-            super().__init__(
-                VoidService,
-                hostname=host,
-                ipv6=":" in host,
-                port=port,
-                logger=log,
-                listener_timeout=0,
-            )
+            self._bind(*address)
         except OSError:
             if hasattr(self, "listener"):
                 self.listener.close()
@@ -77,6 +84,8 @@ class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
         self._complaints = Complaints()
         self._channels: dict[int, Channel] = {}
         self._timed: set[Channel] = set()
+        self._papers = papers
+        self._shaking: dict[Channel, None] = {}
         self._next_beat = 0.0
         self._beat = threading.Lock()
         self._answers: deque[tuple[Channel, int, bytes]] = deque()
@@ -126,13 +135,15 @@ class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
         """Stop, by the name that rpyc gives it."""
         self.stop()
 
+    def _bind(self, host: str, port: int) -> None:
+        super().__init__(VoidService, host, ":" in host, port, logger=log, listener_timeout=0)
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in TCP_OPTIONS:
+            self.listener.setsockopt(socket.IPPROTO_TCP, option, value)
+
     def _listen(self) -> None:
         if self.active:
             return
-        self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in KEEPALIVE:
-            self.listener.setsockopt(socket.IPPROTO_TCP, option, value)
         super()._listen()
         self._door = self.listener.fileno()
         self._epoll.register(self._door, ONE_SHOT)
@@ -200,6 +211,9 @@ class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
 
     def _next_call(self, channel: Channel, events: int) -> protocol.Call | None:
         now = time.monotonic()
+        if channel.is_shaking:
+            self._shake(channel)
+            return None
         here = channel.flush(now) if events == select.EPOLLOUT else channel.receive(now)
         while here and (message := channel.next_message(now)) is not None:
             asked = protocol.understand(message)
@@ -211,6 +225,23 @@ class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
         if not here:
             self._drop(channel)
         return None
+
+    def _shake(self, channel: Channel) -> None:
+        """Go on with a handshake; who does not agree is told why, and heard no more."""
+        try:
+            if not channel.shunned:
+                channel.shake()
+        except NotAgreed as wrong:
+            self._complaints.closed(channel.peer.host, str(wrong))
+            if not channel.shun():
+                self._drop(channel)
+        except OSError:
+            self._drop(channel)
+        else:
+            if channel.shunned and not channel.shun():
+                self._drop(channel)
+        if not channel.is_shaking:
+            self._shaking.pop(channel, None)
 
     def _serve(self, channel: Channel, call: protocol.Call) -> None:
         answer = edge.answer(
@@ -263,6 +294,7 @@ class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
             return
         self._channels.pop(channel.fileno(), None)
         self._timed.discard(channel)
+        self._shaking.pop(channel, None)
         self._gate.leave(channel.peer.host)
         channel.close()
 
@@ -271,8 +303,8 @@ class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
     def _welcome(self) -> None:
         try:
             for _ in range(ACCEPTED_AT_ONCE):
-                sock, (host, port, *_) = self.listener.accept()
-                self._admit(sock, Peer(host, port))
+                sock, address = self.listener.accept()
+                self._admit(sock, self._peer(sock, address))
         except (BlockingIOError, ConnectionError):
             pass  # nobody is left, or somebody left before the door was opened
         except OSError as trouble:
@@ -286,21 +318,42 @@ class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
         with suppress(OSError):  # stop may have closed it meanwhile
             self._epoll.modify(self._door, ONE_SHOT)
 
+    def _peer(self, sock: socket.socket, address: tuple[str, int]) -> Peer:
+        del sock  # another kind of socket has more to say
+        return Peer(*address[:2])
+
     def _admit(self, sock: socket.socket, peer: Peer) -> None:
-        objection = self._objection(peer.host)
+        objection = self._objection(peer)
         if objection is not None:
             self._complaints.closed(peer.host, objection)
             sock.close()
             return
         sock.setblocking(False)
-        channel = Channel(sock, peer, self._limits, time.monotonic())
+        end = Secured(sock, self._papers.server()) if self._papers else sock
+        channel = Channel(end, peer, self._limits, time.monotonic())
+        if self._papers:
+            self._limit_handshakes()
+            self._shaking[channel] = None
         self._gate.enter(peer.host)
         self._channels[channel.fileno()] = channel
         self._timed.add(channel)
         self._epoll.register(channel.fileno(), ONE_SHOT)
 
-    def _objection(self, host: str) -> str | None:
-        if not self._gate.trusts(host):
+    def _limit_handshakes(self) -> None:
+        """Let the oldest handshake give way when there are as many as there may be."""
+        while len(self._shaking) >= self._limits.handshakes:
+            oldest = next(iter(list(self._shaking)), None)
+            if oldest is None:
+                return
+            with oldest.lock:
+                if oldest.is_shaking:
+                    self._complaints.closed(oldest.peer.host, "too many handshakes are under way")
+                    self._drop(oldest)
+                self._shaking.pop(oldest, None)
+
+    def _objection(self, peer: Peer) -> str | None:
+        host = peer.host
+        if self._papers is None and not (peer.proof or self._gate.trusts(host)):
             return "it is in none of the trustedNetworks of [Security]"
         if self._gate.is_full_for(host) and not self._makes_room(host):
             return f"it has {self._limits.connections_per_host} connections already"
@@ -340,7 +393,8 @@ class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
     def _judge(self, channel: Channel, now: float) -> None:
         missed = channel.overdue(now)
         if missed is not None:
-            self._complaints.closed(channel.peer.host, missed)
+            if not channel.shunned:
+                self._complaints.closed(channel.peer.host, missed)
             self._drop(channel)
         elif not channel.on_the_clock:
             self._timed.discard(channel)

@@ -28,12 +28,13 @@ The owner calls from one thread. A swap while it runs is prepared by another (se
 """
 
 import logging
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Final
 
 from tashi.adapters.store.growing import GrowingFile
 from tashi.adapters.store.holdings import kept
-from tashi.adapters.store.lines import Texts, written
+from tashi.adapters.store.lines import Texts, texts_of, written
 from tashi.adapters.store.ownership import Claim, open_trusted, said_plainly
 from tashi.adapters.store.reading import Found, read_books
 from tashi.adapters.store.snapshot import Snapshot, fresh_file
@@ -99,6 +100,30 @@ class FlatFile:
         self._make_durable(file)
         self._texts.take(commit, text.entries, text.answers)
         self._keep_short(file, text.line)
+
+    def look(self) -> Kept:
+        """What is kept at this moment, claiming nothing; raises Misconfigured, StoreFailed."""
+        with said_plainly(self._path):
+            file = open_trusted(self._path)
+            if file is None:
+                return Kept()
+            with file:  # whole, and at once: it may be growing
+                there = BufferedReader(BytesIO(file.read()))
+        return kept(read_books(self._path, there, is_growing=True).records)
+
+    def fill(self, begun_with: Kept) -> None:
+        """Begin with all that; raises Broken unless the store is loaded and empty, StoreFailed."""
+        if self._claim is None or self._texts.number or self._texts.standing:
+            raise Broken(f"{self._path} is not loaded and empty, so it takes no other books.")
+        texts = texts_of(begun_with)
+        try:
+            self._go_on_in(fresh_file(self._new, texts, self._on_step))
+        except OSError as wrong:
+            raise StoreFailed(
+                f"The books could not be written to {self._path} ({wrong.strerror}); nothing of "
+                "them is there."
+            ) from wrong
+        self._texts = texts
 
     def settle(self) -> CommitNumber:
         """The last durable commit, which is the last acknowledged one; raises StoreFailed."""

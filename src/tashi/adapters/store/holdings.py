@@ -87,6 +87,19 @@ class Holdings(Generic[E, A]):
             self.answers.popleft()
 
 
+def begin(holdings: Holdings[E, A], kept: Kept) -> Iterator[Entry]:
+    """Let empty holdings have the numbers of what was loaded; the entries that they are to take.
+
+    A record whose last put is not among the recent entries stands there by an entry of its own.
+    """
+    holdings.number = kept.number
+    holdings.counters = kept.counters
+    holdings.forget_before = kept.entries[0].number if kept.entries else kept.counters.event
+    for record in kept.records:
+        yield Entry(EventNumber(0), 0.0, "", "", Put(record))
+    yield from kept.entries
+
+
 def kept(holdings: Holdings[Entry, Answer]) -> Kept:
     """What a store that has these holdings loads."""
     puts = (entry.change for _, entry in holdings.standing.values())

@@ -10,7 +10,7 @@ CRC-32 of everything behind its first comma. A file is one `books` line, as many
 `answer` lines as that one announces, and then a `commit` line for each commit since. The shapes of
 entries, answers and counters are those of the wire.
 
-A change to any of these shapes, of which none may go unnoticed, adds a row to `UPGRADES`: the
+A change to any of these shapes, of which none may go unnoticed, adds a step to `schema`, with the
 function that turns a line of the schema so far into one of the next. Pure: bytes in, bytes out.
 """
 
@@ -21,10 +21,12 @@ from typing import Final
 
 import msgspec
 
-from tashi.adapters.store.holdings import Holdings
+from tashi.adapters.store import schema
+from tashi.adapters.store.holdings import Holdings, begin
+from tashi.adapters.store.schema import JsonObject
 from tashi.domain.errors import BadRequest
 from tashi.domain.identity import CommitNumber, EventNumber
-from tashi.domain.journal import Answer, Commit, Counters, Entry
+from tashi.domain.journal import Answer, Commit, Counters, Entry, Kept
 from tashi.wire.bookkeeping import AnswerForm, CountersForm
 from tashi.wire.forms import (
     EntryForm,
@@ -34,15 +36,14 @@ from tashi.wire.forms import (
     to_record,
 )
 
-JsonObject = dict[str, object]
 Upgrades = tuple[Callable[[JsonObject], JsonObject], ...]
 Texts = Holdings[bytes, bytes]
 """What is held, as the JSON texts of entries and answers."""
 
-UPGRADES: Final[Upgrades] = ()
-"""The first row turns a line of schema 1 into one of schema 2, and so on."""
+UPGRADES: Final[Upgrades] = tuple(step.line for step in schema.STEPS)
+"""The first turns a line of schema 1 into one of schema 2, and so on."""
 
-SCHEMA: Final = 1 + len(UPGRADES)
+SCHEMA: Final = schema.SCHEMA
 
 _START: Final = b'{"crc":"'  # within a line it cannot stand: JSON escapes quotes in strings
 _SEAL: Final = _START + b'%08x",'
@@ -143,6 +144,16 @@ def written(commit: Commit) -> Written:
         forget_answers_before=commit.forget_answers_before,
     )
     return Written(sealed(_encode(line)), entries, answers)
+
+
+def texts_of(kept: Kept) -> Texts:
+    """What was loaded, as it is held."""
+    texts = Texts()
+    for entry in begin(texts, kept):
+        texts.take_entry(entry, _encode(entry_form(entry)))
+    for answer in kept.answers:
+        texts.take_answer(answer, _encode(to_form(answer, AnswerForm)))
+    return texts
 
 
 def beginning(texts: Texts) -> Iterator[bytes]:

@@ -3,7 +3,8 @@
 Nothing here is durable, and nothing here can fail.
 """
 
-from tashi.adapters.store.holdings import Holdings, kept
+from tashi.adapters.store.holdings import Holdings, begin, kept
+from tashi.domain.errors import Broken
 from tashi.domain.identity import CommitNumber
 from tashi.domain.journal import Answer, Commit, Entry, Kept
 
@@ -22,6 +23,19 @@ class MemoryStore:
         """Keep the commit; raises Broken when it is not the next."""
         self._holdings.expect(commit)
         self._holdings.take(commit, commit.entries, commit.answers)
+
+    def look(self) -> Kept:
+        """All that is kept: nothing is ever claimed here."""
+        return kept(self._holdings)
+
+    def fill(self, begun_with: Kept) -> None:
+        """Begin with all that; raises Broken when there is something already."""
+        if self._holdings.number:
+            raise Broken("This store holds books already, and takes no others.")
+        for entry in begin(self._holdings, begun_with):
+            self._holdings.take_entry(entry, entry)
+        for answer in begun_with.answers:
+            self._holdings.take_answer(answer, answer)
 
     def settle(self) -> CommitNumber:
         """The number of the last commit: no outcome is ever unknown here."""

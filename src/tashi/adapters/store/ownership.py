@@ -1,4 +1,4 @@
-"""One owner for a flat file: the lock beside it, and whose file is trusted.
+"""One owner for a file with books: the lock beside it, and whose file is trusted.
 
 The lock is the kernel's (`flock` on `<file>.lock`), so it ends with its process, however that
 ends; the lock file itself stays, for removing it would let two processes lock two files of one
@@ -19,25 +19,30 @@ from typing import Final
 
 from tashi.domain.errors import Misconfigured, Refused, StoreFailed, TashiError
 
+FLAT_FILE: Final = "[Pickled] file"
+
 _SAFE: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
 _REMEDIES: Final = {
-    errno.ENOENT: "make its folder, or name another file in [Pickled] file",
-    errno.ENOTDIR: "a part of the path in [Pickled] file is no folder",
-    errno.ELOOP: "symbolic links are not followed, so name the file itself in [Pickled] file",
+    errno.ENOENT: "make its folder, or name another file in {setting}",
+    errno.ENOTDIR: "a part of the path in {setting} is no folder",
+    errno.ELOOP: "symbolic links are not followed, so name the file itself in {setting}",
     errno.EACCES: "this process's user must be able to read and write it and its folder",
     errno.EPERM: "this process's user must be able to read and write it and its folder",
-    errno.EROFS: "name a place that can be written to in [Pickled] file",
-    errno.ENAMETOOLONG: "name another file in [Pickled] file",
+    errno.EROFS: "name a place that can be written to in {setting}",
+    errno.ENAMETOOLONG: "name another file in {setting}",
 }
 
 
 class Claim:
     """The right to be the only one who uses the file at `path`, until it is given up."""
 
-    def __init__(self, path: Path) -> None:
-        """Raise Refused when another process has the claim, and OSError."""
+    def __init__(self, path: Path, setting: str = FLAT_FILE) -> None:
+        """Raise Refused when another process has the claim, and OSError.
+
+        `setting` is what names the path, for whoever has to name another.
+        """
         self._fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | _SAFE, 0o600)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -49,7 +54,7 @@ class Claim:
             who = f"process {int(owner)}" if owner.isdigit() else "its process is unknown"
             raise Refused(
                 f"{path} is in use by another cluster manager ({who}): stop that one "
-                "first, or name another file in [Pickled] file."
+                f"first, or name another file in {setting}."
             ) from taken
         except OSError:
             self.give_up()
@@ -62,23 +67,23 @@ class Claim:
             self._fd = -1
 
 
-def open_trusted(path: Path) -> BufferedReader | None:
+def open_trusted(path: Path, setting: str = FLAT_FILE) -> BufferedReader | None:
     """The file, to be read, or None when there is none; raises Misconfigured and OSError."""
     try:
         fd = os.open(path, os.O_RDONLY | _SAFE)
     except FileNotFoundError:
         return None
     try:
-        _refuse_untrusted(path, os.fstat(fd))
+        _refuse_untrusted(path, os.fstat(fd), setting)
     except TashiError:
         os.close(fd)
         raise
     return os.fdopen(fd, "rb")
 
 
-def _refuse_untrusted(path: Path, found: os.stat_result) -> None:
+def _refuse_untrusted(path: Path, found: os.stat_result, setting: str) -> None:
     if not stat.S_ISREG(found.st_mode):
-        raise Misconfigured(f"{path} is no ordinary file: name another one in [Pickled] file.")
+        raise Misconfigured(f"{path} is no ordinary file: name another one in {setting}.")
     if found.st_uid != os.geteuid() or found.st_mode & _WRITABLE_BY_OTHERS:
         name = shlex.quote(str(path))
         raise Misconfigured(
@@ -88,7 +93,7 @@ def _refuse_untrusted(path: Path, found: os.stat_result) -> None:
 
 
 @contextmanager
-def said_plainly(path: Path) -> Iterator[None]:
+def said_plainly(path: Path, setting: str = FLAT_FILE) -> Iterator[None]:
     """Turn what the operating system refuses at the start into the sentence that helps."""
     try:
         yield
@@ -97,4 +102,4 @@ def said_plainly(path: Path) -> Iterator[None]:
         remedy = _REMEDIES.get(wrong.errno or 0)
         if remedy is None:
             raise StoreFailed(f"{words}.") from wrong
-        raise Misconfigured(f"{words}: {remedy}.") from wrong
+        raise Misconfigured(f"{words}: {remedy.format(setting=setting)}.") from wrong

@@ -10,9 +10,8 @@ import logging
 import re
 import shlex
 from dataclasses import dataclass, field
-from io import BufferedReader
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tashi.adapters.store import lines
 from tashi.adapters.store.holdings import Holdings
@@ -25,9 +24,13 @@ from tashi.adapters.store.lines import (
     Texts,
     Torn,
 )
+from tashi.adapters.store.ownership import FLAT_FILE
 from tashi.domain.errors import Broken, Misconfigured
 from tashi.domain.identity import CommitNumber, EventNumber
 from tashi.domain.journal import Answer, Entry
+
+if TYPE_CHECKING:
+    from io import BufferedReader
 
 _log = logging.getLogger(__name__)
 
@@ -77,15 +80,24 @@ class Found:
         self.records.take(commit, commit.entries, commit.answers)
 
 
-def read_books(path: Path, file: BufferedReader) -> Found:
-    """Everything in the file, without a torn last line; raises Misconfigured."""
-    _refuse_foreign(path, file)
+def read_books(
+    path: Path,
+    file: "BufferedReader[Any]",
+    *,
+    is_growing: bool = False,
+    setting: str = FLAT_FILE,
+) -> Found:
+    """Everything in the file that `setting` names, without a torn last line; raises Misconfigured.
+
+    In a file that is growing a torn last line is one in the making, and nothing to speak of.
+    """
+    _refuse_foreign(path, file, setting)
     reader = _Reader(path, file)
     found = Found()
     try:
         _read_beginning(reader, found)
         reader.in_beginning = False
-        _read_commits(reader, found)
+        _read_commits(reader, found, logging.DEBUG if is_growing else logging.WARNING)
     except (Torn, _Unexpected, Broken, *lines.IMPOSSIBLE) as wrong:
         raise reader.damaged(wrong) from wrong
     return found
@@ -94,7 +106,7 @@ def read_books(path: Path, file: BufferedReader) -> Found:
 class _Reader:
     """The lines of a file, one by one, and the place of the present one."""
 
-    def __init__(self, path: Path, file: BufferedReader) -> None:
+    def __init__(self, path: Path, file: "BufferedReader[Any]") -> None:
         self.path = path
         self.in_beginning = True
         self.offset = 0
@@ -124,10 +136,9 @@ class _Reader:
 
     def damaged(self, why: Exception) -> Misconfigured:
         """The error that says where the damage is, and what to do."""
-        remedy = "Nothing was changed. Restore it from a backup"
-        if not self.in_beginning:
-            cut = f"truncate --size={self.offset} {shlex.quote(str(self.path))}"
-            remedy += f", or give up everything from there on with: {cut}"
+        cut = f"truncate --size={self.offset} {shlex.quote(str(self.path))}"
+        rest = "." if self.in_beginning else f", or give up everything from there on with: {cut}"
+        remedy = f"Nothing was changed. Restore it from a backup{rest}"
         return Misconfigured(
             f"{self.path} is damaged at byte {self.offset} (line {self._number}): "
             f"{str(why).rstrip('.')}. {remedy}"
@@ -143,7 +154,7 @@ class _Reader:
         return schema
 
 
-def _refuse_foreign(path: Path, file: BufferedReader) -> None:
+def _refuse_foreign(path: Path, file: "BufferedReader[Any]", setting: str) -> None:
     start = file.peek(64)
     if not start:
         raise Misconfigured(
@@ -157,8 +168,7 @@ def _refuse_foreign(path: Path, file: BufferedReader) -> None:
         )
     if not lines.looks_sealed(start):
         raise Misconfigured(
-            f"{path} is no file of Tashi's books: name another one in [Pickled] file, or move it "
-            "away."
+            f"{path} is no file of Tashi's books: name another one in {setting}, or move it away."
         )
 
 
@@ -171,14 +181,15 @@ def _read_beginning(reader: _Reader, found: Found) -> None:
         found.take_answer(bytes(reader.expect(AnswerLine).answer))
 
 
-def _read_commits(reader: _Reader, found: Found) -> None:
+def _read_commits(reader: _Reader, found: Found, torn_is: int) -> None:
     while not reader.is_at_end():
         try:
             line = reader.expect(CommitLine)
         except Torn as torn:
             if not reader.is_at_end() or torn.holds_another:
                 raise
-            _log.warning(
+            _log.log(
+                torn_is,
                 "The last line of %s is torn, as a crash leaves it: %s. Its %d bytes from byte %d "
                 "on are cut off.",
                 *(reader.path, torn, reader.length, reader.offset),

@@ -1,4 +1,4 @@
-"""The moments of the flat file between which its process may die, by name.
+"""The moments of a store between which its process may die, by name.
 
 Whoever makes the store may listen to them. The tests do, and kill the process there: that is how
 it is known that every one of these moments leaves a file that loads. A listener that raises an
@@ -40,8 +40,25 @@ class Step(StrEnum):
     """The fresh file has the journal's name for good."""
 
 
+class SqlStep(StrEnum):
+    """The same of a database; one transaction lies between the first and the last."""
+
+    LEASE_WRITTEN = "lease-written"
+    """The transaction holds the lease's row, and nothing else is written yet."""
+
+    ROWS_WRITTEN = "rows-written"
+    """The transaction holds all of the commit."""
+
+    BEFORE_COMMIT = "before-commit"
+    """COMMIT is about to be said; from here on the outcome may be open."""
+
+    AFTER_COMMIT = "after-commit"
+    """The commit is durable; nobody knows yet."""
+
+
 OnStep = Callable[[Step], None]
+OnSqlStep = Callable[[SqlStep], None]
 
 
-def unheard(step: Step) -> None:
+def unheard(step: Step | SqlStep) -> None:
     """Listen to no step."""

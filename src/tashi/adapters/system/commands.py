@@ -6,11 +6,14 @@ read by programs.
 """
 
 import os
+import selectors
 import signal
 import subprocess
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
+from time import monotonic
 from typing import Final
 
 from tashi.domain.errors import CommandFailed
@@ -19,6 +22,8 @@ from tashi.ports.commands import NO_DESCRIPTORS, Descriptors, Leash
 _LAST_LINES: Final = 4
 _LONGEST_WORDS: Final = 600
 _MOST_KEPT: Final = 1 << 16
+_MOST_SAID: Final = 1 << 25
+"""So much of what a program says is taken in; one that says more never ends, or is no use."""
 _PIECE: Final = 4096
 _GRACE_SECONDS: Final = 1.0
 _PRIVATE: Final = 0o600
@@ -38,21 +43,28 @@ class SystemCommands:
     ) -> str:
         """Run the program to its end and return what it wrote to standard output."""
         with _begin(arguments, folder, descriptors) as process:
+            heard = _Heard(process)
             try:
-                out, errors = process.communicate(timeout=timeout_seconds)
-            except subprocess.TimeoutExpired as expired:
-                words = last_words(_kill(process))
+                heard.listen(timeout_seconds)
+            except (subprocess.TimeoutExpired, _TooMuch) as reason:
+                _kill(process, heard)
+                words = last_words(heard.errors) or last_words(heard.out)
+                why = (
+                    f"said more than {_MOST_SAID >> 20} MiB"
+                    if isinstance(reason, _TooMuch)
+                    else f"had not ended after {timeout_seconds:g} s"
+                )
                 raise CommandFailed(
-                    f"{arguments[0]} had not ended after {timeout_seconds:g} s and was "
+                    f"{arguments[0]} {why} and was "
                     f"killed{f'; its last words: {words}' if words else ''}."
-                ) from expired
+                ) from reason
             except BaseException:
-                _kill(process)
+                _kill(process, heard)
                 raise
         if process.returncode != 0:
-            words = last_words(errors) or last_words(out or b"") or "it said nothing"
-            raise CommandFailed(f"{arguments[0]} {_ending(process.returncode)}: {words}")
-        return (out or b"").decode(errors="replace")
+            words = last_words(heard.errors) or last_words(heard.out) or "it said nothing"
+            raise _ended_badly(arguments, process.returncode, words)
+        return heard.out.decode(errors="replace")
 
     def follow(self, arguments: Sequence[str], *, hear: Callable[[str], None], leash: Leash) -> str:
         """Run the program to its end, however long that takes, and pass its words on."""
@@ -77,7 +89,7 @@ class SystemCommands:
                 leash.detach(end)
         if process.returncode != 0:
             words = last_words(said) or "it said nothing"
-            raise CommandFailed(f"{arguments[0]} {_ending(process.returncode)}: {words}")
+            raise _ended_badly(arguments, process.returncode, words)
         return said.decode(errors="replace")
 
     def spawn(self, arguments: Sequence[str], *, log: str, inherited: Sequence[int] = ()) -> int:
@@ -102,9 +114,49 @@ class SystemCommands:
             raise _not_begun(arguments, error) from error
 
 
-def last_words(output: bytes) -> str:
+class _TooMuch(Exception):
+    """A program says more than anybody wants to keep."""
+
+
+class _Heard:
+    """What a program says on its pipes."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.out, self.errors = bytearray(), bytearray()
+        self._process = process
+        self._open = {
+            pipe.fileno(): said
+            for pipe, said in ((process.stdout, self.out), (process.stderr, self.errors))
+            if pipe is not None
+        }
+
+    def listen(self, seconds: float) -> None:
+        """Hear it until it has ended; raises TimeoutExpired, _TooMuch."""
+        deadline = monotonic() + seconds
+        with selectors.DefaultSelector() as pipes:
+            for pipe in self._open:
+                pipes.register(pipe, selectors.EVENT_READ)
+            while self._open:
+                for key, _ in pipes.select(max(deadline - monotonic(), 0.0)):
+                    self._read(key.fd, pipes)
+                if self._open and monotonic() >= deadline:
+                    raise subprocess.TimeoutExpired(self._process.args, seconds)
+        self._process.wait(max(deadline - monotonic(), 0.0))
+
+    def _read(self, pipe: int, pipes: selectors.BaseSelector) -> None:
+        said = self._open[pipe]
+        piece = os.read(pipe, _MOST_KEPT)
+        if not piece:
+            pipes.unregister(pipe)
+            del self._open[pipe]
+        elif len(said) + len(piece) > _MOST_SAID:
+            raise _TooMuch
+        said += piece
+
+
+def last_words(output: bytes | bytearray) -> str:
     """The end of what a program said, on one line."""
-    lines = [line.strip() for line in output.decode(errors="replace").splitlines()]
+    lines = [line.strip() for line in output[-_MOST_KEPT:].decode(errors="replace").splitlines()]
     return "; ".join([line for line in lines if line][-_LAST_LINES:])[-_LONGEST_WORDS:]
 
 
@@ -145,7 +197,10 @@ def _start(
 def _not_begun(arguments: Sequence[str], error: OSError | ValueError) -> CommandFailed:
     if isinstance(error, FileNotFoundError):
         missing = error.filename or arguments[0]
-        return CommandFailed(f"{arguments[0]} cannot be run: there is no {missing}.")
+        words = f"there is no {missing}"
+        if missing == arguments[0] and Path(missing).is_file():
+            words = "what its first line names to run it is not there"
+        return CommandFailed(f"{arguments[0]} cannot be run: {words}.")
     # A ValueError is a zero byte in an argument.
     return CommandFailed(f"{arguments[0]} cannot be run: {error}.")
 
@@ -154,15 +209,17 @@ def _environment() -> dict[str, str]:
     return {**os.environ, **_LANGUAGE}
 
 
-def _kill(process: subprocess.Popen[bytes]) -> bytes:
-    """End the program and all it started; what it had said to standard error."""
+def _kill(process: subprocess.Popen[bytes], heard: _Heard) -> None:
+    """End the program and all it started, and hear what it had said until then."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    try:
-        return process.communicate(timeout=_GRACE_SECONDS)[1]
-    except subprocess.TimeoutExpired as expired:
-        # Somebody in another session still holds the pipe: what was said so far must do.
-        return expired.stderr or b""
+    # Where somebody in another session still holds the pipe, what was said so far must do.
+    with suppress(subprocess.TimeoutExpired, _TooMuch):
+        heard.listen(_GRACE_SECONDS)
+
+
+def _ended_badly(arguments: Sequence[str], code: int, words: str) -> CommandFailed:
+    return CommandFailed(f"{arguments[0]} {_ending(code)}: {words}", exit_code=code)
 
 
 def _ending(code: int) -> str:

@@ -1,6 +1,6 @@
 """The calls by which an administrator keeps hosts, networks and users."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -8,6 +8,7 @@ from tashi.clustermanager import catalogue, hosts, nodes
 from tashi.clustermanager.dispatch import CloseSession
 from tashi.clustermanager.draft import Draft
 from tashi.clustermanager.service.office import Handler, Office
+from tashi.domain.catalogue import User
 from tashi.domain.host import Host
 from tashi.domain.identity import HostId, NetworkId, UserId
 from tashi.domain.permissions import Caller
@@ -80,10 +81,13 @@ class AdminsCalls:
     ) -> Future[Any]:
         """Keep a host for a user."""
         host, user = HostId(host_id), UserId(user_id)
-        known = self._office.people.users()
-        return self._reserved(
-            request, lambda draft: hosts.reserve(draft, host, user, known, caller.name)
-        )
+
+        def reserve(known: Mapping[UserId, User]) -> Future[Any]:
+            return self._reserved(
+                request, lambda draft: hosts.reserve(draft, host, user, known, caller.name)
+            )
+
+        return self._office.with_people(user, reserve)
 
     def remove_reservation(
         self, caller: Caller, request: str, host_id: int, user_id: int
@@ -117,17 +121,27 @@ class AdminsCalls:
 
     def add_user(self, caller: Caller, request: str, user_id: int, name: str) -> Future[Any]:
         """Add a user to Tashi's own list."""
-        key = UserId(user_id)
-        return self._office.change(
-            request, lambda draft: catalogue.add_user(draft, key, name, caller.name), UserForm
-        )
+        key, office = UserId(user_id), self._office
+
+        def act(draft: Draft) -> User:
+            user = catalogue.add_user(draft, key, name, caller.name)
+            if office.people.now().users.get(key) != user:
+                # Whoever was removed may have left a password, if we died or the file was away.
+                draft.once_durable(lambda: office.logins.forget(user))
+            return user
+
+        return office.change(request, act, UserForm)
 
     def remove_user(self, caller: Caller, request: str, user_id: int) -> Future[Any]:
         """Remove a user who owns no instance."""
-        key = UserId(user_id)
-        return self._office.change(
-            request, lambda draft: catalogue.remove_user(draft, key, caller.name), UserForm
-        )
+        key, logins = UserId(user_id), self._office.logins
+
+        def act(draft: Draft) -> User:
+            user = catalogue.remove_user(draft, key, caller.name)
+            draft.once_durable(lambda: logins.forget(user))
+            return user
+
+        return self._office.change(request, act, UserForm)
 
     def _host(self, request: str, act: Callable[[Draft], Host]) -> Future[Any]:
         return self._office.change(request, act, HostForm)

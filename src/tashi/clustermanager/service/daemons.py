@@ -10,7 +10,7 @@ from tashi.clustermanager.service.office import Handler, Office
 from tashi.domain.guest import Glimpse, Inventory
 from tashi.domain.host import Machine
 from tashi.domain.identity import HostId, InstanceId, Session
-from tashi.domain.permissions import Caller
+from tashi.domain.permissions import Caller, check_speaks_for
 from tashi.wire import forms as f
 from tashi.wire.glimpses import GlimpseForm
 from tashi.wire.orders import report_record
@@ -52,9 +52,10 @@ class DaemonsCalls:
         )
 
     def register(
-        self, _caller: Caller, request: str, machine: f.MachineForm, register: bool
+        self, caller: Caller, request: str, machine: f.MachineForm, register: bool
     ) -> Future[Any]:
         """Open a session with a node."""
+        check_speaks_for(machine.name, caller)
         record = f.to_record(machine, Machine)
         return self._office.ledger.ask(
             lambda draft: self._open(draft, record, register=register), request, f.SessionForm
@@ -62,7 +63,7 @@ class DaemonsCalls:
 
     def report(  # a node's message has these parts
         self,
-        _caller: Caller,
+        caller: Caller,
         _request: str,
         session: f.SessionForm,
         number: int,
@@ -76,7 +77,8 @@ class DaemonsCalls:
         monitor = self._office.monitor
 
         def act(draft: Draft) -> bool:
-            draft.books.host(host)  # a host that was removed is told so
+            # A host that was removed is told so.
+            check_speaks_for(draft.books.host(host).name, caller)
             if not monitor.is_new(host, of, number):
                 return True
             for key, report in spoken:
@@ -90,7 +92,7 @@ class DaemonsCalls:
 
     def tell(
         self,
-        _caller: Caller,
+        caller: Caller,
         _request: str,
         host_id: int,
         session: int,
@@ -101,7 +103,8 @@ class DaemonsCalls:
         glimpses = [f.to_record(one, Glimpse) for one in guests]
 
         def act(draft: Draft) -> bool:
-            draft.books.host(host)  # a host that was removed is told so
+            # A host that was removed is told so.
+            check_speaks_for(draft.books.host(host).name, caller)
             office.monitor.hear(host, Session(session))
             office.board.take(draft.books, host, glimpses, office.clock.monotonic())
             return True
@@ -119,6 +122,7 @@ class DaemonsCalls:
             alive=any(map(office.monitor.is_alive, known)),
             our_version=office.version,
         )
+        office.monitor.hear_of(host.id)
         draft.once_durable(lambda: office.monitor.open_session(host.id, host.session))
         draft.instruct(OpenSession(host, tuple(nodes.orders_for(draft, host.id))))
         return f.SessionForm(host.id, draft.counters.epoch, host.session)

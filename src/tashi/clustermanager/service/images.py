@@ -12,7 +12,7 @@ from tashi.clustermanager.claims import check_at_rest
 from tashi.clustermanager.draft import Draft
 from tashi.clustermanager.images import Order, Plan, names
 from tashi.clustermanager.imports import PIECE_BYTES, Import
-from tashi.clustermanager.service.office import Handler, Office, elsewhere, then
+from tashi.clustermanager.service.office import Handler, Office, elsewhere
 from tashi.domain.books import Books
 from tashi.domain.catalogue import Image
 from tashi.domain.errors import BadRequest
@@ -20,6 +20,7 @@ from tashi.domain.images import checked_image_name, new_image_name
 from tashi.domain.jobs import Job
 from tashi.domain.permissions import Caller
 from tashi.domain.states import InstanceState
+from tashi.wire.chaining import then
 from tashi.wire.forms import to_form
 from tashi.wire.images import ImageForm, ImportForm, JobForm, PieceForm
 
@@ -171,7 +172,7 @@ class ImagesCalls:
             return office.jobs.watch(job_id, waits, until)
 
         watched = then(office.ledger.ask(look), lambda answer: answer)
-        return then(watched, lambda job: _now(job_form(job)))
+        return then(watched, job_form)
 
     def jobs(self, _caller: Caller, _request: str) -> Future[Any]:
         """Every job that is remembered."""
@@ -195,7 +196,8 @@ class ImagesCalls:
             return office.undertaking.begin(planned, caller, request)
 
         planned = elsewhere(office.workers, _lane_of(caller), plan)
-        return then(then(planned, begin), lambda job: _now(job_form(job)))
+        begun: Future[Job] = then(planned, begin)
+        return then(begun, job_form)
 
     def _in_its_lane(self, one: Import, act: Callable[[Import], Import]) -> Future[Any]:
         return elsewhere(self._office.workers, f"import {one.id}", lambda: _import_form(act(one)))

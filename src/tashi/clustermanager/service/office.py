@@ -1,6 +1,6 @@
 """What every handler works with, and the small steps that they share."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from random import Random
@@ -16,32 +16,47 @@ from tashi.clustermanager.imports import Imports
 from tashi.clustermanager.instances import Rules
 from tashi.clustermanager.jobs import Jobs
 from tashi.clustermanager.ledger import Ledger
+from tashi.clustermanager.logins import LogIns
 from tashi.clustermanager.monitor import Monitor
 from tashi.clustermanager.people import People
+from tashi.clustermanager.persons import Persons
+from tashi.domain.catalogue import User
 from tashi.domain.errors import Broken, ImagesFailed, NoSuchImage, TashiError
 from tashi.domain.host import Host
+from tashi.domain.identity import UserId
+from tashi.domain.images import check_is_disk
 from tashi.domain.instance import Disk, Instance
 from tashi.domain.permissions import Caller
 from tashi.ports.clock import Clock
 from tashi.ports.images import ImageStore
 from tashi.ports.nodes import Nodes
 from tashi.ports.workers import Workers
+from tashi.wire.chaining import then
 from tashi.wire.forms import HostForm, InstanceForm, to_form
 from tashi.wire.glimpses import ProgressForm, StatsForm
 from tashi.wire.shape import Form
 
 F = TypeVar("F", bound=Form)
 Handler = Callable[..., Any]
+Renew = Callable[[str, str], str]
+"""A fresh certificate (PEM) for one that a holder of that name has; may raise a TashiError."""
+
+_INQUIRIES = "inquiries after users"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Office:
-    """The rooms and ports behind the calls; `version` is ``None`` when nodes may have any."""
+    """The rooms and ports behind the calls.
+
+    `version` is ``None`` when nodes may have any, `renew` where there are no certificates.
+    """
 
     ledger: Ledger
     monitor: Monitor
     board: Board
     people: People
+    persons: Persons
+    logins: LogIns
     nodes: Nodes
     workers: Workers
     images: ImageStore
@@ -54,20 +69,38 @@ class Office:
     rules: Rules
     draws: Random
     version: str | None
+    renew: Renew | None
 
     def change(self, request: str, act: Callable[[Draft], object], gives: type[F]) -> Future[F]:
         """Have the ledger do it; the future holds the outcome in its wire shape."""
         return self.ledger.ask(lambda draft: to_form(act(draft), gives), request, gives)
 
-    def existing(self, disks: Iterable[Disk], caller: Caller) -> set[str]:
-        """The images of these disks that are there; refuses to write to what is not the caller's.
+    def with_people(
+        self, key: UserId, act: Callable[[Mapping[UserId, User]], Future[Any]]
+    ) -> Future[Any]:
+        """Act on the directory's users, asked for this one unless Tashi's own list has him.
 
+        Where the directory has to be waited for, a thread does so that serves nobody else.
+        """
+        people = self.people
+        if key in self.ledger.books.users:
+            return act(people.now().users)
+        if not people.hears_more_of(key):
+            return act(people.including(key))
+        heard = elsewhere(self.workers, _INQUIRIES, lambda: act(people.including(key)))
+        return then(heard, lambda begun: begun)
+
+    def existing(self, disks: Iterable[Disk], caller: Caller) -> set[str]:
+        """The images of these disks that are there.
+
+        Raises Refused for a file that is no disk, and for one to write to that is not the caller's.
         Costs the same however many images there are.
         """
         found = set()
         for disk in disks:
             try:
                 if not self.images.has(disk.uri):
+                    check_is_disk(disk.uri, self.images.image(disk.uri).format)
                     continue
                 found.add(disk.uri)
                 if disk.persistent:
@@ -104,33 +137,6 @@ class Office:
         shape = to_form(host, HostForm)
         decayed = host.up and self.monitor.is_decayed(host.id)
         return msgspec.structs.replace(shape, decayed=True) if decayed else shape
-
-
-def then(first: Future[Any], follow: Callable[[Any], Future[Any]]) -> Future[Any]:
-    """The future of what `follow` makes of the outcome of the first."""
-    whole: Future[Any] = Future()
-
-    def second(done: Future[Any]) -> None:
-        pass_on(done, whole)
-
-    def carry_on(done: Future[Any]) -> None:
-        error = done.exception()
-        if error is not None:
-            whole.set_exception(error)
-        else:
-            follow(done.result()).add_done_callback(second)
-
-    first.add_done_callback(carry_on)
-    return whole
-
-
-def pass_on(done: Future[Any], whole: Future[Any]) -> None:
-    """Let one future end like another."""
-    error = done.exception()
-    if error is not None:
-        whole.set_exception(error)
-    else:
-        whole.set_result(done.result())
 
 
 def elsewhere(workers: Workers, lane: str, act: Callable[[], Any]) -> Future[Any]:

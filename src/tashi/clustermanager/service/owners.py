@@ -1,22 +1,27 @@
 """The calls by which owners create and command their instances."""
 
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from tashi.clustermanager import instances
 from tashi.clustermanager.draft import Draft
 from tashi.clustermanager.instances import Request
-from tashi.clustermanager.service.office import Handler, Office, elsewhere, then
+from tashi.clustermanager.service.office import Handler, Office, elsewhere
 from tashi.domain import events as e
 from tashi.domain.admission import image_path
-from tashi.domain.errors import NoSuchVm
+from tashi.domain.catalogue import User
+from tashi.domain.errors import NoSuchVm, TashiError
 from tashi.domain.identity import HostId, InstanceId, Mib, NetworkId, UserId
 from tashi.domain.instance import Disk, Instance, Nic
 from tashi.domain.permissions import Caller, check_owner
+from tashi.wire.chaining import then
 from tashi.wire.forms import ConsoleForm, InstanceForm, NewInstanceForm, NicForm, to_record
 
 _MOST_CONSOLE_SECONDS = 30.0
+_MOST_CONSOLE_BYTES = 64 * 1024
 
 _COMMANDS: dict[str, type[e.Command]] = {
     "destroyVm": e.Destroy,
@@ -56,20 +61,28 @@ class OwnersCalls:
         wanted = _wanted(instance, office.rules.default_network)
         disks = tuple(replace(disk, uri=image_path(disk.uri)) for disk in wanted.disks)
         since = office.claims.turn
-        asked = Request(
-            wanted=wanted,
-            caller=caller,
-            owner=None if instance.user_id is None else UserId(instance.user_id),
-            users=office.people.users(),
-            images=office.existing(disks, caller),
-            draws=office.draws,
-        )
+        owner = None if instance.user_id is None else UserId(instance.user_id)
 
-        def take_on(draft: Draft) -> Instance:
-            office.claims.check_disks(disks, since)
-            return instances.create(draft, asked, office.rules)
+        def create(users: Mapping[UserId, User]) -> Future[Any]:
+            asked = Request(
+                wanted=wanted,
+                caller=caller,
+                owner=owner,
+                users=users,
+                images=office.existing(disks, caller),
+                draws=office.draws,
+            )
 
-        return office.change(request, take_on, InstanceForm)
+            def take_on(draft: Draft) -> Instance:
+                office.claims.check_disks(disks, since)
+                return instances.create(draft, asked, office.rules)
+
+            return office.change(request, take_on, InstanceForm)
+
+        # Only an administrator's word about somebody else is worth a look at who there is.
+        if owner is None or not caller.is_admin or owner == caller.user_id:
+            return create({})
+        return office.with_people(owner, create)
 
     def migrate(self, caller: Caller, request: str, instance_id: int, host_id: int) -> Future[Any]:
         """Move a running instance to another host."""
@@ -106,20 +119,41 @@ class OwnersCalls:
     def console(
         self, caller: Caller, _: str, instance_id: int, offset: int, timeout: float
     ) -> Future[Any]:
-        """Read a guest's serial console."""
+        """Read a guest's serial console, also of one that is at rest."""
         office = self._office
         instance = office.ledger.books.instance(InstanceId(instance_id))
         check_owner(instance.user_id, caller, str(instance).capitalize())
         where = instance.host_id or instance.disks_on
-        if where is None:
-            raise NoSuchVm(f"{instance} has no console: it is {instance.state.title}.")
-        host = office.ledger.books.host(where)
         wait = min(max(timeout, 0.0), _MOST_CONSOLE_SECONDS)
+        if where is None:
+            return self._console_at_rest(instance, offset, wait)
+        host = office.ledger.books.host(where)
 
         def read() -> ConsoleForm:
             return ConsoleForm(*office.nodes.console(host, instance.id, offset, wait))
 
         return elsewhere(office.workers, f"console {instance.id} {id(read)}", read)
+
+    def _console_at_rest(self, instance: Instance, offset: int, wait: float) -> Future[Any]:
+        """What is in the image store; when there is nothing to read, the answer takes its time."""
+        if instance.stored is None:
+            raise NoSuchVm(f"{instance} has no console: it is {instance.state.title}.")
+        stored, office, answer = instance.stored, self._office, Future[Any]()
+        lane = f"console {instance.id} {id(answer)}"
+
+        def look(left: float) -> None:
+            try:
+                said, end = office.images.console(stored, offset, _MOST_CONSOLE_BYTES)
+            except TashiError as error:
+                answer.set_exception(error)
+                return
+            if said or left == 0.0:
+                answer.set_result(ConsoleForm(said.decode("utf-8", "replace"), end))
+            else:
+                office.workers.after(left, lane, partial(look, 0.0))
+
+        office.workers.run(lane, partial(look, wait))
+        return answer
 
     def _press(self, key: InstanceId, shape: InstanceForm) -> InstanceForm:
         instance = self._office.ledger.books.instance(key)

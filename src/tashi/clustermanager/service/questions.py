@@ -11,7 +11,7 @@ from typing import Any
 from tashi.clustermanager import reasons
 from tashi.clustermanager.draft import Draft
 from tashi.clustermanager.history import Events
-from tashi.clustermanager.service.office import Handler, Office, then
+from tashi.clustermanager.service.office import Handler, Office, elsewhere
 from tashi.domain.books import Books
 from tashi.domain.host import Host
 from tashi.domain.identity import EventNumber, InstanceId, UserId
@@ -23,10 +23,12 @@ from tashi.domain.placement.plan import slots
 from tashi.domain.states import InstanceState, Phase, facts
 from tashi.wire import answers
 from tashi.wire import forms as f
+from tashi.wire.chaining import then
 from tashi.wire.forms import entry_form
 
 _LONGEST_WATCH_SECONDS = 60.0
 _NOBODY = UserId(-1)
+_USERS = "lists of users"
 
 Refusals = Callable[[Books, Host, Instance, Policy], tuple[Refusal, ...]]
 """How the rules are asked: for an instance that waits, or for one that might move."""
@@ -42,6 +44,7 @@ def handlers(office: Office) -> dict[str, Handler]:
         "getUsers": calls.users,
         "getSlots": calls.slots,
         "why": calls.why,
+        "getReign": calls.reign,
         "getSnapshot": calls.snapshot,
         "watch": calls.watch,
     }
@@ -52,6 +55,7 @@ class Questions:
 
     def __init__(self, office: Office) -> None:
         self._office = office
+        self._began = office.clock.wall()
 
     def instances(
         self, _caller: Caller, _request: str, stats: bool, instance_id: int | None
@@ -72,10 +76,18 @@ class Questions:
         networks = sorted(self._office.ledger.books.networks.values(), key=lambda one: one.id)
         return tuple(f.NetworkForm(one.id, one.name, one.id == default) for one in networks)
 
-    def users(self, _caller: Caller, _request: str) -> tuple[f.UserForm, ...]:
+    def users(self, _caller: Caller, _request: str) -> Future[Any] | tuple[f.UserForm, ...]:
         """Every user, of the directory and of Tashi's own list."""
-        known = {**self._office.people.users(), **dict(self._office.ledger.books.users)}
-        return tuple(f.UserForm(one.id, one.name) for _, one in sorted(known.items()))
+        office = self._office
+
+        def listed() -> tuple[f.UserForm, ...]:
+            known = {**office.people.users(), **dict(office.ledger.books.users)}
+            return tuple(f.UserForm(one.id, one.name) for _, one in sorted(known.items()))
+
+        # The directory's first list is waited for a moment, though not by who serves others.
+        if office.persons.are_awaited():
+            return elsewhere(office.workers, _USERS, listed)
+        return listed()
 
     def slots(self, caller: Caller, _request: str, cores: int, memory: int) -> answers.SlotsForm:
         """How many instances of that size would fit now."""
@@ -94,8 +106,13 @@ class Questions:
         elif facts(instance.state).phase is not Phase.WAITING:
             hosts = []
         found = tuple(self._why(ask, instance, host) for host in hosts)
-        words = reasons.why(books, instance, self._office.rules.policy)
+        progress = self._office.board.progress(instance)
+        words = reasons.why(books, instance, self._office.rules.policy, progress)
         return answers.WhyForm(instance.id, instance.name, instance.state, words, found)
+
+    def reign(self, _caller: Caller, _request: str) -> answers.ReignForm:
+        """Since when this cluster manager leads."""
+        return answers.ReignForm(self._office.ledger.epoch, self._began)
 
     def snapshot(self, _caller: Caller, _request: str) -> f.SnapshotForm:
         """Every record, and the event to follow from."""
@@ -120,10 +137,8 @@ class Questions:
         def look(_: Draft) -> Future[Events]:
             return office.ledger.history.watch(EventNumber(since), until, key)
 
-        def shape(events: Events) -> Future[f.EventsForm]:
-            answer: Future[f.EventsForm] = Future()
-            answer.set_result(f.EventsForm(tuple(map(entry_form, events.entries)), events.next))
-            return answer
+        def shape(events: Events) -> f.EventsForm:
+            return f.EventsForm(tuple(map(entry_form, events.entries)), events.next)
 
         # The history belongs to the ledger's thread, so the look is taken there.
         return then(then(office.ledger.ask(look), lambda watched: watched), shape)

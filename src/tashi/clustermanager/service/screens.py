@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from typing import Any, Final
 
 from tashi.clustermanager import instances
-from tashi.clustermanager.service.office import Handler, Office, elsewhere, then
+from tashi.clustermanager.service.office import Handler, Office, elsewhere
 from tashi.domain import alterations as a
 from tashi.domain import events as e
 from tashi.domain.errors import BadRequest, IncorrectState, NoSuchVm
@@ -20,6 +20,7 @@ from tashi.domain.host import Host
 from tashi.domain.identity import InstanceId
 from tashi.domain.instance import Instance
 from tashi.domain.permissions import Caller, check_owner
+from tashi.wire.chaining import then
 from tashi.wire.forms import InstanceForm, to_form
 from tashi.wire.screens import TypedForm, VncForm
 
@@ -61,7 +62,7 @@ class ScreensCalls:
 
         def show(instance: Instance, host: Host) -> VncForm:
             place = nodes.start_vnc(host, key, instance.attempt, word, on_socket=on_socket)
-            return VncForm(host.name, word, place.address, place.port, place.socket)
+            return VncForm(host.name, word, place.address, place.port, place.socket, place.tls)
 
         return self._booked(caller, request, a.StartVnc, key, show)
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any, Final
 
-from tashi.clustermanager.service.office import Handler, Office, then
+from tashi.clustermanager.service.office import Handler, Office
 from tashi.domain.errors import BadRequest, Refused
 from tashi.domain.identity import InstanceId
 from tashi.domain.permissions import Caller, check_owner
+from tashi.wire.chaining import then
 from tashi.wire.forms import InstanceForm
 from tashi.wire.screens import VncForm
 
@@ -75,11 +76,13 @@ class VmmCalls:
         arguments: Mapping[str, object] | None = None,
     ) -> Future[Any]:
         done = self._known[call](caller, request, instance_id=instance_id, **(arguments or {}))
-        return then(done, lambda form: _done(said(form)))
+        return then(done, said)
 
 
 def _shown(form: VncForm) -> str:
-    return f"VNC running on {form.address}:{form.port} of {form.host}, password {form.password}"
+    tls = " with TLS" if form.tls else ""
+    place = f"{form.address}:{form.port} of {form.host}{tls}"
+    return f"VNC running on {place}, password {form.password}"
 
 
 def _named(words: str) -> Callable[[InstanceForm], str]:

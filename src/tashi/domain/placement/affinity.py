@@ -30,7 +30,7 @@ def members(books: Books, peer: Peer) -> Iterator[Instance]:
     """Every instance that the peer names, in no particular order."""
     kind, name = peer
     index = books.groups if kind == "group" else books.names
-    return (books.instances[key] for key in index.get(name, frozenset()))
+    return (books.instances[key] for key in index.get(name, ()))
 
 
 def hosts_of(books: Books, peer: Peer) -> set[HostId]:

@@ -19,6 +19,7 @@ from tashi.domain.engine import (
     Engine,
     Hardware,
     accel_trouble,
+    backend_trouble,
     cpu_trouble,
     machine_trouble,
     qemu_trouble,
@@ -72,6 +73,7 @@ class Rule(StrEnum):
     NEAR = "near"
     AWAY = "away"
     UNWELCOME = "unwelcome"
+    BACKEND = "backend"
     ACCEL = "accel"
     QEMU = "qemu"
     MACHINE = "machineType"
@@ -228,6 +230,10 @@ def _attached(case: _Case) -> Refusal | None:
 # ---- the host and what the guest was booted on --------------------------------------------------
 
 
+def _backend(case: _Case) -> Refusal | None:
+    return _goes_on(case, Rule.BACKEND, backend_trouble)
+
+
 def _accel(case: _Case) -> Refusal | None:
     return _goes_on(case, Rule.ACCEL, accel_trouble)
 
@@ -292,7 +298,7 @@ def _unwelcome(case: _Case) -> Refusal | None:
 _DOORS: Final[tuple[Callable[[Host, Policy], Refusal | None], ...]] = (_up, _state, _version)
 _RULES: Final[tuple[Callable[[_Case], Refusal | None], ...]] = (
     _reserved, _networks, _target, _disks, _cores, _memory, _attached, _near, _away, _unwelcome,
-    _accel, _qemu, _machine, _cpu,
+    _backend, _accel, _qemu, _machine, _cpu,
 )  # fmt: skip
 
 
@@ -327,7 +333,7 @@ def _short(rule: Rule, need: int, used: int, limit: int) -> Refusal | None:
 def _in_company(case: _Case, is_wanted: Callable[[Instance], bool]) -> Instance | None:
     """The first instance by id that occupies the host, or is on its way there, and is wanted."""
     books, key = case.books, case.host.id
-    there = (books.instances[one] for one in books.on_host.get(key, frozenset()))
+    there = (books.instances[one] for one in books.on_host.get(key, ()))
     found = (one for one in there if is_wanted(one) and key in one.hosts)
     return min(found, key=lambda one: one.id, default=None)
 

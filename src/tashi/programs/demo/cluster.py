@@ -83,6 +83,12 @@ class Cluster:
             raise Failed(f"{name} was not moved: {moved.reason}")
         return source.name, target.name
 
+    def elsewhere(self, name: str) -> str:
+        """The name of a host that the instance is not on."""
+        instance, hosts = self._find(name), self._calls.call("getHosts", tuple[HostForm, ...])
+        on = instance and instance.host_id
+        return next(host.name for host in hosts if host.id != on)
+
     def boot_lines(self, instance: InstanceForm) -> list[str]:
         """What the guest's console said of its boot, up to the line that it is ready."""
         until = time.monotonic() + _PATIENCE_SECONDS

@@ -65,6 +65,8 @@ class Daemons:
         """Stop all of them, then kill what is left of the demo; say what did not go its way."""
         troubles = []
         for seat in reversed(self._seats):
+            if not self._pid_file(seat).exists():
+                continue  # stopped before, or never started
             try:
                 self._nmd(seat, ["--stop"])
             except CommandFailed as error:
@@ -83,12 +85,14 @@ class Daemons:
                 ) from error
 
     def _nmd(self, seat: Seat, arguments: Sequence[str]) -> None:
-        pid_file = self._place.home / "run" / f"{seat.name}.pid"
         self._commands.run(
-            [*seat.under, program("nmd"), "--pid-file", str(pid_file), *arguments],
+            [*seat.under, program("nmd"), "--pid-file", str(self._pid_file(seat)), *arguments],
             timeout_seconds=_PATIENCE_SECONDS,
             folder=str(self._place.checkout),
         )
+
+    def _pid_file(self, seat: Seat) -> Path:
+        return self._place.home / "run" / f"{seat.name}.pid"
 
     def _kill_strays(self) -> list[str]:
         """Kill until nothing is found: what an nmd kept may come back while it lives."""

@@ -62,11 +62,12 @@ def up(place: ManyPlace) -> None:
         Daemons(place, commands, seats(place, lab)).start()
     with closing(Cluster(place.manager_address())) as cluster:
         addresses = _fill(cluster, lab)
+        elsewhere = cluster.elsewhere(MOVED)
     print()
     for table in _TABLES:
         print(commands.run([program("tashi-client"), *table], timeout_seconds=_SECONDS))
     say_where_clients_look(place)
-    print(_next(lab, addresses))
+    print(_next(lab, addresses, elsewhere))
 
 
 def down(place: ManyPlace) -> None:
@@ -155,11 +156,11 @@ def _page(lab: Lab, address: str) -> list[str]:
     return []
 
 
-def _next(lab: Lab, addresses: dict[str, str]) -> str:
+def _next(lab: Lab, addresses: dict[str, str], elsewhere: str) -> str:
     switch, host = lab.switch.namespace.name, lab.hosts[0].namespace.name
     return f"""\
 Try next:
-    bin/tashi-client migrateVm --instance web --dst {lab.hosts[0].name} --wait
+    bin/tashi-client migrateVm --instance {MOVED} --dst {elsewhere} --wait
     bin/tashi-client createVm --name more --disks {IMAGE} --nics 1001 --wait
     bin/tashi-client getConsole --instance db --follow
     ip netns exec {switch} curl http://{addresses["web"]}/

@@ -23,11 +23,12 @@ CATALOGUE: Final[Mapping[str, str]] = {
     "SQL": "stores.SqlSettings",
     "FromConfig": "users.FromConfigSettings",
     "GetentOverride": "users.GetentSettings",
-    "LdapOverride": "users.LdapSettings",
+    "LdapOverride": "ldap.LdapSettings",
     "Vfs": "images.VfsSettings",
     "NodeManager": "nodemanager.NodeManagerParts",
     "NodeManagerService": "nodemanager.NodeManagerSettings",
     "Qemu": "qemu.QemuSettings",
+    "Libvirt": "libvirt.LibvirtSettings",
     "UserNetwork": "qemu.UserNetworkSettings",
     "Bridges": "bridges.BridgesSettings",
     "Supervisor": "supervisor.SupervisorSettings",
@@ -36,7 +37,9 @@ CATALOGUE: Final[Mapping[str, str]] = {
     "DhcpDns": "dhcpdns.DhcpDnsSettings",
     "Accounting": "accounting.AccountingParts",
     "AccountingService": "accounting.AccountingSettings",
-    "GangliaPublisher": "accounting.GangliaSettings",
+    "Webhooks": "accounting.WebhookSettings",
+    "Metrics": "metrics.MetricsSettings",
+    "GangliaPublisher": "metrics.GangliaSettings",
 }
 """Every declared section, and the module and class that declare it; pages keep this order."""
 
@@ -54,6 +57,7 @@ USED_BY: Final[Mapping[Program, tuple[str, ...]]] = {
         "LdapOverride",
         "Vfs",
         "Supervisor",
+        "Metrics",
         "GangliaPublisher",
     ),
     Program.NODE_MANAGER: (
@@ -64,9 +68,11 @@ USED_BY: Final[Mapping[Program, tuple[str, ...]]] = {
         "NodeManager",
         "NodeManagerService",
         "Qemu",
+        "Libvirt",
         "UserNetwork",
         "Bridges",
         "Supervisor",
+        "Metrics",
         "GangliaPublisher",
     ),
     Program.CLIENT: ("Security", "AccessClusterManager", "Client"),
@@ -79,6 +85,7 @@ USED_BY: Final[Mapping[Program, tuple[str, ...]]] = {
         "Primitive",
         "DhcpDns",
         "Supervisor",
+        "Metrics",
         "GangliaPublisher",
     ),
     Program.ACCOUNTING: (
@@ -87,6 +94,10 @@ USED_BY: Final[Mapping[Program, tuple[str, ...]]] = {
         "Client",
         "Accounting",
         "AccountingService",
+        "Webhooks",
+        "SQL",
+        "Supervisor",
+        "Metrics",
         "GangliaPublisher",
     ),
 }

@@ -3,6 +3,7 @@
 from tashi.settings import kinds
 from tashi.settings.declare import section, setting
 from tashi.settings.sections.parts import (
+    ACCOUNTING_ASKS,
     DATABASE,
     DFS,
     ERRORS_ARE_PLAIN,
@@ -47,7 +48,11 @@ class ClusterManagerParts:
 
 @section(
     "ClusterManagerService",
-    obsolete={"convertExceptions": ERRORS_ARE_PLAIN},
+    obsolete={
+        "convertExceptions": ERRORS_ARE_PLAIN,
+        "accountingHost": ACCOUNTING_ASKS,
+        "accountingPort": ACCOUNTING_ASKS,
+    },
 )
 class ClusterManagerSettings:
     """How the cluster manager watches hosts and limits instances."""
@@ -60,6 +65,14 @@ class ClusterManagerSettings:
         trustedNetworks in [Security].""",
     )
     port: int = setting("port", kinds.listening_port, default=9882, words="The port to listen on.")
+    take_over_after: float = setting(
+        "takeOverAfter",
+        kinds.seconds,
+        default=6.5,
+        words="""Where the books are in a database on a server: seconds without a commit of the
+        leading cluster manager after which one that stands by takes over; at least 4, and the same
+        for all of them. The leader itself answers nobody any more 1.5 s sooner.""",
+    )
     expire_host_time: float = setting(
         "expireHostTime",
         kinds.seconds,
@@ -97,15 +110,6 @@ class ClusterManagerSettings:
         kinds.flag,
         default=False,
         words="Whether two instances may have the same name.",
-    )
-    accounting_host: str | None = setting(
-        "accountingHost",
-        kinds.hostname,
-        default=None,
-        words="The machine that runs the accounting daemon; not set, nothing is sent.",
-    )
-    accounting_port: int = setting(
-        "accountingPort", kinds.port, default=2228, words="The port of the accounting daemon."
     )
     event_retention: int = setting(
         "eventRetention",

@@ -35,7 +35,7 @@ keys = root
 keys = consoleHandler
 
 [formatters]
-keys = standardFormatter
+keys = standardFormatter,jsonFormatter
 
 [logger_root]
 level = INFO
@@ -69,6 +69,9 @@ args = ()
 format = %(asctime)s [%(name)s:%(levelname)s] %(message)s
 datefmt =
 class = logging.Formatter
+
+[formatter_jsonFormatter]
+class = tashi.JsonLines
 """
 
 
@@ -119,7 +122,7 @@ _NONE: Final = type(None)
 _FILE: Final[dict[str, tuple[type, ...]]] = {"filename": (str,), "mode": (str,)}
 _ENCODING: Final[dict[str, tuple[type, ...]]] = {"encoding": (str, _NONE), "delay": (bool, int)}
 _BACKUPS: Final[dict[str, tuple[type, ...]]] = {"backupCount": (int,)}
-PUBLISHER: Final = HandlerClass("logging.NullHandler", {"config": (_NONE,)})
+_PUBLISHER: Final = HandlerClass("tashi.programs.loglines.Publisher", {"config": (_NONE,)})
 
 CLASSES: Final[Mapping[str, HandlerClass]] = {
     "StreamHandler": HandlerClass("logging.StreamHandler", {"stream": (Stream, _NONE)}),
@@ -139,10 +142,15 @@ CLASSES: Final[Mapping[str, HandlerClass]] = {
     "handlers.SysLogHandler": HandlerClass(
         "logging.handlers.SysLogHandler", {"address": (str, tuple), "facility": (str, int)}
     ),
-    "tashi.messaging.MessagingLogHandler": PUBLISHER,
-    "tashi.messaging.messagingloghandler.MessagingLogHandler": PUBLISHER,
+    "tashi.messaging.MessagingLogHandler": _PUBLISHER,
+    "tashi.messaging.messagingloghandler.MessagingLogHandler": _PUBLISHER,
 }
 """The classes of handlers that may be named; `logging.` before them may be left out."""
+
+PLAIN: Final = "logging.Formatter"
+JSON: Final = "tashi.JsonLines"
+FORMATTERS: Final[Mapping[str, str]] = {PLAIN: PLAIN, JSON: "tashi.programs.loglines.JsonLines"}
+"""The classes of formatters that may be named, and where they are."""
 
 _NAMES: Final[Mapping[str, object]] = {
     "sys.stdout": Stream.OUT,
@@ -213,10 +221,13 @@ class HandlersList:
 
 @section("formatters")
 class FormattersList:
-    """Which formatters are set up; standardFormatter is built in."""
+    """Which formatters are set up; some are built in."""
 
     keys: tuple[str, ...] = setting(
-        "keys", several(word), default=("standardFormatter",), words="The formatters."
+        "keys",
+        several(word),
+        default=("standardFormatter", "jsonFormatter"),
+        words="The formatters. Built in are standardFormatter and jsonFormatter.",
     )
 
 
@@ -267,5 +278,9 @@ class FormatterSettings:
     )
     style: str = setting("style", choice("%", "{", "$"), default="%", words="The kind of format.")
     made_of: str = setting(
-        "class", choice("logging.Formatter"), default="logging.Formatter", words="Always this."
+        "class",
+        choice(*FORMATTERS),
+        default=PLAIN,
+        words="""tashi.JsonLines writes each line as a JSON object, and has no use for the
+        format.""",
     )

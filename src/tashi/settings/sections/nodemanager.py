@@ -4,7 +4,13 @@ from pathlib import Path
 
 from tashi.settings import kinds
 from tashi.settings.declare import section, setting
-from tashi.settings.sections.parts import DFS, ERRORS_ARE_PLAIN, ONE_SERVICE, PUBLISHER
+from tashi.settings.sections.parts import (
+    ACCOUNTING_ASKS,
+    DFS,
+    ERRORS_ARE_PLAIN,
+    ONE_SERVICE,
+    PUBLISHER,
+)
 
 
 @section("NodeManager", obsolete={"service": ONE_SERVICE})
@@ -20,10 +26,13 @@ class NodeManagerParts:
     vmm: str = setting(
         "vmm",
         kinds.implementation(
-            "tashi.nodemanager.vmcontrol.Qemu", "tashi.nodemanager.vmcontrol.Simulated"
+            "tashi.nodemanager.vmcontrol.Qemu",
+            "tashi.nodemanager.vmcontrol.Libvirt",
+            "tashi.nodemanager.vmcontrol.Simulated",
         ),
         default="tashi.nodemanager.vmcontrol.Qemu",
-        words="What runs the guests: QEMU, or a simulation that runs none (for trials).",
+        words="""What runs the guests: QEMU, libvirt (for sites that run it already), or a
+        simulation that runs none (for trials).""",
     )
     network: str = setting(
         "network",
@@ -38,15 +47,22 @@ class NodeManagerParts:
         kinds.flag,
         default=None,
         words="""Whether guests on TAPs may send only from their own MAC address, and from their
-        own IP address once that is known; needs nftables. Not set: with bridges yes, with script
-        no.""",
+        own IP address once that is known, and not as DHCP servers; needs nftables. Not set: with
+        bridges yes, with script no.""",
     )
     publisher: str | None = setting(
         "publisher", kinds.implementation(PUBLISHER), default=None, words="Where metrics are sent."
     )
 
 
-@section("NodeManagerService", obsolete={"convertExceptions": ERRORS_ARE_PLAIN})
+@section(
+    "NodeManagerService",
+    obsolete={
+        "convertExceptions": ERRORS_ARE_PLAIN,
+        "accountingHost": ACCOUNTING_ASKS,
+        "accountingPort": ACCOUNTING_ASKS,
+    },
+)
 class NodeManagerSettings:
     """How a node manager reaches its cluster manager, and what it says of its machine."""
 
@@ -70,11 +86,13 @@ class NodeManagerSettings:
         default=10.0,
         words="Seconds between two signs of life to the cluster manager.",
     )
-    cluster_manager_host: str = setting(
+    cluster_manager_hosts: tuple[kinds.Place, ...] = setting(
         "clusterManagerHost",
-        kinds.hostname,
-        default="127.0.0.1",
-        words="The machine that runs the cluster manager.",
+        kinds.places,
+        default=(kinds.Place("127.0.0.1"),),
+        words="""The machine that runs the cluster manager; where several share their books, all of
+        them, with commas between. A port behind one, as in merkabah:9882, goes before
+        clusterManagerPort.""",
     )
     cluster_manager_port: int = setting(
         "clusterManagerPort", kinds.port, default=9882, words="The port it listens on."
@@ -85,15 +103,6 @@ class NodeManagerSettings:
         default=0.0,
         words="""Seconds between two looks at what guests use, which getInstances --show-stats
         then shows; at 0, statsInterval in [Qemu] counts instead.""",
-    )
-    accounting_host: str | None = setting(
-        "accountingHost",
-        kinds.hostname,
-        default=None,
-        words="The machine that runs the accounting daemon; not set, nothing is sent.",
-    )
-    accounting_port: int = setting(
-        "accountingPort", kinds.port, default=2228, words="The port of the accounting daemon."
     )
     host_name: str | None = setting(
         "hostName",
@@ -124,3 +133,8 @@ class NodeManagerSettings:
         words="""The file whose text changes with every boot; not set, the kernel's. For several
         hosts on one machine.""",
     )
+
+    @property
+    def cluster_managers(self) -> tuple[tuple[str, int], ...]:
+        """Where each of the cluster managers is called."""
+        return tuple(one.address(self.cluster_manager_port) for one in self.cluster_manager_hosts)

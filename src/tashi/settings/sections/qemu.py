@@ -10,6 +10,7 @@ from tashi.settings.declare import section, setting
     "Qemu",
     obsolete={
         "pollDelay": "guests are not polled; their ends are seen at once",
+        "useMigrateArgument": "disks that are not shared always move with their guest",
         "migrationRetries": "a migration that fails leaves the guest running where it was",
     },
 )
@@ -66,13 +67,6 @@ class QemuSettings:
         default=300.0,
         words="Seconds a migration or a suspension may take.",
     )
-    use_migrate_argument: bool = setting(
-        "useMigrateArgument",
-        kinds.flag,
-        default=False,
-        words="""Whether disks that are not shared move with the guest, as in QEMUs of old that
-        took migrate= with a disk; kept for old files, as such disks always move today.""",
-    )
     max_parallel_migrations: int = setting(
         "maxParallelMigrations",
         kinds.count,
@@ -97,7 +91,8 @@ class QemuSettings:
         kinds.hostname,
         default="127.0.0.1",
         words="""The address of the host on which startVnc shows displays: anybody who reaches it
-        needs the password, of 8 characters at most, and sees and types unencrypted.""",
+        needs the password, of 8 characters at most. With authAndEncrypt a viewer must speak TLS;
+        without, it sees and types unencrypted.""",
     )
     stats_interval: float = setting(
         "statsInterval",

@@ -1,6 +1,7 @@
 """The scheduler: how it chooses hosts, how it tries again, and whom it tells."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from tashi.settings import kinds
 from tashi.settings.declare import family, section, setting
@@ -54,7 +55,26 @@ class PrimitiveSettings:
     )
     hooks: Mapping[int, str] = family(
         "hook",
-        kinds.implementation(DHCP_DNS),
+        kinds.dotted,
         default={},
-        words=f"What is told before an instance starts and after it is gone, such as {DHCP_DNS}.",
+        words=f"""What is told before an instance starts and after it is gone: {DHCP_DNS}, or a
+        class of your own as MODULE.CLASS, with its module in the folder hookPath.""",
+    )
+    hook_path: Path | None = setting(
+        "hookPath",
+        kinds.path,
+        default=None,
+        words="The folder with the modules of your own hooks; no other code is ever loaded.",
+    )
+    hook_folder: Path | None = setting(
+        "hookFolder",
+        kinds.path,
+        default=None,
+        words="A folder of programs that are told the same, as JSON on their standard input.",
+    )
+    hook_timeout: float = setting(
+        "hookTimeout",
+        kinds.seconds,
+        default=30.0,
+        words="Seconds after which a hook of your own that has not ended is killed.",
     )

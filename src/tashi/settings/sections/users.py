@@ -9,11 +9,14 @@ from tashi.settings import kinds
 from tashi.settings.declare import family, section, setting
 from tashi.settings.kinds import Kind, Unsuitable
 from tashi.settings.literals import Form, Part, record
-from tashi.settings.sections.parts import DATABASE, FLAT_FILE
+from tashi.settings.sections.parts import DATABASE, FLAT_FILE, FROM_CONFIG
 
 _ID: Final = Part((int, type(None)), default=None)
 _TEXT: Final = Part((str,))
 _OPTIONAL_TEXT: Final = Part((str, type(None)), default=None)
+
+ROLES: Final = ("user", "operator", "admin")
+"""What the configuration may make of a user; the first is what everybody is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class ConfiguredUser:
     id: int | None
     name: str
     passwd: str | None
+    role: str
 
 
 def _host(
@@ -60,6 +64,12 @@ def _host(
     if len(users) != len(reserved):
         raise Unsuitable("is reserved for something else than users' ids")
     return ConfiguredHost(id, kinds.word.read(name), memory, cores, notes, users)
+
+
+def _user(*, id: int | None, name: str, passwd: str | None, role: str) -> ConfiguredUser:  # noqa: A002  the files call it so
+    if role not in ROLES:
+        raise Unsuitable(f"has a role that is none of {', '.join(ROLES)}")
+    return ConfiguredUser(id, name, passwd, role)
 
 
 _HOST: Final[Kind[ConfiguredHost]] = record(
@@ -85,8 +95,16 @@ _NETWORK: Final[Kind[ConfiguredNetwork]] = record(
 )
 _USER: Final[Kind[ConfiguredUser]] = replace(
     record(
-        Form("User", {"id": _ID, "name": _TEXT, "passwd": _OPTIONAL_TEXT}),
-        ConfiguredUser,
+        Form(
+            "User",
+            {
+                "id": _ID,
+                "name": _TEXT,
+                "passwd": _OPTIONAL_TEXT,
+                "role": Part((str,), default=ROLES[0]),
+            },
+        ),
+        _user,
         "User(id=1000, name='alice')",
     ),
     hidden=True,  # it may hold a password
@@ -117,20 +135,24 @@ class FromConfigSettings:
         /etc/qemu-ifup.999.""",
     )
     users: Mapping[int, ConfiguredUser] = family(
-        "user", _USER, default={}, words="A user, such as user1000 = User(name='alice')."
+        "user",
+        _USER,
+        default={},
+        words="""A user, such as user1000 = User(name='alice'). With role='operator' or role='admin'
+        one that runs the hosts, or may do everything.""",
     )
 
 
-_BASE_WORDS: Final = "Where everything but the users is kept."
+BASE: Final = kinds.implementation(FLAT_FILE, DATABASE, FROM_CONFIG)
+BASE_WORDS: Final = """Where everything but these users is kept; FromConfig is the flat file with
+the hosts, networks and users of [FromConfig] beside."""
 
 
 @section("GetentOverride")
 class GetentSettings:
     """Users as this machine knows them (passwd, or whatever nsswitch.conf names)."""
 
-    base_data: str = setting(
-        "baseData", kinds.implementation(FLAT_FILE, DATABASE), default=FLAT_FILE, words=_BASE_WORDS
-    )
+    base_data: str = setting("baseData", BASE, default=FLAT_FILE, words=BASE_WORDS)
     fetch_threshold: float = setting(
         "fetchThreshold",
         kinds.seconds_or_never,
@@ -146,37 +168,12 @@ class GetentSettings:
     getent_local_file: Path | None = setting(
         "getentLocalFile", kinds.path, default=None, words="A file in the form of /etc/passwd."
     )
-
-
-@section("LdapOverride")
-class LdapSettings:
-    """Users from an LDAP directory."""
-
-    base_data: str = setting(
-        "baseData", kinds.implementation(FLAT_FILE, DATABASE), default=FLAT_FILE, words=_BASE_WORDS
-    )
-    fetch_threshold: float = setting(
-        "fetchThreshold",
-        kinds.seconds_or_never,
-        default=3600.0,
-        words="Seconds for which users are remembered before they are asked for again.",
-    )
-    name_key: str = setting(
-        "nameKey",
+    admin_group: str | None = setting(
+        "adminGroup",
         kinds.word,
-        default="sAMAccountName",
-        words="The attribute that holds a user's name.",
-    )
-    id_key: str = setting(
-        "idKey",
-        kinds.word,
-        default="msSFU30UidNumber",
-        words="The attribute that holds a user's number.",
-    )
-    ldap_command: str | None = setting(
-        "ldapCommand",
-        kinds.secret,
         default=None,
-        words="""An ldapsearch line with its options and filter; shown masked, because -w is a
-        password.""",
+        words="The machine's group whose members are administrators of Tashi.",
+    )
+    operator_group: str | None = setting(
+        "operatorGroup", kinds.word, default=None, words="The same for operators."
     )

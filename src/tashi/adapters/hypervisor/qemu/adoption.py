@@ -8,22 +8,28 @@ one that is completely saved or sent never runs again.
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from logging import getLogger
 from typing import Final
 
 from tashi.adapters.hypervisor.qemu.ending import end
 from tashi.adapters.hypervisor.qemu.folder import GuestFolder
-from tashi.adapters.hypervisor.qemu.guest import Guest, Surroundings, last_words
+from tashi.adapters.hypervisor.qemu.guest import Guest, Surroundings
 from tashi.adapters.hypervisor.qemu.memory import Memory
 from tashi.adapters.hypervisor.qemu.places import Places, Premises
 from tashi.adapters.hypervisor.qemu.process import Process
 from tashi.adapters.hypervisor.qemu.record import Move, Record
+from tashi.adapters.hypervisor.qemu.remembered import Remembered
+from tashi.adapters.hypervisor.qemu.sayings import last_words
 from tashi.adapters.hypervisor.qemu.sending import Sending
 from tashi.domain.errors import HypervisorFailed
 from tashi.domain.guest import Ending
 from tashi.domain.identity import Attempt, InstanceId, Mib
 from tashi.ports.hypervisor import Found, FoundGuest, GuestSpec
+
+_log = getLogger(__name__)
 
 _APPEARS_WITHIN_SECONDS: Final = 5.0
 _ANSWERS_WITHIN_SECONDS: Final = 10.0
@@ -58,21 +64,36 @@ class Adoption:
         return sorted(found, key=lambda guest: guest.instance_id)
 
     def _adopt(self, folder: GuestFolder) -> FoundGuest:
+        try:
+            return self._find(folder)
+        except (HypervisorFailed, OSError) as trouble:
+            return self._silent(folder, str(trouble))
+
+    def _find(self, folder: GuestFolder) -> FoundGuest:
         guest = self._guest_of(folder)
         if guest is None:
-            return _gone(folder, folder.read() or _blank(folder))
+            return gone(folder, folder.read() or blank(folder))
         if guest.record.move is Move.LEFT:
             return self._take_down(guest)
-        try:
-            moved = self._end_move(guest)
-            status = "" if moved else guest.status(within_seconds=_ANSWERS_WITHIN_SECONDS)
-        except HypervisorFailed as silent:
-            if guest.ended.is_set():
-                return _gone(folder, guest.record)
-            guest.settled = True
-            waits = guest.record.move is Move.RECEIVING
-            return _found(guest, Found.RECEIVING if waits else Found.RUNNING, str(silent))
-        return moved or self._tell(guest, status)
+        if (moved := self._end_move(guest)) is not None:
+            return moved
+        return self._tell(guest, guest.status(within_seconds=_ANSWERS_WITHIN_SECONDS))
+
+    def _silent(self, folder: GuestFolder, words: str) -> FoundGuest:
+        """A guest that lives, as far as anybody can tell, though nothing can be done with it."""
+        key = InstanceId(int(folder.places.folder.name))
+        _log.warning("Instance %d: %s", key, words)
+        guest = self.known.get(key)
+        if guest is None:
+            there = Remembered(folder, folder.read() or blank(folder))
+        elif guest.ended.is_set():
+            return gone(folder, guest.record)
+        else:
+            guest.settled, there = True, guest
+        if there.record.move is Move.LEFT:
+            return gone(folder, there.record)
+        waits = there.record.move is Move.RECEIVING
+        return _found(there, Found.RECEIVING if waits else Found.RUNNING, words)
 
     def _guest_of(self, folder: GuestFolder) -> Guest | None:
         """The guest that lives in the folder, watched from now on if it was not before."""
@@ -82,7 +103,7 @@ class Adoption:
         process = _process_of(folder)
         if process is None:
             return None
-        guest = Guest(folder, folder.read() or _blank(folder), process, self.around)
+        guest = Guest(folder, folder.read() or blank(folder), process, self.around)
         self.known[key] = guest
         return guest
 
@@ -94,16 +115,16 @@ class Adoption:
             if guest.status(within_seconds=_ANSWERS_WITHIN_SECONDS) != "running":
                 guest.stand_by()
                 return _found(guest, Found.RECEIVING)
-            guest.remember(lambda record: replace(record, move=None))
+            _note(guest, lambda record: replace(record, move=None))
         return None
 
     def _tell(self, guest: Guest, status: str) -> FoundGuest:
         if status == "shutdown":
-            guest.remember(lambda record: replace(record, ending=Ending.POWERED_OFF))
+            _note(guest, lambda record: replace(record, ending=Ending.POWERED_OFF))
             return self._take_down(guest)
         if (saving := guest.record.saving) is not None:
-            if self.memory.has(saving):
-                guest.remember(lambda record: replace(record, ending=Ending.KILLED))
+            if self.memory.saved.has(saving):
+                _note(guest, lambda record: replace(record, ending=Ending.KILLED))
                 return self._take_down(guest)
             self.memory.run_on(guest)
             status = guest.status()
@@ -117,7 +138,7 @@ class Adoption:
 
     def _take_down(self, guest: Guest) -> FoundGuest:
         end(guest.folder, guest)
-        return _gone(guest.folder, guest.record)
+        return gone(guest.folder, guest.record)
 
 
 def _process_of(folder: GuestFolder) -> Process | None:
@@ -138,12 +159,21 @@ def _process_of(folder: GuestFolder) -> Process | None:
     return None
 
 
-def _found(guest: Guest, found: Found, words: str = "") -> FoundGuest:
+def _note(guest: Guest, change: Callable[[Record], Record]) -> None:
+    """Write down what became of a guest, if that can be: the next process can find it out again."""
+    try:
+        guest.remember(change)
+    except OSError as error:
+        _log.warning("What became of instance %d is not written down: %s.", guest.id, error)
+
+
+def _found(guest: Remembered, found: Found, words: str = "") -> FoundGuest:
     running = None if found in {Found.NOT_BEGUN, Found.RECEIVING} else guest.running
     return FoundGuest(guest.id, guest.record.spec.attempt, found, running, words=words)
 
 
-def _gone(folder: GuestFolder, record: Record) -> FoundGuest:
+def gone(folder: GuestFolder, record: Record) -> FoundGuest:
+    """A guest of which only the folder is left."""
     if record.move is Move.LEFT:
         return FoundGuest(record.spec.instance_id, record.spec.attempt, Found.LEFT)
     words = "" if record.ending is not None else last_words(folder)
@@ -154,7 +184,7 @@ def _gone(folder: GuestFolder, record: Record) -> FoundGuest:
     return FoundGuest(spec.instance_id, spec.attempt, Found.GONE, None, how, words)
 
 
-def _blank(folder: GuestFolder) -> Record:
+def blank(folder: GuestFolder) -> Record:
     """What is known of a guest whose record is missing or damaged."""
     name = folder.places.folder.name
     spec = GuestSpec(

@@ -7,7 +7,7 @@ after the port was opened, when a guest that boots has no address yet, and then 
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from itertools import chain, count, repeat
 from pathlib import Path
@@ -28,6 +28,8 @@ _LAST_PAUSE_SECONDS: Final = 60.0
 _MARK: Final = b"\xff"
 """No part of any JSON: whoever reads on to it is past whatever was said before."""
 
+Asks = Callable[[], Awaitable[list[tuple[str, str]]]]
+"""Asks for the MACs of cards and their addresses; none without an answer."""
 Hears = Callable[[str, str], None]
 """Is told a card's MAC and an address."""
 
@@ -50,10 +52,10 @@ class _Synced(msgspec.Struct):
 
 
 class Agent:
-    """Asks the agent behind one socket for as long as its port is open; in the reactor's thread."""
+    """Asks a guest's agent for as long as its port is open; in the reactor's thread."""
 
-    def __init__(self, path: Path, reactor: Reactor, hears: Hears) -> None:
-        self._path = path
+    def __init__(self, asks: Asks, reactor: Reactor, hears: Hears) -> None:
+        self._asks = asks
         self._reactor = reactor
         self._hears = hears
         self._stop: Cancel | None = None
@@ -69,7 +71,7 @@ class Agent:
     async def _ask_on(self) -> None:
         for pause in chain(_PAUSES_SECONDS, repeat(_LAST_PAUSE_SECONDS)):
             await asyncio.sleep(pause)
-            for mac, ip in await addresses(self._path):
+            for mac, ip in await self._asks():
                 self._hears(mac, ip)
 
 

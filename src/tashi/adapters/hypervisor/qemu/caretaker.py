@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from logging import getLogger
 
+from tashi.adapters.hypervisor.qemu.logged import logged
 from tashi.domain.errors import HypervisorFailed
 from tashi.domain.identity import InstanceId
 from tashi.ports.network import Cards, Networks
@@ -46,7 +47,7 @@ class Caretaker:
         if not self._is_due.is_set():
             self._is_due.set()
             with suppress(RuntimeError):  # closed: the next process looks at its start
-                self._thread.submit(self._tidy)
+                self._thread.submit(logged(self._tidy))
 
     def _tidy(self) -> None:
         self._is_due.clear()

@@ -8,14 +8,17 @@ The vCPUs stand still (-S) until QMP says `cont`. A guest that powers itself off
 the state "shutdown" (-action), to be seen by whoever looks, also much later.
 """
 
+import json
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from tashi.adapters.hypervisor.qemu import devices, forwards
 from tashi.adapters.hypervisor.qemu.agent import PORT as AGENT_PORT
 from tashi.adapters.hypervisor.qemu.devices import Drive, drives
+from tashi.adapters.hypervisor.qemu.papers import End, tls_object
 from tashi.adapters.hypervisor.qemu.places import Places
 from tashi.domain.engine import KVM, Hardware
 from tashi.domain.hints import flag
@@ -36,6 +39,7 @@ TRANSLATION_CACHE_MIB: Final = 32
 _NAMESPACE: Final = uuid.UUID("b1f6b0b3-6a0e-5d8c-9f0e-7a51c0de7a51")
 _VIDEO_MIB: Final = 8
 _ASKS_PASSWORD: Final = {"password": "on"}
+_SCREEN_PAPERS: Final = "screen-papers"
 _NIC_DEVICES: Final = {"virtio": "virtio-net-pci"}
 
 
@@ -49,7 +53,10 @@ class DiskFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All that decides a command line. `plugs` has one for each network card."""
+    """All that decides a command line. `plugs` has one for each network card.
+
+    With a folder of `papers` the display is shown under TLS.
+    """
 
     qemu: str
     hardware: Hardware
@@ -59,6 +66,7 @@ class Plan:
     disks: Sequence[DiskFile]
     plugs: Sequence[Plug]
     medium: DiskFile | None = None
+    papers: Path | None = None
     incoming: bool = False
 
 
@@ -75,7 +83,7 @@ def command_line(plan: Plan) -> tuple[str, ...]:
         *_disks(plan),
         *_nics(plan),
         *_cd_drive(plan),
-        *_display(),
+        *_display(plan.papers),
         *_agent(plan.places),
         *(("-incoming", "defer") if plan.incoming else ()),
     )
@@ -222,10 +230,16 @@ def _cd_drive(plan: Plan) -> Iterator[str]:
     yield from ("-device", _option("ide-cd", **drive))
 
 
-def _display() -> Iterator[str]:
+def _display(papers: Path | None) -> Iterator[str]:
     """A display that nobody sees until VNC is told where to listen, and then with a password."""
     yield from ("-device", _option("VGA", vgamem_mb=_VIDEO_MIB))
-    yield from ("-vnc", _option("none", **_ASKS_PASSWORD))
+    encrypted = {}
+    if papers is not None:
+        # Who looks shows the password: few viewers can show a certificate.
+        made = tls_object(_SCREEN_PAPERS, papers, End.TARGET, verify=False)
+        yield from ("-object", json.dumps(made))
+        encrypted = {"tls-creds": _SCREEN_PAPERS}
+    yield from ("-vnc", _option("none", **_ASKS_PASSWORD, **encrypted))
 
 
 def _agent(places: Places) -> Iterator[str]:

@@ -18,7 +18,9 @@ import msgspec
 
 from tashi.adapters.hypervisor.qemu.guest import Guest
 from tashi.adapters.hypervisor.qemu.reactor import Reactor
+from tashi.adapters.hypervisor.qemu.remembered import Remembered
 from tashi.domain.errors import HypervisorFailed
+from tashi.domain.identity import VmId
 from tashi.ports.hypervisor import Counters, DiskCounters, NicCounters
 from tashi.ports.network import tap_name
 
@@ -61,6 +63,15 @@ class Link:
     sent_packets: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """What the kernel says of a guest's process; sizes in bytes."""
+
+    cpu_nanoseconds: int
+    rss: int
+    vsize: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Told:
     """What a monitor says."""
@@ -75,13 +86,29 @@ def counters(guests: Iterable[Guest], reactor: Reactor) -> list[Counters]:
     if not asked:
         return []
     told = reactor.call(_ask_all(asked))
-    links = read_links(_LINKS.read_text())
+    links = links_now()
     found = []
     for guest, one in zip(asked, told, strict=True):
         with suppress(OSError, ValueError):  # it has ended meanwhile
             if one is not None:
                 found.append(_counted(guest, one, links))
     return found
+
+
+def links_now() -> dict[str, Link]:
+    """The network devices of this machine."""
+    return read_links(_LINKS.read_text())
+
+
+def process_now(vm_id: VmId) -> Process:
+    """What a process has used and has; raises OSError or ValueError when it is gone."""
+    process = _PROC / str(vm_id)
+    vsize, rss = (process / "statm").read_text().split()[:2]
+    return Process(
+        cpu_nanoseconds=read_cpu_nanoseconds((process / "stat").read_text()),
+        rss=int(rss) * _PAGE_BYTES,
+        vsize=int(vsize) * _PAGE_BYTES,
+    )
 
 
 def read_links(text: str) -> dict[str, Link]:
@@ -131,22 +158,21 @@ def _disk(block: _Block) -> DiskCounters:
 
 
 def _counted(guest: Guest, told: _Told, links: Mapping[str, Link]) -> Counters:
-    process = _PROC / str(guest.vm_id)
-    vsize, rss = (process / "statm").read_text().split()[:2]
+    process = process_now(guest.vm_id)
     return Counters(
         instance_id=guest.id,
         vm_id=guest.vm_id,
         at=time.monotonic(),
-        cpu_nanoseconds=read_cpu_nanoseconds((process / "stat").read_text()),
-        rss=int(rss) * _PAGE_BYTES,
-        vsize=int(vsize) * _PAGE_BYTES,
+        cpu_nanoseconds=process.cpu_nanoseconds,
+        rss=process.rss,
+        vsize=process.vsize,
         balloon=told.balloon,
         disks=told.disks,
-        nics=tuple(_nics(guest, links)),
+        nics=tuple(nics_of(guest, links)),
     )
 
 
-def _nics(guest: Guest, links: Mapping[str, Link]) -> Iterable[NicCounters]:
+def nics_of(guest: Remembered, links: Mapping[str, Link]) -> Iterable[NicCounters]:
     """The cards that have a TAP here; what comes to the kernel there, the guest has sent."""
     for number, nic in guest.cards.items():
         link = links.get(tap_name(guest.id, number))

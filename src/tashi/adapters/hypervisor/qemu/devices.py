@@ -6,7 +6,7 @@ when the guest starts again or moves.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tashi.domain.instance import Disk, Nic
@@ -45,7 +45,12 @@ def drives(spec: GuestSpec) -> tuple[Drive, ...]:
 
 def plugged(disk: Disk) -> Drive:
     """A disk that was plugged in."""
-    return Drive(disk_name(disk.port), f"p{disk.port}", disk, disk.port)
+    return replace(in_port(disk.port), disk=disk)
+
+
+def in_port(port: int) -> Drive:
+    """Whatever disk is in that port."""
+    return Drive(disk_name(port), f"p{port}", None, port)
 
 
 def disk_name(port: int) -> str:

@@ -5,35 +5,52 @@ whole. Copies are made by cp, which shares blocks where the file system can and 
 """
 
 import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from tashi.adapters.hypervisor.qemu.folder import PRIVATE_FILE, sync
 from tashi.domain.errors import CommandFailed, HypervisorFailed
-from tashi.ports.commands import Commands
+from tashi.ports.commands import Commands, Leash
+
+_LOOK_SECONDS: Final = 1.0
+_BLOCK: Final = 512
+"""What the kernel counts the blocks of a file in."""
 
 
 @dataclass(frozen=True, slots=True)
 class DiskStore:
-    """The folder `suspend/`; each copy may take so many seconds."""
+    """The folder `suspend/`; whatever is fetched may take so many seconds."""
 
     folder: Path
     commands: Commands
     limit_seconds: float
 
-    def put(self, source: Path, name: str) -> None:
-        """Copy a disk into the store; raises HypervisorFailed, and then that name is not there."""
+    def put(self, source: Path, name: str, leash: Leash, look: Callable[[int], None]) -> None:
+        """Copy a disk into the store; now and then, `look` how many bytes are there.
+
+        Raises HypervisorFailed, also when the leash is pulled; then that name is not there.
+        """
         final = self.folder / name
         partial = final.with_name(f".{name}.partial")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._copy(source, partial)
+            with ThreadPoolExecutor(1, "store") as pool:
+                copying = pool.submit(self._copy_for_long, source, partial, leash)
+                while wait((copying,), _LOOK_SECONDS).not_done:
+                    look(size_of(partial))
+                copying.result()
             sync(partial)
             partial.rename(final)
             sync(self.folder)
         except (CommandFailed, OSError) as error:
-            partial.unlink(missing_ok=True)
-            raise HypervisorFailed(f"{source} was not put into the image store: {error}") from error
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+            why = "nobody waits for it any more." if leash.pulled else error
+            raise HypervisorFailed(f"{source} was not put into the image store: {why}") from error
 
     def fetch(self, name: str, target: Path) -> None:
         """Copy a disk out of the store; raises HypervisorFailed."""
@@ -51,8 +68,27 @@ class DiskStore:
             raise HypervisorFailed(f"{disk} cannot be based on {base}: {failed}") from failed
 
     def _copy(self, source: Path, target: Path) -> None:
-        target.unlink(missing_ok=True)
-        # Made first, so that nobody else can look into it while it is filled.
-        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
-        command = ["cp", "--reflink=auto", "--sparse=auto", "--", str(source), str(target)]
-        self.commands.run(command, timeout_seconds=self.limit_seconds)
+        _make_anew(target)
+        self.commands.run(_copying(source, target), timeout_seconds=self.limit_seconds)
+
+    def _copy_for_long(self, source: Path, target: Path, leash: Leash) -> None:
+        _make_anew(target)
+        self.commands.follow(_copying(source, target), hear=lambda _: None, leash=leash)
+
+
+def size_of(file: Path) -> int:
+    """How many bytes of the disk a file takes, which is less than its length if it has holes."""
+    try:
+        return file.stat().st_blocks * _BLOCK
+    except FileNotFoundError:
+        return 0
+
+
+def _make_anew(target: Path) -> None:
+    """Make the file first, so that nobody else can look into it while it is filled."""
+    target.unlink(missing_ok=True)
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
+
+
+def _copying(source: Path, target: Path) -> list[str]:
+    return ["cp", "--reflink=auto", "--sparse=auto", "--", str(source), str(target)]

@@ -6,7 +6,8 @@ never used: its overlay cannot be kept, moved or found again. A persistent disk 
 and QEMU's locks keep a second writer out.
 """
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,8 @@ from tashi.ports.commands import Commands
 from tashi.ports.hypervisor import GuestSpec
 
 _SECONDS: Final = 60.0
+_NEW: Final = ".new"
+"""What the name of a disk ends in until all of it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +58,16 @@ class Disks:
         private_folder(self.premises.overlays)
         for drive in drives(spec):
             made.files.append(self.make_one(spec, drive, made))
+        self._remove_all_but(spec)
 
     def remove(self, guest: InstanceId) -> None:
         """Remove the guest's overlays and scratch disk; harmless when there are none."""
-        for path in self.premises.overlays.glob(f"{guest}.*.qcow2"):
+        for path in (*self._left_by(guest), *self.premises.overlays.glob(f"{guest}.*{_NEW}")):
             path.unlink(missing_ok=True)
+
+    def has(self, guest: InstanceId, drive: Drive) -> bool:
+        """Whether what the guest wrote to one of its disks is here; then all of it is."""
+        return self.premises.disk(guest, drive.part).exists()
 
     def remove_one(self, guest: InstanceId, drive: Drive) -> None:
         """Remove what the guest wrote to one of its disks."""
@@ -72,13 +80,9 @@ class Disks:
         form = self.images.format_of(spec.cdrom)
         return DiskFile(str(self.images.path(spec.cdrom)), form)
 
-    def store_all(self, guest: InstanceId, name: str) -> None:
-        """Copy the guest's overlays and scratch disk to that name in the image store.
-
-        Raises HypervisorFailed.
-        """
-        for path in sorted(self.premises.overlays.glob(f"{guest}.*.qcow2")):
-            self.store.put(path, f"{name}.disk{_part(path)}.qcow2")
+    def at_rest(self, guest: InstanceId, name: str) -> dict[str, Path]:
+        """The guest's overlays and scratch disk, by how each is called when stored as `name`."""
+        return {_stored(name, path): path for path in sorted(self._left_by(guest))}
 
     def fetch_console(self, spec: GuestSpec, log: Path) -> None:
         """Let the console's log of a guest with stored disks go on where it was."""
@@ -90,42 +94,66 @@ class Disks:
         """Make one of the guest's disks; raises HypervisorFailed."""
         disk = drive.disk
         target = self.premises.disk(spec.instance_id, drive.part)
-        if disk is None:
-            if not self._is_kept(target, spec, made):
-                gib = spec.hints["scratchSpace"]
-                self._create(["-f", "qcow2", str(target), f"{gib}G"], target)
-            return DiskFile(str(target), "qcow2")
-        base = self.images.path(disk.uri)
-        form = self.images.format_of(disk.uri)
-        if disk.persistent:
-            return DiskFile(str(base), form)
-        based_on = ["-f", "qcow2", "-b", str(base.absolute()), "-F", form, str(target)]
-        if not self._is_kept(target, spec, made):
-            self._create(based_on, target)
-        elif spec.stored:
-            self.store.rebase(target, base.absolute(), form)
+        base = None
+        if disk is not None:
+            base = DiskFile(str(self.images.path(disk.uri)), self.images.format_of(disk.uri))
+            if disk.persistent:
+                return base
+        if not spec.keep_disks:
+            with _made_anew(target, made) as new:
+                self._fill(spec, base, target, new)
+        elif not target.exists():
+            raise DisksGone(f"The disk {target} that it left here is gone.")
         return DiskFile(str(target), "qcow2")
 
-    def _is_kept(self, target: Path, spec: GuestSpec, made: MadeDisks) -> bool:
-        """Whether the guest goes on with a disk: one that is here, or is fetched from the store."""
-        if spec.keep_disks:
-            if not target.exists():
-                raise DisksGone(f"The disk {target} that it left here is gone.")
-            return True
-        target.unlink(missing_ok=True)
-        made.new.append(target)
-        if spec.stored:
-            self.store.fetch(f"{spec.stored}.disk{_part(target)}.qcow2", target)
-        return bool(spec.stored)
+    def _remove_all_but(self, spec: GuestSpec) -> None:
+        """Remove what an earlier guest of the instance wrote to disks that this one has not."""
+        kept = {self.premises.disk(spec.instance_id, drive.part) for drive in drives(spec)}
+        for path in self._left_by(spec.instance_id):
+            if path not in kept:
+                path.unlink(missing_ok=True)
 
-    def _create(self, arguments: list[str], target: Path) -> None:
+    def _left_by(self, guest: InstanceId) -> Iterator[Path]:
+        return self.premises.overlays.glob(f"{guest}.*.qcow2")
+
+    def _fill(self, spec: GuestSpec, base: DiskFile | None, target: Path, new: Path) -> None:
+        """Make what is to become one of the guest's disks: from the store, or as it was at first.
+
+        A scratch disk is based on nothing.
+        """
+        if spec.stored:
+            self.store.fetch(_stored(spec.stored, target), new)
+            if base is not None:
+                self.store.rebase(new, Path(base.path).absolute(), base.format)
+        elif base is None:
+            self._create([str(new), f"{spec.hints['scratchSpace']}G"], target, new)
+        else:
+            based_on = ["-b", str(Path(base.path).absolute()), "-F", base.format]
+            self._create([*based_on, str(new)], target, new)
+
+    def _create(self, arguments: list[str], target: Path, new: Path) -> None:
+        create = ["qemu-img", "create", "-q", "-f", "qcow2", *arguments]
         try:
-            self.commands.run(["qemu-img", "create", "-q", *arguments], timeout_seconds=_SECONDS)
-            target.chmod(PRIVATE_FILE)
+            self.commands.run(create, timeout_seconds=_SECONDS)
+            new.chmod(PRIVATE_FILE)
         except CommandFailed as failed:
             raise HypervisorFailed(f"The disk {target} cannot be made: {failed}") from failed
 
 
-def _part(path: Path) -> str:
-    """Which of a guest's disks a file is: what its name has between the instance and qcow2."""
-    return path.name.split(".")[1]
+@contextmanager
+def _made_anew(target: Path, made: MadeDisks) -> Iterator[Path]:
+    """Make a disk under a passing name, so that one that has its name is whole."""
+    new = target.with_name(target.name + _NEW)
+    try:
+        target.unlink(missing_ok=True)
+        yield new
+        new.rename(target)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    made.new.append(target)
+
+
+def _stored(name: str, path: Path) -> str:
+    """How one of a guest's disks is called in the image store; between its dots is which it is."""
+    return f"{name}.disk{path.name.split('.')[1]}.qcow2"

@@ -20,7 +20,11 @@ _LOOK_AGAIN_SECONDS: Final = 0.02
 
 
 def end(folder: GuestFolder, guest: Guest | None) -> None:
-    """End whatever QEMU this folder has; raises HypervisorFailed when it will not die."""
+    """End whatever QEMU this folder has; raises HypervisorFailed when it will not die.
+
+    When it dies after all, that is news, unless it is noted that it was killed: whoever wants that
+    asks again.
+    """
     if guest is not None:
         guest.end(signal.Signals.SIGTERM)
         if not guest.ended.wait(_POLITE_SECONDS):
@@ -30,6 +34,8 @@ def end(folder: GuestFolder, guest: Guest | None) -> None:
     while folder.is_held():
         root_out(folder.places.pid_file, _DEADLY_SECONDS)
         if time.monotonic() > deadline:
+            if guest is not None:
+                guest.lives_on()
             raise HypervisorFailed(
                 f"The QEMU in {folder.places.folder} does not die, though it was killed."
             )

@@ -17,11 +17,22 @@ import msgspec
 
 from tashi.adapters.hypervisor.qemu.accelerator import circumstances
 from tashi.adapters.hypervisor.qemu.folder import PRIVATE_FILE
-from tashi.domain.engine import KVM, Engine
-from tashi.domain.errors import CommandFailed, Misconfigured
+from tashi.domain.engine import (
+    HOST_CPU,
+    KVM,
+    Engine,
+    Hardware,
+    accel_trouble,
+    backend_trouble,
+    machine_trouble,
+)
+from tashi.domain.errors import CommandFailed, HypervisorFailed, InvalidInstance, Misconfigured
+from tashi.domain.hints import check_hints
 from tashi.ports.commands import Commands, Descriptors
+from tashi.ports.hypervisor import GuestSpec
 
 FAMILY: Final = "q35"
+_EMULATED_CPU: Final = "qemu64"
 _MACHINE: Final = re.compile(r"pc-q35-\d+(\.\d+)+\Z")
 _CPUINFO: Final = Path("/proc/cpuinfo")
 _SECONDS: Final = 30.0
@@ -57,6 +68,33 @@ class Known(msgspec.Struct, kw_only=True):
     of: str
     newest: str
     engine: Engine
+
+    def as_booted_here(self, spec: GuestSpec) -> Hardware:
+        """What a guest gets that is booted anew."""
+        usual = HOST_CPU if self.engine.accel == KVM else _EMULATED_CPU
+        return Hardware(
+            machine=self.newest,
+            cpu=spec.hints.get("cpumodel", usual),
+            accel=self.engine.accel,
+            qemu=self.engine.qemu,
+            processor=self.engine.processor,
+            backend=self.engine.backend,
+        )
+
+    def check(self, spec: GuestSpec) -> None:
+        """Raise HypervisorFailed when a guest cannot be started, or go on, here."""
+        # Admission has looked at the hints; they become QEMU's options here, so look again.
+        try:
+            check_hints(spec.hints)
+        except InvalidInstance as wrong:
+            raise HypervisorFailed(str(wrong)) from wrong
+        if (hardware := spec.hardware) is None:
+            return
+        for trouble in (backend_trouble, accel_trouble, machine_trouble):
+            if words := trouble(hardware, self.engine):
+                raise HypervisorFailed(
+                    f"Instance {spec.instance_id} cannot go on here: it {words}."
+                )
 
 
 def read_version(answer: object) -> str:

@@ -21,7 +21,8 @@ from typing import Final
 
 from tashi.adapters.hypervisor.qemu.places import Places
 from tashi.adapters.hypervisor.qemu.record import Record, decode, encode
-from tashi.domain.errors import HypervisorFailed
+from tashi.domain.errors import HypervisorFailed, NoSuchVm
+from tashi.domain.guest import start_of
 
 _PRIVATE_FOLDER: Final = 0o700
 PRIVATE_FILE: Final = 0o600
@@ -64,6 +65,17 @@ class GuestFolder:
         if durably:
             sync(self.places.folder)
             sync(self.places.folder.parent)
+
+    def said(self, offset: int, most: int) -> tuple[bytes, int]:
+        """A part of the console's log, as the port's `console` promises; raises NoSuchVm."""
+        try:
+            with self.places.console_log.open("rb") as log:
+                begin = log.seek(start_of(offset, log.seek(0, os.SEEK_END)))
+                said = log.read(most)
+        except FileNotFoundError as error:
+            name = self.places.folder.name
+            raise NoSuchVm(f"Nothing is kept of instance {name} here.") from error
+        return said, begin + len(said)
 
     @contextmanager
     def held(self) -> Iterator[int]:

@@ -1,7 +1,7 @@
 """Which ports of the host lead to a guest in QEMU's own network, as its human monitor says."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -27,11 +27,18 @@ def has_forwards(command: Sequence[str]) -> bool:
     return any(_RULE in word for word in command)
 
 
-def with_forwards(nics: tuple[Nic, ...], answer: str) -> tuple[Nic, ...]:
+def netdev(number: int) -> str:
+    """QEMU's name for the network side of the card with that number."""
+    return f"net{number}"
+
+
+def with_forwards(
+    nics: tuple[Nic, ...], answer: str, named: Callable[[int], str] = netdev
+) -> tuple[Nic, ...]:
     """The cards with their forwarded ports."""
     forwards = read_forwards(answer)
     return tuple(
-        replace(nic, forwards=forwards.get(f"net{number}", ()))
+        replace(nic, forwards=forwards.get(named(number), ()))
         for number, nic in cards(nics).items()
     )
 

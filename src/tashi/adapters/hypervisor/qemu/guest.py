@@ -15,28 +15,26 @@ from asyncio import sleep
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import msgspec
 
-from tashi.adapters.hypervisor.qemu import devices
-from tashi.adapters.hypervisor.qemu.agent import PORT, Agent
+from tashi.adapters.hypervisor.qemu.agent import PORT, Agent, addresses
 from tashi.adapters.hypervisor.qemu.folder import GuestFolder
+from tashi.adapters.hypervisor.qemu.guests import Watched
 from tashi.adapters.hypervisor.qemu.process import Process
 from tashi.adapters.hypervisor.qemu.qmp import Details, Monitor
 from tashi.adapters.hypervisor.qemu.reactor import Cancel, Reactor
-from tashi.adapters.hypervisor.qemu.record import Move, Record
+from tashi.adapters.hypervisor.qemu.record import Move, Record, at_home
+from tashi.adapters.hypervisor.qemu.sayings import disk_trouble, last_words, word_of
 from tashi.domain.errors import HypervisorFailed
 from tashi.domain.guest import Ending, Progress
-from tashi.domain.identity import InstanceId, VmId
-from tashi.domain.instance import with_address
-from tashi.ports.hypervisor import Follower, Happening, News, Running
-from tashi.ports.network import Cards
+from tashi.ports.hypervisor import Follower, Happening, News
 
 _FIRST_PRESS_SECONDS: Final = 2.0
 _SLOWEST_PRESS_SECONDS: Final = 30.0
 _QUIT_SECONDS: Final = 10.0
-_LOG_BYTES: Final = 600
 
 GONE: Final = "gone"
 """What `migrations` says last, when the QEMU has ended."""
@@ -64,26 +62,26 @@ class _Port(msgspec.Struct, rename="kebab"):
     frontend_open: bool = False
 
 
-class Guest:
+class Guest(Watched):
     """One live QEMU.
 
     `settled` is set once its start is over: before that, nothing is news. `stirred` is set whenever
     a migration or a copy of a disk has gone a step on, or a device is out, `recalled` when it is
-    not to be moved.
+    not to be moved. `migration` is what QEMU said last of a migration by itself, and `passes` how
+    often that had begun to go through the memory.
     """
 
     def __init__(
         self, folder: GuestFolder, record: Record, process: Process, around: Surroundings
     ) -> None:
-        self.folder = folder
-        self.record = replace(record, vm_id=process.pid)
+        super().__init__(folder, replace(record, vm_id=process.pid))
         self.frozen = False
         self.settled = False
         self.ending = record.ending
         self.ended = threading.Event()
         self.migrations: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self.stirred = threading.Event()
-        self.recalled = threading.Event()
+        self.migration = ""
+        self.passes = 0
         self._around = around
         self._process = process
         self._by_us = False
@@ -91,47 +89,12 @@ class Guest:
         self._ended_with = ""
         self._release: Cancel | None = None
         self._companion: Cancel = lambda: None
-        self._remembering = threading.Lock()
         self.monitor = Monitor(
             folder.places.monitor, around.reactor, self._hear, self._conversation_began
         )
-        self._agent = Agent(folder.places.agent, around.reactor, self._addressed)
+        asks = partial(addresses, folder.places.agent)
+        self._agent = Agent(asks, around.reactor, self._addressed)
         around.reactor.watch(process.descriptor, self._process_ended)
-
-    @property
-    def id(self) -> InstanceId:
-        """Whose guest it is."""
-        return self.record.spec.instance_id
-
-    @property
-    def vm_id(self) -> VmId:
-        """Its process."""
-        return self._process.pid
-
-    @property
-    def running(self) -> Running:
-        """How others see it."""
-        nics = self.record.nics or self.record.spec.nics
-        return Running(self.vm_id, nics, self.record.hardware)
-
-    @property
-    def cards(self) -> Cards:
-        """Its network cards, by their numbers."""
-        return devices.cards(self.record.nics or self.record.spec.nics)
-
-    def learn(self, mac: str, ip: str) -> None:
-        """Remember the address of the card with that MAC address; raises OSError."""
-        self.remember(
-            lambda record: replace(
-                record, nics=with_address(record.nics or record.spec.nics, mac, ip)
-            )
-        )
-
-    def remember(self, change: Callable[[Record], Record], *, durably: bool = False) -> None:
-        """Change the record, in the folder too; raises OSError, then only memory has it."""
-        with self._remembering:
-            self.record = change(self.record)
-            self.folder.write(self.record, durably=durably)
 
     # What it is told. -----------------------------------------------------------------------
 
@@ -160,7 +123,11 @@ class Guest:
         return await self.monitor.ask(command, arguments, within_seconds=self._around.patience)
 
     def accompany(self, work: Coroutine[object, object, None]) -> None:
-        """Let something run beside the guest that ends with it, or when it is watched no more."""
+        """Let something run beside the guest that ends with it, or when it is watched no more.
+
+        Whatever was beside it before is ended.
+        """
+        self._companion()
         self._companion = self._around.reactor.begin(work)
 
     def ask_as_a_human(self, line: str) -> str:
@@ -170,26 +137,34 @@ class Guest:
     def status(self, *, within_seconds: float | None = None) -> str:
         """QEMU's own word for what it is doing: its QMP reference, RunState."""
         seconds = self._around.patience if within_seconds is None else within_seconds
-        return _word(self.monitor.execute("query-status", within_seconds=seconds))
+        return word_of(self.monitor.execute("query-status", within_seconds=seconds))
 
     def begin(self) -> None:
         """Let the vCPUs run for the first time."""
         self.settled = True
         self.unpause()
 
+    async def set_off(self) -> None:
+        """`begin`, for those who are in the reactor's thread."""
+        before, self.settled, self.frozen = self.frozen, True, False
+        try:
+            await self.request("cont")
+        except HypervisorFailed:
+            self.frozen = before
+            raise
+
     def stand_by(self) -> None:
         """Its vCPUs are to stand still for as long as it takes; its end is news from now on."""
         self.settled = True
         self.frozen = True
 
-    def call_back(self) -> None:
-        """Let a move that is under way fail."""
-        self.recalled.set()
-        self.stirred.set()
-
     def gone_on(self, progress: Progress) -> None:
         """Tell how far its move or save is, to whoever follows that."""
         self._around.gone_on(self.id, progress)
+
+    def come_home(self, incoming: str) -> None:
+        """Remember, and tell, that it was received and runs here; in the reactor's thread."""
+        self._around.later(lambda: self._note_arrival(incoming))
 
     def catch_up(self) -> None:
         """Tell what happened while nobody cared, soon."""
@@ -228,6 +203,10 @@ class Guest:
         self._by_us = True
         self._stop_pressing()
         self._process.signal(number)
+
+    def lives_on(self) -> None:
+        """It did not die of `end`."""
+        self._by_us = False
 
     def let_go(self) -> None:
         """Watch it no more; it lives on."""
@@ -270,18 +249,26 @@ class Guest:
             case "RESET":
                 self._stop_pressing()
             case "BLOCK_IO_ERROR":
-                self._words = _disk_trouble(details)
+                self._words = disk_trouble(details)
             case "STOP":
                 self._stands(frozen=True)
             case "RESUME":
                 self._stands(frozen=False)
-            case "MIGRATION":
-                self.migrations.put(_word(details))
-                self.stirred.set()
+            case "MIGRATION" | "MIGRATION_PASS":
+                self._crosses(word_of(details))
             case "VSERPORT_CHANGE" if details.get("id") == PORT:
                 self._agent.is_there(details.get("open") is True)
             case "JOB_STATUS_CHANGE" | "DEVICE_DELETED":
                 self.stirred.set()
+
+    def _crosses(self, status: str) -> None:
+        """A migration has gone a step on, or begun another pass, of which it says no status."""
+        if status:
+            self.migration = status
+            self.migrations.put(status)
+        else:
+            self.passes += 1
+        self.stirred.set()
 
     def _conversation_began(self) -> None:
         if self.settled:
@@ -292,7 +279,7 @@ class Guest:
     async def _catch_up(self) -> None:
         with suppress(HypervisorFailed):
             answer = await self.monitor.ask("query-status", within_seconds=self._around.patience)
-            status = _word(answer)
+            status = word_of(answer)
             if status == "shutdown":
                 self._powered_off()
             else:
@@ -331,6 +318,13 @@ class Guest:
             self.remember(lambda record: replace(record, ending=Ending.POWERED_OFF))
         self._around.reactor.begin(self._quit())
 
+    def _note_arrival(self, incoming: str) -> None:
+        # Where that cannot be written, whoever asks QEMU will find that it runs.
+        with suppress(OSError):
+            self.remember(at_home)
+        self._around.tell(News(self.id, Happening.ARRIVED, incoming=incoming, running=self.running))
+        self.catch_up()
+
     async def _quit(self) -> None:
         self._around.reactor.later(
             _QUIT_SECONDS, lambda: self._process.signal(signal.Signals.SIGKILL)
@@ -351,29 +345,11 @@ class Guest:
 
     def _report_end(self) -> None:
         self._around.over(self)
-        if self.settled and not self._by_us and self.record.move is not Move.LEFT:
-            how = self.ending or Ending.CRASHED
+        was_to_end = self._by_us or self.record.ending is Ending.KILLED
+        if self.settled and not was_to_end and self.record.move is not Move.LEFT:
+            how = self.ending or self.record.ending or Ending.CRASHED
             words = "" if how is Ending.POWERED_OFF else self._words or self.last_words()
             self._around.tell(News(self.id, Happening.ENDED, how, words))
 
     def _tell(self, news: News) -> None:
         self._around.later(lambda: self._around.tell(news))
-
-
-def last_words(folder: GuestFolder) -> str:
-    """What a QEMU that is gone said last, on one line; nothing when it said nothing."""
-    with suppress(OSError), folder.places.log.open("rb") as log:
-        log.seek(0, 2)
-        log.seek(max(0, log.tell() - _LOG_BYTES))
-        return "; ".join(log.read().decode(errors="replace").split("\n")).strip("; .")
-    return ""
-
-
-def _word(answer: object) -> str:
-    """The member `status` of an answer or event."""
-    return str(answer.get("status", "")) if isinstance(answer, dict) else ""
-
-
-def _disk_trouble(details: Details) -> str:
-    disk = details.get("node-name") or details.get("device")
-    return f"It cannot {details.get('operation')} {disk}: {details.get('reason')}."

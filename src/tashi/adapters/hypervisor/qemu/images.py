@@ -5,7 +5,8 @@ image that reaches outside the image store that way is refused, else whoever may
 read any file of the host. So nothing of QEMU's is run to find out: what an image says of itself
 is read from its header (`tashi.domain.images`), and so is what it is based on, down to the last.
 
-What was found is kept for as long as the file stays the same.
+What a file says of itself is kept for as long as that file stays the same. What it is based on is
+followed each time: any of those files may have changed.
 """
 
 import os
@@ -20,6 +21,7 @@ from tashi.domain.images import (
     SECTOR_BYTES,
     UNKNOWN,
     ImageFacts,
+    complaint_about_base,
     names_another_protocol,
     read_facts,
 )
@@ -29,7 +31,7 @@ _DEEPEST: Final = 64
 _READING: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 """So that a pipe that calls itself an image holds nobody up."""
 
-_Fingerprint = tuple[str, int, int]
+_Version = tuple[int, int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Images:
     """The image store, as a folder, seen with QEMU's eyes."""
 
     folder: Path
-    _known: dict[_Fingerprint, str] = field(default_factory=dict)
+    _known: dict[_Version, ImageFacts] = field(default_factory=dict)
 
     def path(self, uri: str) -> Path:
         """Where an image is; raises HypervisorFailed when the name leads out of the store."""
@@ -50,7 +52,7 @@ class Images:
         """The format of an image, raw or qcow2; raises HypervisorFailed when it is no image."""
         path = self.path(uri)
         try:
-            there = path.stat()
+            path.stat()
         except OSError as error:
             if not self.folder.is_dir():
                 raise HypervisorFailed(
@@ -59,17 +61,12 @@ class Images:
             raise HypervisorFailed(f"Disk {uri} cannot be opened: {error.strerror}.") from error
         if not path.is_file():
             raise HypervisorFailed(f"Disk {uri} is not a file.")
-        fingerprint = (str(path), there.st_mtime_ns, there.st_size)
-        if fingerprint not in self._known:
-            if len(self._known) >= _MOST_KEPT:
-                self._known.clear()
-            self._known[fingerprint] = self._look(uri, path)
-        return self._known[fingerprint]
+        return self._look(uri, path)
 
     def _look(self, uri: str, path: Path) -> str:
         if not path.resolve().is_relative_to(self.folder.resolve()):
             raise HypervisorFailed(f"Disk {uri} is a link that leads outside the image store.")
-        top = facts = _facts(uri, path)
+        top = facts = self._facts(uri, path)
         if not top.is_disk:
             raise HypervisorFailed(f"Disk {uri} {_complaint(top)}")
         for _ in range(_DEEPEST):
@@ -77,10 +74,13 @@ class Images:
                 raise HypervisorFailed(f"Disk {uri} keeps its data in another file: refused.")
             if facts.backing is None:
                 return top.format
-            path = self._below(uri, path, facts.backing)
-            facts = _facts(uri, path)
-            if not facts.is_disk:
-                raise HypervisorFailed(f"Disk {uri} is based on {path}, which is no disk image.")
+            below = self._below(uri, path, facts.backing)
+            under = self._facts(uri, below)
+            if not under.is_disk:
+                raise HypervisorFailed(f"Disk {uri} is based on {below}, which is no disk image.")
+            if complaint := complaint_about_base(facts, under):
+                raise HypervisorFailed(f"Disk {uri} is refused: {path} {complaint}")
+            path, facts = below, under
         raise HypervisorFailed(f"Disk {uri} is based on itself, or on too many: refused.")
 
     def _below(self, uri: str, path: Path, backing: str) -> Path:
@@ -94,19 +94,32 @@ class Images:
             f"Disk {uri} is based on {backing!r}, which is outside the image store: refused."
         )
 
-
-def _facts(uri: str, path: Path) -> ImageFacts:
-    try:
-        fd = os.open(path, _READING)
+    def _facts(self, uri: str, path: Path) -> ImageFacts:
         try:
-            there = os.fstat(fd)
-            if not stat.S_ISREG(there.st_mode):
-                return ImageFacts()
-            return read_facts(lambda offset, length: os.pread(fd, length, offset), there.st_size)
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise HypervisorFailed(f"Disk {uri}: {path} cannot be read: {error.strerror}.") from error
+            fd = os.open(path, _READING)
+            try:
+                return self._facts_of(fd)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise HypervisorFailed(
+                f"Disk {uri}: {path} cannot be read: {error.strerror}."
+            ) from error
+
+    def _facts_of(self, fd: int) -> ImageFacts:
+        there = os.fstat(fd)
+        if not stat.S_ISREG(there.st_mode):
+            return ImageFacts()
+        version = (
+            *(there.st_dev, there.st_ino, there.st_mtime_ns, there.st_ctime_ns, there.st_size),
+        )
+        known = self._known.get(version)
+        if known is None:
+            known = read_facts(lambda offset, length: os.pread(fd, length, offset), there.st_size)
+            if len(self._known) >= _MOST_KEPT:
+                self._known.clear()
+            self._known[version] = known
+        return known
 
 
 def _complaint(facts: ImageFacts) -> str:

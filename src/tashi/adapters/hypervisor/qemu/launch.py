@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from signal import Signals
 from typing import Final
 
@@ -18,29 +19,26 @@ from tashi.adapters.hypervisor.qemu.disks import Disks, MadeDisks
 from tashi.adapters.hypervisor.qemu.engine import Known, read_version
 from tashi.adapters.hypervisor.qemu.folder import PRIVATE_FILE, GuestFolder
 from tashi.adapters.hypervisor.qemu.guest import Guest, Surroundings
+from tashi.adapters.hypervisor.qemu.papers import to_serve_with
 from tashi.adapters.hypervisor.qemu.places import Places, Premises
 from tashi.adapters.hypervisor.qemu.process import Process, root_out
 from tashi.adapters.hypervisor.qemu.record import Move, Record
-from tashi.domain.engine import HOST_CPU, KVM, Hardware, accel_trouble, machine_trouble
-from tashi.domain.errors import CommandFailed, HypervisorFailed, InvalidInstance
-from tashi.domain.hints import check_hints
+from tashi.domain.errors import CommandFailed, HypervisorFailed
 from tashi.domain.identity import VmId
 from tashi.domain.instance import Nic
 from tashi.ports.commands import Commands
-from tashi.ports.hypervisor import GuestSpec
 from tashi.ports.network import Networks, Tap
 
 Steps = Callable[[str], None]
 """Is told each step on the way of a guest, for tests that end the program there.
 
 Of a start: held, disks, wired, intent, spawned, met, ready, loaded, begun; of a target the same but
-the last, then called, arrived, runs. Of a send: noted, let in, copying, copied, sending, standing,
-mirrored, continued, completed, left. Of a save: writing, written, kept; of memory that is read,
-before loaded: reading, read, used.
+the last, then called; then heard and goes on by the source's word, or arrived and runs by order. Of
+a send: noted, let in, copying, copied, sending, standing, mirrored, continued, completed, left,
+told. Of a save: writing, written, kept; of memory that is read, before loaded: reading, read, used.
 """
 
 _DEATH_SECONDS: Final = 10.0
-_EMULATED_CPU: Final = "qemu64"
 _LOCKED_IMAGE: Final = re.compile(
     r'Failed to get (?:shared )?"\w+" lock.*using the image \[(.+?)\]'
 )
@@ -59,6 +57,7 @@ class Launcher:
     commands: Commands
     around: Surroundings
     on_step: Steps
+    papers: Path | None
 
     def launch(self, record: Record, ready: Callable[[Guest], None]) -> Guest:
         """Start a guest; `ready` is called once its QEMU waits to run, or for its memory.
@@ -66,8 +65,7 @@ class Launcher:
         Raises HypervisorFailed or what `ready` raises; then nothing is left that was not there.
         """
         spec = record.spec
-        _check(spec)
-        self._check_can_go_on(spec)
+        self.known.check(spec)
         folder = GuestFolder(self.premises.of(spec.instance_id))
         with _undone_when_it_fails(folder), folder.held() as lock:
             self.on_step("held")
@@ -109,7 +107,7 @@ class Launcher:
             raise
 
     def _spawn(self, folder: GuestFolder, record: Record, made: MadeDisks, lock: int) -> Guest:
-        hardware = record.spec.hardware or self._as_booted_here(record.spec)
+        hardware = record.spec.hardware or self.known.as_booted_here(record.spec)
         cards = devices.cards(record.spec.nics)
         with self.networks.wire(record.spec.instance_id, cards) as wiring:
             self.on_step("wired")
@@ -122,6 +120,7 @@ class Launcher:
                 disks=made.files,
                 medium=self.disks.medium(record.spec),
                 plugs=[wiring[number] for number in cards],
+                papers=to_serve_with(self.papers),
                 incoming=record.restoring is not None or record.move is Move.RECEIVING,
             )
             record = replace(record, command=command_line(plan), hardware=hardware)
@@ -131,26 +130,6 @@ class Launcher:
             process = self._run(record, folder.places, (lock, *taps))
             self.on_step("spawned")
         return Guest(folder, record, process, self.around)
-
-    def _as_booted_here(self, spec: GuestSpec) -> Hardware:
-        engine = self.known.engine
-        usual = HOST_CPU if engine.accel == KVM else _EMULATED_CPU
-        return Hardware(
-            machine=self.known.newest,
-            cpu=spec.hints.get("cpumodel", usual),
-            accel=engine.accel,
-            qemu=engine.qemu,
-            processor=engine.processor,
-        )
-
-    def _check_can_go_on(self, spec: GuestSpec) -> None:
-        if (hardware := spec.hardware) is None:
-            return
-        for trouble in (accel_trouble, machine_trouble):
-            if words := trouble(hardware, self.known.engine):
-                raise HypervisorFailed(
-                    f"Instance {spec.instance_id} cannot go on here: it {words}."
-                )
 
     def _run(self, record: Record, places: Places, inherited: tuple[int, ...]) -> Process:
         try:
@@ -197,14 +176,6 @@ def _meet(guest: Guest) -> None:
     places = guest.folder.places
     for path in (places.monitor, places.human_monitor, places.console, places.agent):
         path.chmod(PRIVATE_FILE)
-
-
-def _check(spec: GuestSpec) -> None:
-    # Admission has looked at the hints; they become QEMU's options here, so look again.
-    try:
-        check_hints(spec.hints)
-    except InvalidInstance as wrong:
-        raise HypervisorFailed(str(wrong)) from wrong
 
 
 def _why(words: str) -> str:

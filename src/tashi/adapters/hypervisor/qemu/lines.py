@@ -49,7 +49,7 @@ def listen_for(peer: str, address: str) -> socket.socket:
         raise HypervisorFailed(f"No port of {address} can be had: {error}.") from error
     try:
         _open_only_to(listener, _addresses_of(peer, listener.family))
-        _tune(listener)
+        tune(listener)
     except BaseException:
         listener.close()
         raise
@@ -63,7 +63,7 @@ def call(place: tuple[str, int], address: str) -> socket.socket:
         line.settimeout(_REACH_SECONDS)
         line.bind((address, 0))
         line.connect(place)
-        _tune(line)
+        tune(line)
     except OSError as error:
         line.close()
         raise HypervisorFailed(f"{place[0]}:{place[1]} is not reached: {error}.") from error
@@ -75,7 +75,7 @@ def family_of(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-def _tune(line: socket.socket) -> None:
+def tune(line: socket.socket) -> None:
     """Let small words go at once, and the line break when the other machine is gone.
 
     QEMU sees to the first where it connects by itself, but not on a line that it is handed: there

@@ -8,46 +8,51 @@ file gets the name of used memory, so it can never be used a second time.
 
 import os
 import queue
-import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from logging import getLogger
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from tashi.adapters.hypervisor.qemu.folder import PRIVATE_FILE
-from tashi.adapters.hypervisor.qemu.guest import GONE, Guest, last_words
+from tashi.adapters.hypervisor.qemu.guest import GONE, Guest
 from tashi.adapters.hypervisor.qemu.launch import Steps
 from tashi.adapters.hypervisor.qemu.moves import AS_FAST_AS_IT_GOES, set_capabilities
 from tashi.adapters.hypervisor.qemu.progress import Meter, Migration
+from tashi.adapters.hypervisor.qemu.saved import SavedMemory
+from tashi.adapters.hypervisor.qemu.sayings import last_words
 from tashi.domain.errors import (
     CommandFailed,
     HypervisorFailed,
-    NoSuchImage,
     UnableToResume,
     UnableToSuspend,
 )
+from tashi.domain.identity import InstanceId
 from tashi.ports.commands import Commands, Descriptors
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
-_USED: Final = ".used"
+_log = getLogger(__name__)
+
 _FD: Final = "memory"
 _COMPLETED: Final = "completed"
+_LOCKS_LATE: Final = "late-block-activate"
+"""Without it QEMU takes the locks of disks as it reads, and goes on if it does not get them."""
 _LOOK_SECONDS: Final = 1.0
+_CAPABILITIES: Final = {"migrate": ("events",), "migrate-incoming": ("events", _LOCKS_LATE)}
 _LOADED: Final = "paused"
 """What QEMU calls a guest whose memory has been read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """The folder `suspend/`, and the programs that memory is piped through."""
+    """Saved memory, and the programs that it is piped through."""
 
-    folder: Path
+    saved: SavedMemory
     commands: Commands
     squeeze: tuple[str, ...]
     unsqueeze: tuple[str, ...]
@@ -60,9 +65,9 @@ class Memory:
         Raises UnableToSuspend.
         """
         try:
-            final = self._free_place(name)
+            self.saved.check_free(name)
             guest.remember(lambda record: replace(record, saving=name))
-            self._write(guest, final)
+            self._write(guest, name)
         except (HypervisorFailed, CommandFailed, OSError) as error:
             self.run_on(guest)
             raise UnableToSuspend(f"Instance {guest.id} was not suspended: {error}") from error
@@ -71,49 +76,22 @@ class Memory:
         """Forget a saving that came to nothing: remove what it left and let the guest run."""
         if (name := guest.record.saving) is None:
             return
-        with suppress(OSError):
-            _partial(self._place(name)).unlink(missing_ok=True)
+        self.saved.drop(name)
         with suppress(HypervisorFailed, OSError):
             guest.ask("migrate_cancel")
             guest.unpause()
             guest.remember(lambda record: replace(record, saving=None))
-
-    def has(self, name: str) -> bool:
-        """Whether memory of that name is complete, used or not."""
-        final = self._place(name)
-        return final.exists() or _used(final).exists()
-
-    def find(self, name: str) -> bool:
-        """Whether memory of that name is complete; UnableToSuspend where that cannot be told.
-
-        The images are beside it: a store that is away says nothing about what it has.
-        """
-        try:
-            (self.folder.parent / "images").stat()
-            return self.has(name)
-        except OSError as error:
-            raise UnableToSuspend(f"The image store cannot be read: {error}.") from error
-
-    def check_unused(self, name: str) -> None:
-        """Raise NoSuchImage when there is no such memory, or none any more."""
-        final = self._place(name)
-        if not final.exists():
-            fate = "was used before" if _used(final).exists() else "is not there"
-            raise NoSuchImage(f"The saved memory {name} {fate}.")
 
     def load(self, guest: Guest, name: str) -> None:
         """Read saved memory into a QEMU that waits for it, and mark it as used.
 
         Raises UnableToResume; then the memory is as good as before.
         """
-        final = self._place(name)
         try:
             if guest.status() != _LOADED:
-                self._read(guest, final)
+                self._read(guest, self.saved.place(name))
             self.on_step("read")
-            with suppress(FileNotFoundError):  # marked already, before a crash of ours
-                final.rename(_used(final))
-            _sync_folder(self.folder)
+            self.saved.use(name)
             self.on_step("used")
         except (HypervisorFailed, CommandFailed, OSError) as error:
             words = last_words(guest.folder) if guest.ended.is_set() else ""
@@ -121,11 +99,16 @@ class Memory:
                 f"Instance {guest.id} was not restored from {name}: {error} {words}".strip()
             ) from error
 
-    def _write(self, guest: Guest, final: Path) -> None:
-        partial = _partial(final)
-        final.parent.mkdir(parents=True, exist_ok=True)
+    def give_back(self, guest: InstanceId, name: str) -> None:
+        """Mark memory as unused again, for the vCPUs of that guest never ran."""
+        try:
+            self.saved.give_back(name)
+        except OSError as error:
+            _log.warning("The memory %s of instance %d counts as used: %s.", name, guest, error)
+
+    def _write(self, guest: Guest, name: str) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-        with _opened(partial, flags) as sink:
+        with _opened(self.saved.partial(name), flags) as sink:
             guest.pause()
             reading, writing = os.pipe()
             with self._piping(self.squeeze, Descriptors(source=reading, sink=sink), reading):
@@ -133,8 +116,7 @@ class Memory:
                 self._migrate(guest, "migrate", writing)
             os.fsync(sink)
         self.on_step("written")
-        partial.rename(final)
-        _sync_folder(final.parent)
+        self.saved.keep(name)
         self.on_step("kept")
 
     def _read(self, guest: Guest, final: Path) -> None:
@@ -174,7 +156,7 @@ class Memory:
         finally:
             os.close(end)
         _forget_all(guest.migrations)
-        set_capabilities(guest, ("events",))
+        set_capabilities(guest, _CAPABILITIES[command])
         guest.ask("migrate-set-parameters", **{"max-bandwidth": AS_FAST_AS_IT_GOES})
         guest.ask(command, uri=f"fd:{_FD}")
         looks = partial(_look, guest, Meter(guest.gone_on)) if command == "migrate" else _no_look
@@ -184,16 +166,6 @@ class Memory:
                 guest.ask("migrate_cancel")
             within = f"it took longer than {self.limit_seconds:g} s"
             raise HypervisorFailed(f"QEMU gave up: {status or within}.")
-
-    def _free_place(self, name: str) -> Path:
-        if self.has(name):
-            raise HypervisorFailed(f"there is saved memory named {name} already.")
-        return self._place(name)
-
-    def _place(self, name: str) -> Path:
-        if not _NAME.match(name) or name.endswith(_USED):
-            raise HypervisorFailed(f"{name!r} is no name for saved memory.")
-        return self.folder / name
 
 
 def _last(statuses: "queue.SimpleQueue[str]", deadline: float, look: Callable[[], object]) -> str:
@@ -223,14 +195,6 @@ def _forget_all(statuses: "queue.SimpleQueue[str]") -> None:
             statuses.get_nowait()
 
 
-def _partial(final: Path) -> Path:
-    return final.with_name(f".{final.name}.partial")
-
-
-def _used(final: Path) -> Path:
-    return final.with_name(final.name + _USED)
-
-
 @contextmanager
 def _opened(path: Path, flags: int) -> Iterator[int]:
     descriptor = os.open(path, flags, PRIVATE_FILE)
@@ -238,8 +202,3 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    with _opened(folder, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
-        os.fsync(descriptor)

@@ -1,65 +1,101 @@
 """Devices of a guest that runs: disks and network cards in and out, another CD.
 
-What is there is asked of QEMU, never remembered, so that whatever was done before a crash is done.
-The guest's record names a device from before it is plugged in until after it is out: who moves the
-guest rather fails over a device that is not there than forgets one that is.
+What is there is asked of the guest's QEMU, never remembered, so that whatever was done before a
+crash is done. The guest's record names a device from before it is plugged in until after it is out:
+who moves the guest rather fails over a device that is not there than forgets one that is. How a
+single device goes in and out is up to the `Hands`.
 """
 
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Generic, Protocol, TypeVar
 
-import msgspec
-
-from tashi.adapters.hypervisor.qemu import devices, forwards
+from tashi.adapters.hypervisor.qemu import devices
+from tashi.adapters.hypervisor.qemu.command_line import DiskFile
+from tashi.adapters.hypervisor.qemu.devices import Drive
 from tashi.adapters.hypervisor.qemu.disks import Disks, MadeDisks
-from tashi.adapters.hypervisor.qemu.guest import Guest
+from tashi.adapters.hypervisor.qemu.launch import Steps
+from tashi.adapters.hypervisor.qemu.remembered import Pluggable
 from tashi.domain.errors import HypervisorFailed
-from tashi.domain.instance import Disk, Nic
+from tashi.domain.instance import PORTS, Disk, Nic
 from tashi.ports.hypervisor import GuestSpec
-from tashi.ports.network import Networks, Plug, Tap, card_number
 
 _LOOK_AGAIN_SECONDS: Final = 1.0
 
 
-class _Named(msgspec.Struct):
-    name: str
+G = TypeVar("G", bound=Pluggable)
+H_contra = TypeVar("H_contra", bound=Pluggable, contravariant=True)
 
 
-class _Inserted(msgspec.Struct):
-    file: str
+class Hands(Protocol[H_contra]):
+    """Puts single devices into a guest and takes them out; methods raise HypervisorFailed."""
 
+    def there(self, guest: H_contra) -> set[str]:
+        """The names of the devices that the guest has, and of others."""
+        ...
 
-class _Block(msgspec.Struct):
-    qdev: str = ""
-    inserted: _Inserted | None = None
+    def put_disk(self, guest: H_contra, drive: Drive, file: DiskFile) -> None:
+        """Plug in a disk; nothing is left of it when this fails."""
+        ...
+
+    def put_card(self, guest: H_contra, nic: Nic) -> None:
+        """Plug in a network card; nothing is left of it when this fails."""
+        ...
+
+    def ask_back(self, guest: H_contra, name: str) -> None:
+        """Ask the guest to let go of a device, which it may do later; it may have been asked."""
+        ...
+
+    def clear_disk(self, guest: H_contra, drive: Drive) -> None:
+        """Remove what is left of a disk that is out."""
+        ...
+
+    def clear_card(self, guest: H_contra, nic: Nic) -> None:
+        """Remove what is left of a network card that is out."""
+        ...
+
+    def change_medium(self, guest: H_contra, medium: DiskFile | None) -> None:
+        """Put that into the CD drive, or nothing; harmless when it is there."""
+        ...
+
+    def cards(self, guest: H_contra, nics: tuple[Nic, ...]) -> tuple[Nic, ...]:
+        """Network cards with the ports that lead to them now."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class Plugging:
-    """Plugs devices; a guest has `patience` seconds to let go of one. `tidy` follows a card out."""
+class Plugging(Generic[G]):
+    """Plugs devices; a guest has `patience` seconds to let go of one.
 
+    `tidy` follows a card out; `on_step` is told how far each change is.
+    """
+
+    hands: Hands[G]
     disks: Disks
-    networks: Networks
     patience: float
     tidy: Callable[[], None]
+    on_step: Steps = lambda _: None
 
-    def alter(self, guest: Guest, spec: GuestSpec) -> None:
+    def alter(self, guest: G, spec: GuestSpec) -> None:
         """Give the guest the devices of `spec`; raises HypervisorFailed."""
         before = guest.record.spec
-        _note(guest, _both(before, spec))
+        self._note(guest, _both(before, spec))
+        self.on_step("plugging")
         try:
             self._change(guest, before, spec)
         except BaseException:
+            # Also what went in although it was said to have failed: it is to be taken out again.
             with suppress(HypervisorFailed):
-                _note(guest, _only(before, _there(guest)))
+                self._note(guest, self._left(_both(before, spec), self.hands.there(guest)))
             raise
-        _note(guest, spec)
+        self.on_step("plugged")
+        self._note(guest, spec)
+        self._remove_files(guest, spec)
 
-    def _change(self, guest: Guest, before: GuestSpec, spec: GuestSpec) -> None:
-        there = _there(guest)
+    def _change(self, guest: G, before: GuestSpec, spec: GuestSpec) -> None:
+        there = self.hands.there(guest)
         disks = {disk.port: disk for disk in spec.disks if disk.port}
         nics = {nic.port: nic for nic in spec.nics if nic.port}
         for old in before.disks:
@@ -70,110 +106,94 @@ class Plugging:
                 self._card_out(guest, gone)
         for port, disk in disks.items():
             if devices.disk_name(port) not in there:
-                self._disk_in(guest, spec, disk)
+                self._disk_in(guest, spec, disk, was_in=disk in before.disks)
         for port, nic in nics.items():
             if devices.card_name(port) not in there:
-                self._card_in(guest, nic)
-        self._medium(guest, spec)
+                self.hands.put_card(guest, nic)
+        self.hands.change_medium(guest, self.disks.medium(spec))
 
-    # ---- disks --------------------------------------------------------------------------------
-
-    def _disk_in(self, guest: Guest, spec: GuestSpec, disk: Disk) -> None:
+    def _disk_in(self, guest: G, spec: GuestSpec, disk: Disk, *, was_in: bool) -> None:
+        """Plug in a disk; one that the guest has let go of by itself is as the guest left it."""
         drive, made = devices.plugged(disk), MadeDisks()
+        kept = was_in and self.disks.has(guest.id, drive)
         try:
-            _drop_node(guest, drive.name)
-            file = self.disks.make_one(replace(spec, keep_disks=False, stored=""), drive, made)
-            guest.ask(
-                "blockdev-add",
-                **{"driver": file.format, "node-name": drive.name, "discard": "unmap"},
-                file={"driver": "file", "filename": file.path, "discard": "unmap"},
-            )
-            guest.ask("device_add", **devices.plugged_disk(drive))
+            file = self.disks.make_one(replace(spec, keep_disks=kept, stored=""), drive, made)
+            self.on_step("disk made")
+            self.hands.put_disk(guest, drive, file)
         except BaseException:
-            _drop_node(guest, drive.name)
-            made.unmake()
+            # It may be in all the same: nobody has answered in time.
+            with suppress(HypervisorFailed):
+                if drive.name not in self.hands.there(guest):
+                    made.unmake()
             raise
 
-    def _disk_out(self, guest: Guest, disk: Disk) -> None:
+    def _disk_out(self, guest: G, disk: Disk) -> None:
         drive = devices.plugged(disk)
         self._take_out(guest, drive.name, f"disk {disk.uri}")
-        _drop_node(guest, drive.name)
-        self.disks.remove_one(guest.id, drive)
+        self.on_step("let go")
+        self.hands.clear_disk(guest, drive)
 
-    # ---- network cards ------------------------------------------------------------------------
-
-    def _card_in(self, guest: Guest, nic: Nic) -> None:
-        number = card_number(nic.port)
-        name = f"net{number}"
-        with self.networks.wire(guest.id, {number: nic}) as wiring:
-            plug = wiring[number]
-            _drop_netdev(guest, name)
-            try:
-                if isinstance(plug, Tap):
-                    guest.hand(name, plug.descriptor)
-                guest.ask("netdev_add", id=name, **_backend(guest, name, plug))
-                guest.ask("device_add", **devices.plugged_card(nic, plug))
-            except BaseException:
-                _drop_netdev(guest, name)
-                raise
-
-    def _card_out(self, guest: Guest, nic: Nic) -> None:
+    def _card_out(self, guest: G, nic: Nic) -> None:
         self._take_out(guest, devices.card_name(nic.port), f"network card {nic.mac}")
-        _drop_netdev(guest, f"net{card_number(nic.port)}")
+        self.on_step("let go")
+        self.hands.clear_card(guest, nic)
         self.tidy()
 
-    def _take_out(self, guest: Guest, name: str, what: str) -> None:
+    def _remove_files(self, guest: G, spec: GuestSpec) -> None:
+        """Remove what was written to disks that are out, also those before a crash.
+
+        Only now: a guest that ends before all is done may start with what it had.
+        """
+        kept = {disk.port for disk in spec.disks}
+        for port in range(1, PORTS + 1):
+            if port not in kept:
+                with suppress(OSError):  # it goes with the guest
+                    self.disks.remove_one(guest.id, devices.in_port(port))
+
+    def _take_out(self, guest: G, name: str, what: str) -> None:
         """Ask for a device back, and wait until the guest has let go of it."""
         deadline = time.monotonic() + self.patience
         asked = False
-        while name in _there(guest):
+        while name in self.hands.there(guest):
             if not asked:
                 with suppress(HypervisorFailed):  # it has been asked already, before a crash
-                    guest.ask("device_del", id=name)
+                    self.hands.ask_back(guest, name)
                 asked = True
+                self.on_step("asked back")
             left = deadline - time.monotonic()
             if left <= 0:
                 raise HypervisorFailed(
                     f"The guest did not let go of {what} within {self.patience:g} s: see that "
-                    "nothing in it uses that, and that it can unplug PCI devices."
+                    "nothing in it uses that, and that it can unplug PCI devices; then give the "
+                    "same command again."
                 )
             guest.stirred.wait(min(left, _LOOK_AGAIN_SECONDS))
             guest.stirred.clear()
 
-    # ---- the CD drive -------------------------------------------------------------------------
+    def _left(self, spec: GuestSpec, there: set[str]) -> GuestSpec:
+        """The guest without those devices that should be in a port, and of which nothing is left.
 
-    def _medium(self, guest: Guest, spec: GuestSpec) -> None:
-        wanted = self.disks.medium(spec)
-        blocks = msgspec.convert(guest.ask("query-block"), list[_Block])
-        drive = next((block for block in blocks if block.qdev == devices.CDROM), None)
-        if drive is None:
-            if wanted is None:
-                return
-            raise HypervisorFailed("The guest has no CD drive: its IDE ports are all taken.")
-        there = None if drive.inserted is None else drive.inserted.file
-        if wanted is None and there is not None:
-            guest.ask("eject", id=devices.CDROM, force=True)
-        elif wanted is not None and wanted.path != there:
-            guest.ask(
-                "blockdev-change-medium",
-                id=devices.CDROM,
-                filename=wanted.path,
-                format=wanted.format,
-                **{"read-only-mode": "read-only", "force": True},
-            )
-        _drop_node(guest, devices.CD_MEDIUM, unless=wanted is not None and wanted.path == there)
+        A disk that the guest let go of by itself still has what the guest wrote to it.
+        """
 
+        def is_left(disk: Disk) -> bool:
+            if not disk.port or devices.disk_name(disk.port) in there:
+                return True
+            return self.disks.has(spec.instance_id, devices.plugged(disk))
 
-def _note(guest: Guest, spec: GuestSpec) -> None:
-    known = {nic.mac: nic for nic in guest.record.nics}
-    nics = tuple(known.get(nic.mac, nic) for nic in spec.nics)
-    fresh = replace(guest.record.spec, disks=spec.disks, nics=spec.nics, cdrom=spec.cdrom)
-    if any(nic.port for nic in nics) and forwards.has_forwards(guest.record.command):
-        nics = forwards.with_forwards(nics, guest.ask_as_a_human(forwards.QUESTION))
-    try:
-        guest.remember(lambda record: replace(record, spec=fresh, nics=nics))
-    except OSError as error:
-        raise HypervisorFailed(f"The guest's record cannot be written: {error}.") from error
+        nics = (one for one in spec.nics if not one.port or devices.card_name(one.port) in there)
+        return replace(spec, disks=tuple(filter(is_left, spec.disks)), nics=tuple(nics))
+
+    def _note(self, guest: G, spec: GuestSpec) -> None:
+        known = {nic.mac: nic for nic in guest.record.nics}
+        nics = tuple(known.get(nic.mac, nic) for nic in spec.nics)
+        if any(nic.port for nic in nics):
+            nics = self.hands.cards(guest, nics)
+        fresh = replace(guest.record.spec, disks=spec.disks, nics=spec.nics, cdrom=spec.cdrom)
+        try:
+            guest.remember(lambda record: replace(record, spec=fresh, nics=nics))
+        except OSError as error:
+            raise HypervisorFailed(f"The guest's record cannot be written: {error}.") from error
 
 
 def _both(before: GuestSpec, after: GuestSpec) -> GuestSpec:
@@ -182,34 +202,3 @@ def _both(before: GuestSpec, after: GuestSpec) -> GuestSpec:
     macs = {nic.mac for nic in before.nics}
     more_nics = tuple(nic for nic in after.nics if nic.mac not in macs)
     return replace(before, disks=(*before.disks, *more_disks), nics=(*before.nics, *more_nics))
-
-
-def _only(spec: GuestSpec, there: set[str]) -> GuestSpec:
-    """The guest without those devices that should be in a port and are not."""
-    disks = (one for one in spec.disks if not one.port or devices.disk_name(one.port) in there)
-    nics = (one for one in spec.nics if not one.port or devices.card_name(one.port) in there)
-    return replace(spec, disks=tuple(disks), nics=tuple(nics))
-
-
-def _there(guest: Guest) -> set[str]:
-    """The names of all devices that have one."""
-    answer = guest.ask("qom-list", path="/machine/peripheral")
-    return {one.name for one in msgspec.convert(answer, list[_Named])}
-
-
-def _drop_node(guest: Guest, name: str, *, unless: bool = False) -> None:
-    if not unless:
-        with suppress(HypervisorFailed):  # it is not there, or in use
-            guest.ask("blockdev-del", **{"node-name": name})
-
-
-def _drop_netdev(guest: Guest, name: str) -> None:
-    with suppress(HypervisorFailed):  # it is not there
-        guest.ask("netdev_del", id=name)
-
-
-def _backend(guest: Guest, name: str, plug: Plug) -> dict[str, object]:
-    if isinstance(plug, Tap):
-        return {"type": "tap", "fd": name}
-    rules = [{"str": f"tcp:127.0.0.1:0-:{port}"} for port in plug.forward]
-    return {"type": "user", "hostname": guest.record.spec.name, "hostfwd": rules}

@@ -1,4 +1,4 @@
-"""How far a move or a save is, made of what QEMU answers while one is under way."""
+"""How far a move, a save or a copy is; of the first two QEMU is asked while one is under way."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -69,14 +69,17 @@ class Meter:
 
     def disks(self, jobs: Sequence[Job]) -> None:
         """Tell how far the copies of the disks are."""
-        done = sum(job.current_progress for job in jobs)
         self._disks = sum(job.total_progress for job in jobs)
+        self.copies(sum(job.current_progress for job in jobs), self._disks)
+
+    def copies(self, done: int, total: int) -> None:
+        """Tell how much of some disks is copied."""
         now = self._now()
         if now - self._at >= _SHORTEST_SECONDS:
             self._rate = max(0, done - self._copied) / (now - self._at)
             self._at, self._copied = now, done
-        self.left = f"{in_mib(self._disks - done)} of its disks were left"
-        self._tell(Progress(done=done, total=self._disks, rate=self._rate, words="disks"))
+        self.left = f"{in_mib(total - done)} of its disks were left"
+        self._tell(Progress(done=done, total=total, rate=self._rate, words="disks"))
 
     def memory(self, migration: Migration) -> None:
         """Tell how far the memory is, and how quickly the guest changes what was sent."""

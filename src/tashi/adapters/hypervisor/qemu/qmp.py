@@ -162,6 +162,11 @@ async def _part_from(client: QMPClient) -> None:
             await client.disconnect()
 
 
+def was_refused(failed: HypervisorFailed) -> bool:
+    """Whether QEMU has answered that it does not do it: then it was not done."""
+    return isinstance(failed.__cause__, ExecuteError)
+
+
 @contextmanager
 def _in_our_words(command: str, within_seconds: float) -> Iterator[None]:
     """Translate what the client raises into HypervisorFailed."""

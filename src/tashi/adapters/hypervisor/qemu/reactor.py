@@ -9,9 +9,12 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
+from logging import getLogger
 from typing import Final, TypeVar
 
 from tashi.domain.errors import HypervisorFailed
+
+_log = getLogger(__name__)
 
 T = TypeVar("T")
 Cancel = Callable[[], object]
@@ -95,6 +98,8 @@ class Reactor:
         self._own.add(task)
         try:
             await work
+        except Exception:  # noqa: BLE001  # nobody waits for what comes of it
+            _log.exception("%s failed in a way that it should not.", work)
         finally:
             self._own.discard(task)
 

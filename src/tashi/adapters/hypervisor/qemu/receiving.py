@@ -1,7 +1,8 @@
 """The target's end of a move: a QEMU that waits, is filled, and stands still until it may run.
 
 Its door is kept in the reactor's thread until the source has come for the memory; from then on it
-is QEMU that holds both lines, and a node manager that ends takes nothing with it.
+is QEMU that holds both lines, and a node manager that ends takes nothing with it but the source's
+word that the guest has left (see `word`).
 
 A QEMU that waits for a guest leaves persistent disks unlocked until it runs (late-block-activate),
 so a move that fails at the last moment leaves them to the source. Whatever else goes wrong while it
@@ -29,6 +30,9 @@ from tashi.adapters.hypervisor.qemu.moves import (
     set_capabilities,
     write_door,
 )
+from tashi.adapters.hypervisor.qemu.papers import End
+from tashi.adapters.hypervisor.qemu.road import Road
+from tashi.adapters.hypervisor.qemu.word import answer, hear, is_heard, pledged
 from tashi.domain.errors import HypervisorFailed
 
 _CAPABILITIES: Final = ("events", "return-path", "late-block-activate")
@@ -37,15 +41,17 @@ _SOCKET: Final = "disks"
 _LINE: Final = "memory"
 _KEY_SECONDS: Final = 5.0
 _ARRIVING: Final = "inmigrate"
-_ANNOUNCEMENTS: Final = {"initial": 50, "max": 550, "rounds": 5, "step": 100}
+_ARRIVED: Final = "completed"
+"""The last that QEMU says of a migration, before the source's QEMU says so, too."""
+ANNOUNCEMENTS: Final = {"initial": 50, "max": 550, "rounds": 5, "step": 100}
 """How often the network is told where the guest is now, and after how many milliseconds each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receiving:
-    """Receives guests; `address` is where other machines reach this one."""
+    """Receives guests; `road` says where other machines reach this one."""
 
-    address: str
+    road: Road
     on_step: Steps
 
     def open_door(self, guest: Guest, peer: str) -> None:
@@ -54,9 +60,11 @@ class Receiving:
         Raises HypervisorFailed.
         """
         set_capabilities(guest, _CAPABILITIES)
-        listener = listen_for(peer, self.address)
+        self.road.prepare(guest, End.TARGET)
+        listener = listen_for(peer, self.road.address)
         try:
-            door = Door(self.address, listener.getsockname()[1], secrets.token_hex(16))
+            key, pledge = secrets.token_hex(16), secrets.token_hex(16)
+            door = Door(self.road.address, listener.getsockname()[1], key, pledge=pledge)
             if disks := crossing_disks(guest.record.spec):
                 port = self._start_server(guest, peer)
                 door = msgspec.structs.replace(door, disks=port)
@@ -65,7 +73,7 @@ class Receiving:
         except BaseException:
             listener.close()
             raise
-        guest.accompany(self._keep_door(guest, listener, door.key.encode()))
+        guest.accompany(self._keep_door(guest, listener, door))
         guest.stand_by()
 
     def run(self, guest: Guest) -> None:
@@ -79,31 +87,63 @@ class Receiving:
             self.on_step("arrived")
             guest.begin()
             self.on_step("runs")
-            guest.ask("announce-self", **_ANNOUNCEMENTS)
         guest.remember(lambda record: replace(record, move=None, incoming=""))
+        guest.accompany(_announce(guest))
         guest.catch_up()
 
     def _start_server(self, guest: Guest, peer: str) -> int:
         """Start QEMU's NBD server on a socket of ours, which is open to that machine only."""
-        with listen_for(peer, self.address) as listener:
+        with listen_for(peer, self.road.address) as listener:
             guest.hand(_SOCKET, listener.fileno())
-            guest.ask("nbd-server-start", addr={"type": "fd", "data": {"str": _SOCKET}})
+            place = {"type": "fd", "data": {"str": _SOCKET}}
+            guest.ask("nbd-server-start", addr=place, **self.road.of_server())
             port: int = listener.getsockname()[1]
             return port
 
-    async def _keep_door(self, guest: Guest, listener: socket.socket, key: bytes) -> None:
-        """Let in the first who has the key, and leave the line to QEMU."""
+    async def _keep_door(self, guest: Guest, listener: socket.socket, door: Door) -> None:
+        """Let in the first who has the key, leave the line to QEMU, and wait for the word."""
         with listener:
-            line = await _first_with(key, listener)
-        with line, suppress(OSError):  # whoever called has gone again: QEMU will notice
-            try:
-                await guest.give(_LINE, line.fileno())
-                await guest.request("migrate-incoming", uri=f"fd:{_LINE}")
-            except HypervisorFailed as failed:
-                _LOG.warning("Instance %d cannot be received: %s", guest.id, failed)
-                return
-            await asyncio.get_running_loop().sock_sendall(line, LET_IN)
-        self.on_step("called")
+            line, pledge = await _first_source(door, listener)
+            with line, suppress(OSError):  # whoever called has gone again: QEMU will notice
+                try:
+                    await guest.give(_LINE, line.fileno())
+                    await guest.request("migrate-incoming", uri=f"fd:{_LINE}")
+                except HypervisorFailed as failed:
+                    _LOG.warning("Instance %d cannot be received: %s", guest.id, failed)
+                    return
+                await asyncio.get_running_loop().sock_sendall(line, LET_IN)
+            self.on_step("called")
+            while pledge:
+                with await _first_with(door.key.encode(), listener) as line:
+                    if await is_heard(pledge, line):
+                        listener.close()
+                        if await self._runs_at_once(guest, door):
+                            await answer(line)
+                            await _announce(guest)
+                        return
+
+    async def _runs_at_once(self, guest: Guest, door: Door) -> bool:
+        """Let the guest run, for its source's node has said that it left there; whether it does."""
+        self.on_step("heard")
+        if guest.migration != _ARRIVED:
+            _LOG.warning("Instance %d has left, but is not known to be whole here.", guest.id)
+            return False
+        try:
+            if door.disks:
+                await guest.request("nbd-server-stop")
+            await guest.set_off()
+        except HypervisorFailed as failed:
+            _LOG.warning("Instance %d has arrived, but does not run yet: %s", guest.id, failed)
+            return False
+        self.on_step("goes on")
+        guest.come_home(write_door(door))
+        return True
+
+
+async def _announce(guest: Guest) -> None:
+    """Tell the network where the guest is now."""
+    with suppress(HypervisorFailed):  # it has said so itself when all of it was there
+        await guest.request("announce-self", **ANNOUNCEMENTS)
 
 
 def _offer_disks(guest: Guest, door: Door, disks: tuple[str, ...]) -> None:
@@ -115,14 +155,31 @@ def _offer_disks(guest: Guest, door: Door, disks: tuple[str, ...]) -> None:
         )
 
 
-async def _first_with(key: bytes, listener: socket.socket) -> socket.socket:
+async def _first_source(door: Door, listener: socket.socket) -> tuple[socket.socket, bytes]:
+    """The first who may come for the memory, and what it pledges."""
     listener.setblocking(False)
     while True:
-        line = await _accepted(listener)
+        line = await accepted(listener)
         try:
             async with asyncio.timeout(_KEY_SECONDS):
-                said = await _hear(line, len(key))
-        except (OSError, TimeoutError):
+                pledge = await pledged(door, line)
+        except TimeoutError:
+            pledge = None
+        except BaseException:
+            line.close()
+            raise
+        if pledge is not None:
+            return line, pledge
+        line.close()
+
+
+async def _first_with(key: bytes, listener: socket.socket) -> socket.socket:
+    while True:
+        line = await accepted(listener)
+        try:
+            async with asyncio.timeout(_KEY_SECONDS):
+                said = await hear(line, len(key))
+        except TimeoutError:
             said = b""
         except BaseException:
             line.close()
@@ -132,7 +189,7 @@ async def _first_with(key: bytes, listener: socket.socket) -> socket.socket:
         line.close()
 
 
-async def _accepted(listener: socket.socket) -> socket.socket:
+async def accepted(listener: socket.socket) -> socket.socket:
     """The next who calls. (The loop's own way loses the line when it is cancelled just then.)"""
     loop, calls = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(listener, calls.set)
@@ -146,10 +203,3 @@ async def _accepted(listener: socket.socket) -> socket.socket:
                 return line
     finally:
         loop.remove_reader(listener)
-
-
-async def _hear(line: socket.socket, most: int) -> bytes:
-    loop, said = asyncio.get_running_loop(), b""
-    while len(said) < most and (more := await loop.sock_recv(line, most - len(said))):
-        said += more
-    return said

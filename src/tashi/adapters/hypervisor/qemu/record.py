@@ -55,6 +55,15 @@ class Record:
     version: int = _VERSION
 
 
+def at_home(record: Record) -> Record:
+    """The record once a guest that was received runs by its source's word.
+
+    It may have been told to run by order, too, and be on its way to another machine by now.
+    """
+    is_new = record.move is Move.RECEIVING
+    return replace(record, move=None, incoming="") if is_new else record
+
+
 def encode(record: Record) -> bytes:
     """The record as JSON that people can read."""
     spec = replace(record.spec, hints=dict(record.spec.hints))

@@ -5,35 +5,41 @@
     send the memory until little is missing; QEMU then stops the vCPUs and waits for us
     end the mirrors, whose copies are whole now, and let QEMU send the rest
     when the target has said that it has everything: write down that the guest has left
+    say so to the target's node, which lets it run (see `word`)
 
 Because QEMU waits for us at the switch, no guest leaves while nobody watches: a move that this
 process does not see through is ended by the next one.
+
+It stands still from then on, so nothing is asked of QEMU meanwhile that it says by itself.
 """
 
 import logging
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
 
+from tashi.adapters.hypervisor.qemu.departing import Departures, see_off
 from tashi.adapters.hypervisor.qemu.guest import Guest
-from tashi.adapters.hypervisor.qemu.launch import Steps
 from tashi.adapters.hypervisor.qemu.lines import call
 from tashi.adapters.hypervisor.qemu.moves import (
     AS_FAST_AS_IT_GOES,
     LET_IN,
     Door,
     crossing_disks,
+    may_stand,
     read_door,
     set_capabilities,
 )
+from tashi.adapters.hypervisor.qemu.papers import End
 from tashi.adapters.hypervisor.qemu.progress import Job, Meter, Migration
 from tashi.adapters.hypervisor.qemu.record import Move
+from tashi.adapters.hypervisor.qemu.road import Road
+from tashi.adapters.hypervisor.qemu.word import Word
 from tashi.domain.errors import HypervisorFailed
 
 _LOG: Final = logging.getLogger(__name__)
@@ -69,35 +75,36 @@ class _Line(msgspec.Struct, rename="kebab", omit_defaults=True):
         return self.type == "migration" or self.node_name.startswith(_COPY)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Sending:
-    """Sends guests from that address; `turns` says how many at the same time."""
+    """Sends guests on that road."""
 
-    address: str
-    limit_seconds: float
-    turns: threading.Semaphore
-    on_step: Steps
+    road: Road
+    departures: Departures
 
     def send(self, guest: Guest, incoming: str) -> None:
         """Move the guest to the door that the text names; it has left when this returns.
 
         Raises HypervisorFailed; the guest then runs on here, unless its QEMU has ended.
         """
-        guest.recalled.clear()
         door = read_door(incoming)
         if (status := guest.status()) != "running":
             raise HypervisorFailed(f"Instance {guest.id} is not moved: QEMU says {status}.")
-        deadline = time.monotonic() + self.limit_seconds
-        with self._turn(guest, deadline):
-            try:
-                self._move(guest, door, deadline)
-            except HypervisorFailed as failed:
-                if guest.ended.is_set() or not self.end(guest):
-                    raise HypervisorFailed(
-                        f"Instance {guest.id} was not moved: {failed}"
-                    ) from failed
-            else:
-                self._promise(guest)
+        meter = Meter(guest.gone_on)
+        with (
+            self.departures.turn(guest, incoming) as deadline,
+            closing(Word(door, self.road.address)) as word,
+        ):
+            see_off(
+                guest,
+                lambda: self._move(guest, door, word, meter, deadline),
+                lambda: self._promise(guest),
+                lambda: not guest.ended.is_set() and self.end(guest),
+            )
+            word.say()
+        self.departures.on_step("told")
+        with suppress(HypervisorFailed):
+            meter.memory(_migration(guest))
 
     def end(self, guest: Guest) -> bool:
         """End a move that is under way: whether the guest has left; if not, it runs on here.
@@ -117,53 +124,45 @@ class Sending:
         _stay(guest)
         return False
 
-    @contextmanager
-    def _turn(self, guest: Guest, deadline: float) -> Iterator[None]:
-        if not self.turns.acquire(timeout=max(0.0, deadline - time.monotonic())):
-            raise HypervisorFailed(f"Instance {guest.id} was not moved: others took all the time.")
-        try:
-            yield
-        finally:
-            self.turns.release()
-
-    def _move(self, guest: Guest, door: Door, deadline: float) -> None:
-        try:
-            guest.remember(lambda record: replace(record, move=Move.SENDING))
-        except OSError as error:
-            raise HypervisorFailed(f"its record cannot be written: {error}.") from error
-        self.on_step("noted")
-        meter = Meter(guest.gone_on)
-        with _knock(door, self.address) as line:
+    def _move(self, guest: Guest, door: Door, word: Word, meter: Meter, deadline: float) -> None:
+        on_step = self.departures.on_step
+        self.departures.note(guest)
+        with _knock(door, self.road.address, word) as line:
             _set_out(guest)
-            self.on_step("let in")
-            if disks := crossing_disks(guest.record.spec):
+            self.road.prepare(guest, End.SOURCE, door.address)
+            on_step("let in")
+            disks = crossing_disks(guest.record.spec)
+            if disks:
                 self._mirror(guest, door, disks)
-                self.on_step("copying")
+                on_step("copying")
                 _wait_for_jobs(guest, "ready", deadline, meter)
-            self.on_step("copied")
+            on_step("copied")
             guest.hand(_LINE, line.fileno())
             guest.ask("migrate", uri=f"fd:{_LINE}")
-        self.on_step("sending")
+        on_step("sending")
+        word.get_ready()
         _wait_for(guest, _SWITCH, deadline, meter)
-        self.on_step("standing")
+        on_step("standing")
         _check_still_on(guest)
-        _end_mirrors(guest, deadline, meter)
-        self.on_step("mirrored")
+        if disks:
+            _end_mirrors(guest, disks, deadline, meter)
+        on_step("mirrored")
         _check_not_recalled(guest)
         guest.ask("migrate-continue", state=_SWITCH)
-        self.on_step("continued")
+        on_step("continued")
         _wait_for(guest, _COMPLETED, deadline, meter)
-        self.on_step("completed")
+        on_step("completed")
 
     def _mirror(self, guest: Guest, door: Door, disks: tuple[str, ...]) -> None:
         for disk in disks:
             copy = _COPY + disk
-            with _greeted(door, self.address) as line:
+            with _greeted(door, self.road.address) as line:
                 guest.hand(copy, line.fileno())
             guest.ask(
                 "blockdev-add",
                 **{"driver": "nbd", "node-name": copy, "server": {"type": "fd", "str": copy}},
                 **{"export": door.export(disk), "open-timeout": _OPEN_SECONDS},
+                **self.road.of_client(door.address),
             )
             guest.ask(
                 "blockdev-mirror",
@@ -181,14 +180,14 @@ class Sending:
             raise HypervisorFailed(
                 f"Instance {guest.id} was not moved: that it left cannot be written down: {error}."
             ) from error
-        self.on_step("left")
+        self.departures.on_step("left")
 
 
-def _knock(door: Door, address: str) -> socket.socket:
+def _knock(door: Door, address: str, word: Word) -> socket.socket:
     """The line for the memory, once the target has let us in; raises HypervisorFailed."""
     line = call((door.address, door.memory), address)
     try:
-        line.sendall(door.key.encode())
+        line.sendall(word.knock)
         answer = line.recv(len(LET_IN))
     except OSError as error:
         line.close()
@@ -228,7 +227,14 @@ def _cut_lines(guest: Guest) -> None:
 def _set_out(guest: Guest) -> None:
     """Say how the memory is to be sent, before anything is."""
     set_capabilities(guest, _CAPABILITIES)
-    guest.ask("migrate-set-parameters", **{"max-bandwidth": AS_FAST_AS_IT_GOES})
+    guest.migration, guest.passes = "", 0
+    limits = {"max-bandwidth": AS_FAST_AS_IT_GOES, "downtime-limit": _may_stand(guest)}
+    guest.ask("migrate-set-parameters", **limits)
+
+
+def _may_stand(guest: Guest) -> int:
+    hardware = guest.record.hardware
+    return may_stand("" if hardware is None else hardware.accel, guest.passes)
 
 
 def _check_still_on(guest: Guest) -> None:
@@ -237,10 +243,10 @@ def _check_still_on(guest: Guest) -> None:
         raise HypervisorFailed("it has powered itself off.")
 
 
-def _end_mirrors(guest: Guest, deadline: float, meter: Meter) -> None:
+def _end_mirrors(guest: Guest, disks: Iterable[str], deadline: float, meter: Meter) -> None:
     """End the mirrors; nothing writes any more, so the copies are whole and stay so."""
-    for job in _jobs(guest):
-        guest.ask("block-job-cancel", device=job.id)
+    for disk in disks:
+        guest.ask("block-job-cancel", device=_JOB + disk)
     _wait_for_jobs(guest, "concluded", deadline, meter)
 
 
@@ -258,9 +264,21 @@ def _wait_for_jobs(guest: Guest, status: str, deadline: float, meter: Meter) -> 
 
 
 def _wait_for(guest: Guest, status: str, deadline: float, meter: Meter) -> None:
+    """Wait until QEMU says that of the migration; now and then, ask it how far that is."""
+    looked, allowed = time.monotonic(), _may_stand(guest)
+
     def reached() -> bool:
+        nonlocal looked, allowed
         _check_not_recalled(guest)
+        if guest.migration == status:
+            return True
+        if status == _SWITCH and (longer := _may_stand(guest)) > allowed:
+            guest.ask("migrate-set-parameters", **{"downtime-limit": longer})
+            allowed = longer
+        if guest.migration not in _BROKEN_OFF and time.monotonic() < looked + _LOOK_AGAIN_SECONDS:
+            return False
         now = _migration(guest)
+        looked = time.monotonic()
         meter.memory(now)
         if now.status in _BROKEN_OFF:
             raise HypervisorFailed(now.error_desc or f"QEMU says {now.status}.")

@@ -1,0 +1,88 @@
+"""The domains of a libvirtd: those that are guests of this node, and what others take up."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import libvirt
+
+from tashi.adapters.hypervisor.libvirt.channel import Connection, Domain
+from tashi.adapters.hypervisor.libvirt.link import find
+from tashi.adapters.hypervisor.libvirt.mark import NAMESPACE, Mark
+from tashi.domain.identity import Mib
+from tashi.ports.hypervisor import Others
+
+_KIB: Final = 1024
+_PROC: Final = Path("/proc")
+_TGID: Final = "Tgid:"
+
+
+def mark_of(domain: Domain) -> Mark | None:
+    """The mark of a domain, if it is some node's guest."""
+    try:
+        return Mark.read(domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, NAMESPACE))
+    except libvirt.libvirtError:  # it has none, or has just gone
+        return None
+
+
+def marked(connection: Connection, info: Path) -> Iterator[tuple[Mark, Domain]]:
+    """The guests of the node whose folder that is; raises libvirtError."""
+    for domain in connection.listAllDomains():
+        mark = mark_of(domain)
+        if mark is not None and mark.folders.info == info:
+            yield mark, domain
+
+
+def taken_by_others(connection: Connection, info: Path) -> Others:
+    """What the domains take that live and are not guests of that node; raises libvirtError."""
+    cores, kibibytes = 0, 0
+    for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+        if not _is_ours(domain, info):
+            _, most, _, its_cores, _ = domain.info()
+            cores += its_cores
+            kibibytes += most
+    return Others(cores, Mib(-(-kibibytes // _KIB)))
+
+
+def put_an_end_to(connection: Connection, uuid: str, info: Path) -> None:
+    """Destroy the domain with that UUID if it lives and is ours; raises libvirtError."""
+    domain = find(connection, uuid)
+    if domain is not None and _is_ours(domain, info):
+        try:
+            domain.destroy()
+        except libvirt.libvirtError as error:
+            if error.get_error_code() not in _OVER:
+                raise
+
+
+def forget(connection: Connection, uuid: str, info: Path) -> None:
+    """Have libvirt keep nothing of a domain that has ended; raises libvirtError."""
+    domain = find(connection, uuid)
+    if domain is not None and domain.isPersistent() and _is_ours(domain, info):
+        with suppress(libvirt.libvirtError):  # somebody else was quicker
+            domain.undefine()
+
+
+def process_of_thread(thread: int) -> int:
+    """The process that a thread is of; raises OSError or StopIteration."""
+    lines = (_PROC / str(thread) / "status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(_TGID)).split()[1])
+
+
+def has_ended(process: int) -> bool:
+    """Whether there is no such process any more."""
+    try:
+        os.close(os.pidfd_open(process))
+    except OSError:
+        return True
+    return False
+
+
+_OVER: Final = {libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID}
+
+
+def _is_ours(domain: Domain, info: Path) -> bool:
+    mark = mark_of(domain)
+    return mark is not None and mark.folders.info == info

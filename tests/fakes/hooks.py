@@ -1,0 +1,26 @@
+"""A hook that writes down what it is told, and may fail."""
+
+from dataclasses import dataclass, field
+
+from tashi.domain.errors import HookFailed
+from tashi.domain.instance import Instance
+
+
+@dataclass
+class FakeHook:
+    """What it was told stands in `told`."""
+
+    name: str = "Hook notes"
+    told: list[str] = field(default_factory=list)
+    fails: bool = False
+
+    def pre_create(self, record: Instance) -> None:
+        self._note("preCreate", record)
+
+    def post_destroy(self, record: Instance) -> None:
+        self._note("postDestroy", record)
+
+    def _note(self, event: str, record: Instance) -> None:
+        if self.fails:
+            raise HookFailed("It does not work.")
+        self.told.append(f"{event} {record.name}")

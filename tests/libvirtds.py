@@ -1,0 +1,137 @@
+"""Private libvirtds: each with folders, a socket, a host name and an identity of its own.
+
+Needs root and no systemd: libvirtd runs in a mount namespace in which its folders are ours.
+"""
+
+import os
+import select
+import signal
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+_STARTS_WITHIN_SECONDS: Final = 60.0
+_LOOK_AGAIN_SECONDS: Final = 0.05
+_ENDS_WITHIN_SECONDS: Final = 20.0
+_FOLDERS: Final = {
+    "etc": "/etc/libvirt",
+    "run": "/run/libvirt",
+    "lib": "/var/lib/libvirt",
+    "log": "/var/log/libvirt",
+    "cache": "/var/cache/libvirt",
+}
+_DAEMON: Final = """\
+unix_sock_dir = "{folder}/sock"
+unix_sock_rw_perms = "0700"
+auth_unix_rw = "none"
+auth_unix_ro = "none"
+log_outputs = "2:file:{folder}/log/libvirtd.log"
+host_uuid = "{identity}"
+"""
+_QEMU: Final = """\
+user = "root"
+group = "root"
+security_driver = "none"
+cgroup_controllers = [ ]
+namespaces = [ ]
+remember_owner = 0
+stdio_handler = "file"
+"""
+
+
+class Libvirtd:
+    """One libvirtd in that folder, whose guests outlive it. To be stopped."""
+
+    def __init__(self, folder: Path, name: str, under: Sequence[str] = ()) -> None:
+        """`under` are the words before a command that run it on a pretended machine."""
+        self.folder = folder
+        self._name = name
+        self._under = tuple(under)
+        for one in (*_FOLDERS, "sock"):
+            (folder / one).mkdir(parents=True)
+        words = {"folder": folder, "identity": uuid.uuid4()}
+        (folder / "etc" / "libvirtd.conf").write_text(_DAEMON.format(**words))
+        (folder / "etc" / "qemu.conf").write_text(_QEMU)
+
+    @property
+    def uri(self) -> str:
+        """Where it answers."""
+        return f"qemu+unix:///system?socket={self.folder}/sock/libvirt-sock"
+
+    @property
+    def log(self) -> Path:
+        """What it complains about."""
+        return self.folder / "log" / "libvirtd.log"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        mounts = "; ".join(
+            f"mkdir -p {at}; mount --bind {self.folder}/{name} {at}"
+            for name, at in _FOLDERS.items()
+        )
+        daemon = f"libvirtd --config /etc/libvirt/libvirtd.conf --pid-file {self._pid_file}"
+        # No child of the tests', for it serves many of them.
+        command = [
+            "setsid",
+            "--fork",
+            *self._under,
+            "unshare",
+            "-m",
+            "-u",
+            "--propagation",
+            "private",
+        ]
+        subprocess.run(
+            [*command, "bash", "-ec", f"hostname {self._name}; {mounts}; exec {daemon}"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=True,
+        )
+        deadline = time.monotonic() + _STARTS_WITHIN_SECONDS
+        while self.virsh("version").returncode != 0:
+            assert time.monotonic() < deadline, self.log.read_text()
+            threading.Event().wait(_LOOK_AGAIN_SECONDS)
+
+    def virsh(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Give it a command as a person would."""
+        command = ["virsh", "--quiet", "-c", self.uri, *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    def kill(self) -> None:
+        """End it in a way that nothing can catch; its guests live on."""
+        self._end(signal.SIGKILL)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        os.kill(int(self._pid_file.read_text()), number)
+
+    def clear(self) -> None:
+        """End all its guests."""
+        for name in self.virsh("list", "--all", "--name").stdout.split():
+            self.virsh("destroy", name)
+            self.virsh("undefine", name)
+
+    def stop(self) -> None:
+        """End it and all its guests."""
+        self.send(signal.SIGCONT)
+        self.clear()
+        self._end(signal.SIGTERM)
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.folder / "pid"
+
+    def _end(self, number: signal.Signals) -> None:
+        process = os.pidfd_open(int(self._pid_file.read_text()))
+        try:
+            signal.pidfd_send_signal(process, number)
+            if not select.select([process], [], [], _ENDS_WITHIN_SECONDS)[0]:
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+                select.select([process], [], [], _ENDS_WITHIN_SECONDS)
+        finally:
+            os.close(process)

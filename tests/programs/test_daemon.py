@@ -1,0 +1,99 @@
+"""The loop of every daemon and its signals: real ones, sent to a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tashi import __version__
+
+pytestmark = pytest.mark.system
+
+# A daemon of which nothing but the loop is real; `step` is what its one kind of turn does.
+PROGRAM = """
+import logging, os, signal, sys, threading
+from tashi.programs.daemon import run
+from tashi.settings.search import Program
+
+class Trial:
+    def __init__(self, _settings):
+        self.lock, self.steps = threading.Lock(), 0
+
+    def turn(self, wait_seconds):
+        with self.lock:
+            self.steps += 1
+            {step}
+
+    def tick(self):
+        pass
+
+    def wake(self):
+        with self.lock:
+            log.info("woken in %s", threading.current_thread().name)
+
+    def stop(self):
+        log.info("stopped")
+
+def signalled(number):
+    os.kill(os.getpid(), number)
+
+log = logging.getLogger("tashi")
+sys.exit(run("trial", "Try it.", Program.AGENT, Trial, []))
+"""
+
+
+def run(step: str, folder: Path) -> tuple[int, list[str]]:
+    """The exit code of the daemon with that step, and what it said."""
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(step=step)],
+        env=os.environ | {"TASHI_CONFIG_DIRS": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    said = [line.partition("] ")[2] for line in ended.stdout.splitlines()]
+    return ended.returncode, [line.replace(f" {__version__}", "") for line in said]
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+def test_a_signal_that_comes_while_the_loop_holds_a_lock_ends_the_daemon_all_the_same(
+    number: str, tmp_path: Path
+) -> None:
+    code, said = run(f"self.steps > 1 or signalled(signal.{number})", tmp_path)
+
+    assert code == 0
+    assert said == ["trial is running.", "woken in signals", "stopped", "trial ends as told."]
+
+
+def test_sigusr1_lets_the_log_say_everything_and_again_less_and_wakes_nobody(
+    tmp_path: Path,
+) -> None:
+    step = """
+            if self.steps == 1:
+                signalled(signal.SIGUSR1)
+                while not log.isEnabledFor(logging.DEBUG):
+                    threading.Event().wait(0.001)
+                signalled(signal.SIGUSR1)
+                while log.isEnabledFor(logging.DEBUG):
+                    threading.Event().wait(0.001)
+            elif self.steps == 3:
+                log.info("goes on")
+                signalled(signal.SIGTERM)
+    """
+
+    code, said = run(step, tmp_path)
+
+    assert code == 0
+    assert said == [
+        "trial is running.",
+        "The log says everything, until the next SIGUSR1.",
+        "The log says again what its configuration asks for.",
+        "goes on",
+        "woken in signals",
+        "stopped",
+        "trial ends as told.",
+    ]

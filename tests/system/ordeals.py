@@ -1,0 +1,80 @@
+"""What every ordeal is made of: clients at work all the while, blows, and a report of what broke.
+
+What the blows strike, and what must hold in the end, is each ordeal's own.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import monotonic, sleep
+from typing import Final
+
+from system.clients import MOST_AT_ONCE, Client, Told, together
+from system.sites import Site
+from tashi.wire.forms import NicForm
+
+CLIENTS: Final = 3
+_LOOK_SECONDS: Final = 0.02
+
+
+@dataclass(slots=True)
+class Report:
+    """What the clients were told, every promise that was broken, and the ends of the logs then."""
+
+    told: Told = field(default_factory=Told)
+    broken: list[str] = field(default_factory=list)
+    story: str = ""
+
+    def words(self, lines: Sequence[str], well: str) -> str:
+        """These lines, what was acknowledged, and what broke: if nothing did, that all is well."""
+        told = f"{len(self.told.created)} created, {len(self.told.destroyed)} destroyed"
+        end = ["BROKEN:", *self.broken] if self.broken else [well]
+        return "\n".join([*lines, f"acknowledged: {told}", *end])
+
+
+@contextmanager
+def load(
+    site: Site,
+    draws: random.Random,
+    image: str,
+    report: Report,
+    cards: tuple[NicForm, ...] = (),
+    most: int = MOST_AT_ONCE,
+) -> Iterator[list[Client]]:
+    """Clients at work; the report has in the end what they were told, and what was wrong."""
+    clients = [
+        Client(site, f"c{number}", image, random.Random(draws.random()), cards, most)
+        for number in range(CLIENTS)
+    ]
+    for client in clients:
+        client.start()
+    try:
+        yield clients
+    finally:
+        for client in clients:
+            client.stop()
+    report.told = together(clients)
+    report.broken += report.told.wrongs
+
+
+def have_worked(clients: Sequence[Client], answers: int, within_seconds: float) -> bool:
+    """Wait until the clients have so many more instances made; whether that came in time."""
+    wanted = _created(clients) + answers
+    deadline = monotonic() + within_seconds
+    while _created(clients) < wanted:
+        if monotonic() >= deadline:
+            return False
+        sleep(_LOOK_SECONDS)
+    return True
+
+
+def _created(clients: Sequence[Client]) -> int:
+    return sum(len(client.told.created) for client in clients)
+
+
+def blows_for(rounds: int, draws: random.Random, kinds: Sequence[str]) -> list[str]:
+    """So many blows, every kind as often as every other, in random order."""
+    blows = [kinds[number % len(kinds)] for number in range(rounds)]
+    draws.shuffle(blows)
+    return blows

@@ -1,0 +1,220 @@
+"""Two cluster managers on one database: one leads, and the other takes over when it has to."""
+
+import json
+import os
+import random
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from databases import Server, galera
+from system import take_overs
+from system.shared_books import DATABASE, Manager, SharedSite
+from system.sites import SIMULATED, Shape
+
+SEED = 20_262
+NOTHING = Shape(vmm=SIMULATED, hosts=0)
+
+
+@contextmanager
+def a_site(folder: Path, server: Server) -> Iterator[SharedSite]:
+    """A site of two cluster managers and nothing else, which is ended with the block."""
+    site = SharedSite(folder, NOTHING, server)
+    try:
+        yield site
+    finally:
+        left = site.end()
+    assert not left
+
+
+@pytest.fixture
+def site(short_path: Path, mariadb: Server) -> Iterator[SharedSite]:
+    with a_site(short_path, mariadb) as site:
+        yield site
+
+
+@pytest.fixture
+def pair(site: SharedSite) -> tuple[Manager, Manager]:
+    return begun(site)
+
+
+def begun(site: SharedSite) -> tuple[Manager, Manager]:
+    """The two, of which the first leads and knows a network."""
+    leader, standby = site.managers
+    leader.daemon.start()
+    site.leads(leader)
+    site.add_network(leader, 7, "office")
+    standby.daemon.start()
+    site.stands_by(standby)
+    return leader, standby
+
+
+def test_two_that_start_at_once_on_an_empty_database_both_come_up(
+    short_path: Path, mariadb: Server
+) -> None:
+    mariadb.do(f"DROP DATABASE IF EXISTS {DATABASE}")
+    with a_site(short_path, mariadb) as site:
+        for one in site.managers:
+            one.daemon.start()
+
+        leader = site.someone_leads()
+
+        [other] = [one for one in site.managers if one is not leader]
+        site.stands_by(other)
+
+
+def test_who_stands_by_says_who_leads(site: SharedSite, pair: tuple[Manager, Manager]) -> None:
+    leader, standby = pair
+
+    words = site.refusal(standby)
+
+    assert words == f"This cluster manager stands by: the one at {leader.address} leads."
+    assert f"Standing by: the one at {leader.address} leads." in standby.daemon.log.read_text()
+
+
+def test_a_leader_that_is_killed_is_succeeded_and_stands_by_when_it_is_back(
+    site: SharedSite, pair: tuple[Manager, Manager]
+) -> None:
+    leader, standby = pair
+
+    leader.daemon.kill()
+    site.leads(standby)
+    leader.daemon.start()
+    site.stands_by(leader)
+
+    assert "office" in (site.networks(standby) or ())
+    assert standby.address in site.refusal(leader)
+
+
+def test_a_leader_that_ends_in_order_is_succeeded_at_once(
+    site: SharedSite, pair: tuple[Manager, Manager]
+) -> None:
+    leader, standby = pair
+
+    assert leader.daemon.stop() == 0
+    site.leads(standby)
+
+    assert "has fallen silent" not in standby.daemon.log.read_text()
+
+
+def test_a_leader_that_was_frozen_tells_and_writes_nothing_afterwards_and_ends(
+    site: SharedSite, pair: tuple[Manager, Manager]
+) -> None:
+    leader, standby = pair
+    leader.daemon.freeze()
+    site.leads(standby)
+    site.add_network(standby, 8, "lab")
+
+    leader.daemon.thaw()
+    told = site.networks(leader)
+    code = leader.daemon.ended()
+
+    assert told is None
+    assert code == 3
+    assert f"belong to another cluster manager now ({standby.address})" in (
+        leader.daemon.log.read_text()
+    )
+    assert {"office", "lab"} <= (site.networks(standby) or set())
+
+
+def test_a_leader_that_is_cut_off_from_the_database_answers_nobody_and_is_succeeded(
+    site: SharedSite, pair: tuple[Manager, Manager]
+) -> None:
+    leader, standby = pair
+
+    leader.line.will("SILENCE")
+    site.leads(standby)
+    told = site.networks(leader)
+    words = site.refusal(leader)
+    leader.line.will("SPEAK")
+
+    assert told is None
+    assert "could commit nothing for" in words
+    assert leader.daemon.ended() == 3
+
+
+@pytest.fixture
+def own_server(mariadb_template: Path, tmp_path: Path) -> Iterator[Server]:
+    server = Server(tmp_path)
+    server.install(mariadb_template)
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_a_database_that_comes_back_finds_one_leader_and_all_that_was_acknowledged(
+    short_path: Path, own_server: Server
+) -> None:
+    with a_site(short_path, own_server) as site:
+        leader, standby = begun(site)
+        own_server.signal(signal.SIGSTOP)
+        site.stands_by(leader)
+
+        own_server.kill()
+        own_server.start()
+        site.someone_leads()
+
+        leading = [one for one in (leader, standby) if "office" in (site.networks(one) or ())]
+        assert len(leading) == 1
+
+
+def test_leaders_that_die_and_freeze_under_load_lose_nothing_and_start_nothing_twice(
+    short_path: Path, mariadb: Server
+) -> None:
+    site = take_overs.a_site(short_path, mariadb)
+    blows = (take_overs.KILLED, *list(take_overs.AT_STEPS)[1:])
+    try:
+        report = take_overs.Ordeal(site, random.Random(SEED)).go_through(blows)
+    finally:
+        left = site.end()
+
+    assert not report.broken, f"{report.story}\n{report}"
+    assert report.told.destroyed
+    assert report.starts > len(blows)
+    assert not left
+
+
+def test_leaders_at_nodes_of_one_cluster_that_freeze_or_lose_theirs_lose_nothing(
+    short_path: Path, mariadb_template: Path
+) -> None:
+    blows = (take_overs.FROZEN_IN_TRANSACTION, take_overs.NODE_KILLED)
+    with galera(mariadb_template) as nodes:
+        site = take_overs.a_site(short_path, *nodes)
+        try:
+            report = take_overs.Ordeal(site, random.Random(SEED)).go_through(blows)
+        finally:
+            left = site.end()
+
+    assert not report.broken, f"{report.story}\n{report}"
+    assert report.told.destroyed
+    assert not left
+
+
+def test_administrators_see_who_leads(site: SharedSite, pair: tuple[Manager, Manager]) -> None:
+    leader, standby = pair
+
+    ended = site.run("admin", "getClusterManagers", "--output", "json")
+
+    found = {row["address"]: row["state"] for row in json.loads(ended.stdout)}
+    assert found == {leader.address: "Leads", standby.address: "StandsBy"}
+
+
+def test_sigusr1_disturbs_neither_of_them_and_sigterm_ends_both(
+    site: SharedSite, pair: tuple[Manager, Manager]
+) -> None:
+    leader, standby = pair
+
+    for one in pair:
+        os.kill(one.daemon.pid, signal.SIGUSR1)
+        site.says(one, "The log says everything")
+    site.add_network(leader, 8, "lab")
+    codes = [leader.daemon.stop()]
+    site.leads(standby)
+    leader.daemon.start()
+    site.stands_by(leader)
+    codes += [leader.daemon.stop(), standby.daemon.stop()]
+
+    assert codes == [0, 0, 0]
