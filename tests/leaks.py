@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-GRACE_SECONDS = 2.0
+GRACE_SECONDS = 10.0
 """How long a thread or child that was told to end may take to be gone."""
 
 

@@ -13,7 +13,7 @@ from typing import Self
 from namespaces import Namespace
 
 _PIECE = 1 << 16
-_SECONDS = 10.0
+_SECONDS = 30.0
 
 
 class Relay:

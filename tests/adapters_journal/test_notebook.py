@@ -106,7 +106,7 @@ def test_a_disk_that_went_away_is_told_by_every_method(tmp_path: Path) -> None:
 
 
 @pytest.mark.system
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("rounds", [1, 2, 3, 5, 8, 13, 21, 40])
 def test_a_writer_that_is_killed_leaves_whole_pages(tmp_path: Path, rounds: int) -> None:
     acknowledged = write_until_killed(tmp_path, rounds)

@@ -29,7 +29,7 @@ from tashi.ports.hypervisor import Others
 
 IN_PROCESS = "test:///default"
 URI = "qemu:///system"
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tashi.adapters.metrics.ganglia import GangliaPublisher, name_of, packets
 from tashi.domain import metrics
 from tashi.domain.metrics import Reading
 
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 30.0
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tashi.domain.identity import InstanceId, NetworkId
 from tashi.domain.instance import Nic
 from tashi.settings.sections.bridges import BridgesSettings
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
 ON_999 = Nic(NetworkId(999), "52:54:00:00:00:01")
 ALSO_ON_999 = Nic(NetworkId(999), "52:54:00:00:00:02")

@@ -17,7 +17,7 @@ from tashi.domain.identity import InstanceId, NetworkId
 from tashi.domain.instance import Nic
 from tashi.settings.sections.bridges import BridgesSettings
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
 MINE = "52:54:00:00:00:01"
 OTHERS = "52:54:00:00:00:66"

@@ -19,7 +19,7 @@ from tashi.domain.identity import NetworkId
 from tashi.domain.instance import Nic
 from tashi.settings.sections.bridges import BridgesSettings
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
 MORTAL: Final = Path(__file__).with_name("mortal.py")
 SETTINGS: Final[dict[str, Any]] = {

@@ -18,7 +18,7 @@ from tashi.domain.identity import InstanceId, NetworkId
 from tashi.domain.instance import Nic
 from tashi.settings.sections.bridges import BridgesSettings
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 NIC = Nic(NetworkId(5), "52:54:00:00:00:01", "192.0.2.7")
 LONGEST_SECONDS = 60.0

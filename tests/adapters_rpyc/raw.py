@@ -13,7 +13,7 @@ from tashi.adapters.rpyc.limits import Limits
 from tashi.adapters.rpyc.server import EventedServer
 from tashi.ports.peers import Handler, Peer
 
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 30.0
 AROUND = protocol.around_request(protocol.Ours.METHOD)
 HASTY = Limits(greeting_seconds=0.2, frame_seconds=0.2, unread_seconds=0.2)
 

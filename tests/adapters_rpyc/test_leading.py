@@ -16,7 +16,7 @@ from tashi.domain.errors import NotLeader, PeerSilent
 from tashi.ports.peers import Peer
 from tashi.wire import envelope
 
-SOON = 5.0
+SOON = 30.0
 REQUEST = envelope.write_request("1.2", "42", "pauseVm")
 
 

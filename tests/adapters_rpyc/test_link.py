@@ -17,7 +17,7 @@ from tashi.adapters.rpyc.peers import Link
 from tashi.domain.errors import BadRequest, PeerSilent
 from tashi.wire import envelope
 
-SOON = 5.0
+SOON = 30.0
 REQUEST = envelope.write_request("1.0", "42", "pauseVm")
 
 

@@ -10,7 +10,7 @@ from tashi.domain.errors import PeerSilent
 from tashi.domain.proofs import Certificate
 from tashi.ports.peers import Peer
 
-SOON = 5.0
+SOON = 30.0
 
 
 class Counter:

@@ -26,7 +26,7 @@ from tashi.domain.errors import Misconfigured, PeerSilent
 from tashi.domain.proofs import Certificate
 from tashi.ports.peers import Handler, Peer
 
-SOON = 5.0
+SOON = 30.0
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from tashi.adapters.system.commands import SystemCommands, last_words
 from tashi.domain.errors import CommandFailed
 from tashi.ports.commands import NO_DESCRIPTORS, Descriptors, Leash
 
-SOON = 10.0
+SOON = 30.0
 
 
 def run(

@@ -10,7 +10,7 @@ import pytest
 from tashi.adapters.system import workers as room
 from tashi.adapters.system.workers import ThreadWorkers
 
-SOON = 5.0
+SOON = 30.0
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ from tashi.settings.ldapsearch import LdapServer
 if TYPE_CHECKING:
     from tashi.adapters.users.ldap import LdapDirectory
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 MANY = 5000
 ODD = ("a*b", "(x)", "back\\slash", "Zoë", "x)(uid=*")
@@ -267,7 +267,7 @@ def test_a_server_that_hangs_is_given_up_on_and_asked_again(own: Slapd, way: str
     took = time.monotonic() - began
     own.thaw()
 
-    assert took < 10
+    assert took < 30
     assert [user.name for user in directory(own, **by_way(own, way)).read().users] == ["alice"]
 
 

@@ -11,7 +11,7 @@ from tashi.adapters.system.commands import SystemCommands
 from tashi.domain.errors import CommandFailed
 from tashi.ports.commands import Commands, Leash
 
-SOON = 10.0
+SOON = 30.0
 
 
 def unheard(_: str) -> None:

@@ -23,7 +23,7 @@ from tashi.domain.identity import InstanceId
 from tashi.domain.listings import SiteEntry
 from tashi.ports.dhcp import AddressService
 
-REAL = [pytest.mark.system, pytest.mark.timeout(120)]
+REAL = [pytest.mark.system, pytest.mark.timeout(300)]
 
 WEB = SiteEntry(InstanceId(7), "web", f"{NETWORK}.0.7", "52:54:00:00:00:07")
 BELOW = SiteEntry(InstanceId(8), "web-nic1.lab", f"{NETWORK}.3.8", "52:54:00:00:00:08")
@@ -278,7 +278,7 @@ def test_what_was_entered_outlives_the_server_and_so_does_what_was_removed(site:
 
 
 @pytest.mark.system
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_dhcpd_lists_what_another_instance_had_as_its_heirs(tmp_path: Path) -> None:
     for site in dhcpd("hmac-sha256")(tmp_path):
         heir = replace(WEB, owner=InstanceId(70))
@@ -290,7 +290,7 @@ def test_dhcpd_lists_what_another_instance_had_as_its_heirs(tmp_path: Path) -> N
 
 
 @pytest.mark.system
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("algorithm", ["hmac-sha1", "hmac-sha224", "hmac-sha384", "hmac-sha512"])
 def test_dhcpd_believes_keys_of_the_other_algorithms_too(tmp_path: Path, algorithm: str) -> None:
     for site in dhcpd(algorithm)(tmp_path):

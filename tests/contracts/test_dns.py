@@ -16,7 +16,7 @@ from tashi.domain.identity import InstanceId
 from tashi.domain.listings import SiteEntry
 from tashi.ports.dns import NameService
 
-REAL = [pytest.mark.system, pytest.mark.timeout(60)]
+REAL = [pytest.mark.system, pytest.mark.timeout(180)]
 
 WEB = SiteEntry(InstanceId(7), "web", f"{NETWORK}.0.7", "52:54:00:00:00:07")
 BELOW = SiteEntry(InstanceId(8), "web-nic1.lab", f"{NETWORK}.3.8", "52:54:00:00:00:08")
@@ -195,7 +195,7 @@ def test_everything_that_was_entered_is_listed(site: Site) -> None:
 
 
 @pytest.mark.system
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("algorithm", ["hmac-sha1", "hmac-sha224", "hmac-sha384", "hmac-sha512"])
 def test_a_server_believes_keys_of_the_other_algorithms_too(tmp_path: Path, algorithm: str) -> None:
     with Named(tmp_path / "named", SiteKey(algorithm=algorithm)) as named:
@@ -210,7 +210,7 @@ def test_a_server_believes_keys_of_the_other_algorithms_too(tmp_path: Path, algo
 
 
 @pytest.mark.system
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 def test_a_mark_that_somebody_set_where_no_guest_can_be_is_nobodys(tmp_path: Path) -> None:
     with Named(tmp_path / "named") as named:
         named.put(f"4711.{DOMAIN}.", "TXT", '"tashi instance=7 mac=52:54:00:00:00:07"')
@@ -223,7 +223,7 @@ def test_a_mark_that_somebody_set_where_no_guest_can_be_is_nobodys(tmp_path: Pat
 
 
 @pytest.mark.system
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 def test_a_server_that_lets_no_zone_be_transferred_lists_nothing(tmp_path: Path) -> None:
     with Named(tmp_path / "named", transfers="none;") as named:
         place = DnsSite(

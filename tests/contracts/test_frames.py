@@ -19,10 +19,10 @@ from packets import ack, advertisement, arp
 from tashi.adapters.system.frames import PacketFrames
 from tashi.ports.frames import Frames, Overheard
 
-REAL = [pytest.mark.system, pytest.mark.timeout(60)]
+REAL = [pytest.mark.system, pytest.mark.timeout(180)]
 DEVICE, NOWHERE = "tashi7.0", "tashi9.0"
 MAC, OTHER = "52:54:00:00:00:07", "52:54:00:00:00:08"
-SECONDS = 10.0
+SECONDS = 60.0
 
 
 class Ground(Protocol):

@@ -22,7 +22,7 @@ from tashi.domain.instance import Nic
 from tashi.ports.network import Networks, OwnNetwork, Tap, Wiring, tap_name
 from tashi.settings.sections.bridges import BridgesSettings
 
-REAL: Final = [pytest.mark.system, pytest.mark.timeout(60)]
+REAL: Final = [pytest.mark.system, pytest.mark.timeout(180)]
 SEVEN: Final = InstanceId(7)
 CARDS: Final = {
     0: Nic(NetworkId(999), "52:54:00:00:00:01"),

@@ -24,7 +24,7 @@ from tashi.wire import envelope
 
 Connect: TypeAlias = Callable[[Handler], Caller]
 
-SOON = 5.0
+SOON = 30.0
 REQUEST = envelope.write_request("1.0", "42", "getHosts")
 
 

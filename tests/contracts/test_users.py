@@ -94,7 +94,7 @@ MADE = [
     a_tests,
 ]
 SCHEMAS = [("uid", "uidNumber"), ("sAMAccountName", "msSFU30UidNumber")]
-REAL = [pytest.mark.system, pytest.mark.timeout(60)]
+REAL = [pytest.mark.system, pytest.mark.timeout(180)]
 
 
 @pytest.fixture(params=[*MADE, *(pytest.param(keys, marks=REAL) for keys in SCHEMAS)])

@@ -14,7 +14,7 @@ from fakes.workers import HandWorkers
 from tashi.adapters.system.workers import ThreadWorkers
 from tashi.ports.workers import Workers
 
-SOON = 5.0
+SOON = 30.0
 
 
 class Site(Protocol):

@@ -30,7 +30,7 @@ from tashi.domain.states import HostState
 from tashi.domain.states import InstanceState as S
 from tashi.wire.forms import HostForm
 
-pytestmark = [pytest.mark.qemu, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.qemu, pytest.mark.timeout(300)]
 
 MOMENTS: Final = {
     "before": "sending",

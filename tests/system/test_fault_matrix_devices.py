@@ -23,7 +23,7 @@ from system.blows import (
 )
 from tashi.domain.states import InstanceState as S
 
-pytestmark = [pytest.mark.qemu, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.qemu, pytest.mark.timeout(300)]
 
 IN: Final = {"begun": "plugging", "its file made": "disk made", "done": "plugged"}
 OUT: Final = {"asked back": "asked back", "let go": "let go", "done": "plugged"}

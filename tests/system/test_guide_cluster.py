@@ -174,7 +174,7 @@ def test_users_stay_known_and_quick_to_get_while_slapd_hangs_or_is_away(
     slapd.thaw()
 
     assert (asked.returncode, json.loads(asked.stdout)) == (0, [])
-    assert took < 20
+    assert took < 60
     _until_all_are_known(site)
     slapd.kill()
     assert site.names() == before

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.qemu
 SEVEN = InstanceId(7)
 STRANGER = "127.0.0.6"
 NOT_LONG = 0.5
+PATIENCE_SECONDS = 30.0
 
 
 @pytest.fixture
@@ -48,10 +49,12 @@ def target(there: QemuMachine) -> Iterator[Qemu]:
         yield qemu
 
 
-def said(port: int, sender: str, words: bytes = b"") -> bytes | None:
-    """What a port says to somebody at that address; ``None`` when there is no port for them."""
+def said(
+    port: int, sender: str, words: bytes = b"", patience: float = PATIENCE_SECONDS
+) -> bytes | None:
+    """What a port says to somebody at that address; ``None`` when it says nothing to them."""
     try:
-        with socket.create_connection((PEER, port), NOT_LONG, (sender, 0)) as line:
+        with socket.create_connection((PEER, port), patience, (sender, 0)) as line:
             line.sendall(words)
             return line.recv(8)
     except TimeoutError:
@@ -70,7 +73,7 @@ def test_neither_port_of_a_target_is_there_for_a_stranger(
     door = there.door_of(SEVEN)
     words = door.key.encode()
 
-    refused = [said(port, STRANGER, words) for port in (door.memory, door.disks)]
+    refused = [said(port, STRANGER, words, NOT_LONG) for port in (door.memory, door.disks)]
     source.send(SEVEN, incoming)
     target.run(SEVEN)
 
@@ -115,7 +118,7 @@ def test_a_wrong_word_lets_nobody_run_and_the_right_one_is_still_heard(
     def try_words(step: str) -> None:
         if step == "left":
             wrong = (door.key + "x" * 32, door.pledge + "x" * 32, "x" * 64)
-            heard = [said(door.memory, PEER, words.encode()) for words in wrong]
+            heard = [said(door.memory, PEER, words.encode(), NOT_LONG) for words in wrong]
             seen.extend([*heard, found(target)])
 
     with closing(here.open(on_step=try_words)) as source:
@@ -131,7 +134,7 @@ def test_a_word_that_comes_before_all_is_there_lets_nobody_run(
 ) -> None:
     incoming = target.prepare_target(a_spec(), PEER)
     door, word = there.door_of(SEVEN), "0" * 32
-    with socket.create_connection((PEER, door.memory), NOT_LONG, (PEER, 0)) as line:
+    with socket.create_connection((PEER, door.memory), PATIENCE_SECONDS, (PEER, 0)) as line:
         line.sendall(door.pledge.encode() + sha256(word.encode()).hexdigest().encode())
         let_in = line.recv(1)
         early = said(door.memory, PEER, (door.key + word).encode())
