@@ -23,7 +23,7 @@ from adapters_rpyc.raw import (
 from tashi.adapters.rpyc import frames, plain, protocol
 from tashi.adapters.rpyc.gate import Gate
 from tashi.adapters.rpyc.limits import MIB, Limits
-from tashi.adapters.rpyc.server import EventedServer
+from tashi.adapters.rpyc.server import WORKERS, EventedServer
 from tashi.ports.peers import Peer
 
 
@@ -34,7 +34,7 @@ def server() -> Iterator[EventedServer]:
         yield server
         with RawPeer(server.address) as honest:
             assert honest.call(b"are you well?") == b"are you well?"
-        assert sum(worker.is_alive() for worker in server._workers) == len(server._workers)
+        assert server._watch.threads == WORKERS + 1
 
 
 BOMB = zlib.compress(bytes(200 * MIB), 9)

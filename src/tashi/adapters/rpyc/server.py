@@ -1,16 +1,16 @@
 """A server for many connections on few threads: rpyc's `Server`, driven by epoll.
 
 rpyc's own servers cost a thread for each connection, or up to 100 ms for a call, and let one slow
-or hostile peer hold a thread. Here all workers wait on one epoll; each socket is registered
-one-shot, so that one worker at a time looks after it: it takes what has come, answers the small
-questions of rpyc's protocol itself, and once a whole request is there, it arms the socket again
-and serves the request. No worker ever waits for a socket.
+or hostile peer hold a thread. Here one worker waits on one epoll, and others stand by (`watch`).
+Each socket is registered one-shot, so that one worker at a time looks after it: it takes what has
+come, answers the small questions of rpyc's protocol itself, and serves a request that is whole.
+No worker ever waits for a socket.
 
 A handler that has to wait returns a Future. Whoever completes it only puts the answer in a queue
 and rings the bell; a worker sends it. So nothing outside this package ever meets a slow peer.
 
 From rpyc's `Server` come the listening socket and the loop of `start`, which calls `accept` for
-ever: here, one turn of a worker.
+ever: here, what has happened meanwhile.
 """
 
 import logging
@@ -35,10 +35,12 @@ from tashi.adapters.rpyc.limits import Limits
 from tashi.adapters.rpyc.papers import Papers
 from tashi.adapters.rpyc.plain import Malformed
 from tashi.adapters.rpyc.secure import NotAgreed, Secured
+from tashi.adapters.rpyc.watch import Watch
 from tashi.ports.peers import Handler, Peer
 
 WORKERS: Final = 8
 ACCEPTED_AT_ONCE: Final = 64
+HEARD_AT_ONCE: Final = 64
 GRACE_SECONDS: Final = 1.0
 ONE_SHOT: Final = select.EPOLLIN | select.EPOLLONESHOT
 TCP_OPTIONS: Final = (
@@ -94,7 +96,7 @@ class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
         self._epoll = select.epoll()
         self._door = -1
         self._resting = False
-        self._workers: list[threading.Thread] = []
+        self._watch = Watch(self._wait, self._attend_to)
         self._stopping = False
         self._drained = threading.Event()
 
@@ -108,10 +110,7 @@ class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
     def serve(self) -> None:
         """Begin to serve, on threads of its own; returns at once."""
         self._listen()
-        for number in range(WORKERS):
-            name = f"rpyc-{self.port}-{number}"
-            self._workers.append(threading.Thread(target=self._take_turns, name=name, daemon=True))
-            self._workers[-1].start()
+        self._watch.set(WORKERS, f"rpyc-{self.port}")
 
     def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """Take no more requests, send the answers that are ready within the grace, and end."""
@@ -123,7 +122,7 @@ class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
             with channel.lock:
                 channel.closing = True
         self._note_whether_drained()
-        if self._workers:
+        if self._watch.threads:
             self._drained.wait(grace_seconds)
         super().close()
         self._dismiss()
@@ -153,43 +152,41 @@ class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
     def _dismiss(self) -> None:
         """Send the workers home; one that is stuck in a handler is left behind."""
         self._curfew.ring()
-        until = time.monotonic() + GRACE_SECONDS
-        others = [worker for worker in self._workers if worker is not threading.current_thread()]
-        for worker in others:
-            worker.join(max(0.0, until - time.monotonic()))
-        if any(worker.is_alive() for worker in others):
+        if not self._watch.end(GRACE_SECONDS):
             log.warning("A request is still being served; it is left behind, unanswered.")
             return
-        self._bell.close()
-        self._curfew.close()
-        self._epoll.close()
+        for closed in (self._bell, self._curfew, self._epoll):
+            closed.close()
 
     def _note_whether_drained(self) -> None:
         if not any(channel.has_work for channel in list(self._channels.values())):
             self._drained.set()
 
-    # -- a worker's turn
-
-    def _take_turns(self) -> None:
-        while self.active:
-            try:
-                self.accept()
-            except Exception:
-                log.exception("A worker stumbled over a mistake of ours; it goes on.")
+    # -- what happens
 
     def accept(self) -> None:
-        """Wait for one thing to happen, and do what it calls for."""
+        """Wait until something happens, and do what that calls for."""
+        for event in self._wait():
+            self._attend_to(event)
+
+    def _wait(self) -> list[tuple[int, int]]:
+        """Wait until something has happened, or for a beat; what has happened."""
         on_the_clock = bool(self._timed) or self._resting
-        for fd, events in self._epoll.poll(self._limits.beat_seconds if on_the_clock else None, 1):
-            channel = self._channels.get(fd)
-            if channel is not None:
-                self._attend(channel, events)
-            elif fd == self._bell.fileno():
-                self._deliver()
-            elif fd == self._door and not self._stopping:
-                self._welcome()
+        beat = self._limits.beat_seconds if on_the_clock else None
+        happened = self._epoll.poll(beat, HEARD_AT_ONCE)
         if on_the_clock:
             self._keep_time()
+        return happened
+
+    def _attend_to(self, event: tuple[int, int]) -> None:
+        fd, events = event
+        channel = self._channels.get(fd)
+        if channel is not None:
+            self._attend(channel, events)
+        elif fd == self._bell.fileno():
+            self._deliver()
+        elif fd == self._door and not self._stopping:
+            self._welcome()
 
     def _attend(self, channel: Channel, events: int) -> None:
         """Look after one connection, up to its next whole request, and serve that."""
@@ -205,7 +202,7 @@ class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
         if call is not None:
             self._serve(channel, call)
         with channel.lock:
-            self._watch(channel)
+            self._arm(channel)
         if self._stopping:
             self._note_whether_drained()
 
@@ -274,12 +271,12 @@ class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
             self._answer(channel, number, answer)
             with channel.lock:
                 if channel.wanted != channel.armed:
-                    self._watch(channel)
+                    self._arm(channel)
         if self._stopping:
             self._note_whether_drained()
         self._epoll.modify(self._bell.fileno(), ONE_SHOT)
 
-    def _watch(self, channel: Channel) -> None:
+    def _arm(self, channel: Channel) -> None:
         """Arm the socket for what the channel wants next; called with its lock held."""
         if channel.closed:
             return
