@@ -88,7 +88,8 @@ def caller_by(proof: Proof | None, said: Caller, known: Known, *, demanded: bool
         return replace(said, role=Role.USER, user_id=None, proven=Proven.NOTHING)
     if said.user_id is None or said.role is not Role.USER:
         return said
-    return replace(said, role=known.role_of(said.user_id))
+    has = known.role_of(said.user_id)
+    return said if has is said.role else replace(said, role=has)
 
 
 def person(key: UserId, proven: Proven, known: Known) -> Caller:

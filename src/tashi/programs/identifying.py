@@ -65,10 +65,10 @@ def of_people(identify: Identify, persons: Persons, workers: Workers) -> Identif
     """The same where people call: who may be in a list that is on its way is waited for."""
 
     def patiently(request: envelope.Request, peer: object) -> Caller | Future[Caller]:
-        proof, word = _proof(peer), said(request, peer)
+        proof = _proof(peer)
         if not persons.are_awaited() and not _is_new(proof, persons):
             return identify(request, peer)
-        if not _is_person(proof, word):
+        if not _is_person(proof, said(request, peer)):
             return identify(request, peer)
 
         def wait_and_identify() -> object:

@@ -101,26 +101,29 @@ class Desk:
         if row is None:
             called = codec.printable(request.call)
             raise BadRequest(f"{self._interface.name.capitalize()} answers no call {called!r}.")
-        deed = Deed(row.name, replace(said(request, peer), proven=Proven.NOTHING), peer)
         try:
             caller = self._identify(request, peer)
         except BaseException as error:
-            self._end(row, deed, None, error)
+            self._end(row, _stranger_s(row, request, peer), None, error)
             raise
         if not isinstance(caller, Future):
-            return self._done(row, request, replace(deed, caller=caller))
-        caller.add_done_callback(partial(self._tell_failure, row, deed))
-        return then(caller, lambda known: self._done(row, request, replace(deed, caller=known)))
+            return self._done(row, request, caller, peer)
+        caller.add_done_callback(partial(self._tell_failure, row, _stranger_s(row, request, peer)))
+        return then(caller, lambda known: self._done(row, request, known, peer))
 
-    def _done(self, row: Method, request: envelope.Request, deed: Deed) -> bytes | Future[bytes]:
+    def _done(
+        self, row: Method, request: envelope.Request, caller: Caller, peer: object
+    ) -> bytes | Future[bytes]:
         """Have a request done, and note what may be asked about later."""
+        arguments = None
         try:
-            check_permission(row.who, deed.caller, row.name)
-            deed = replace(deed, arguments=_arguments(row, request))
-            result = self._handled(row, request, deed.caller, deed.arguments)
+            check_permission(row.who, caller, row.name)
+            arguments = _arguments(row, request)
+            result = self._handled(row, request, caller, arguments)
         except BaseException as error:
-            self._end(row, deed, None, error)
+            self._end(row, Deed(row.name, caller, peer, arguments), None, error)
             raise
+        deed = Deed(row.name, caller, peer, arguments)
         if isinstance(result, Future):
             result.add_done_callback(partial(self._tell, row, deed))
         else:
@@ -145,6 +148,11 @@ class Desk:
     ) -> object:
         named = {name: getattr(arguments, name) for name in row.takes.__struct_fields__}
         return self._handlers[row.name](caller, request.id, **named)
+
+
+def _stranger_s(row: Method, request: envelope.Request, peer: object) -> Deed:
+    """What somebody asked for of whom it is not known who they are."""
+    return Deed(row.name, replace(said(request, peer), proven=Proven.NOTHING), peer)
 
 
 def _arguments(row: Method, request: envelope.Request) -> object:

@@ -104,6 +104,8 @@ def around_request(method: Reference) -> tuple[bytes, bytes]:
     return before, after
 
 
+_BEFORE_REPLY: Final = bytes((Sort.REPLY,)) + b"\x11"
+_BEFORE_VALUE: Final = b"\x11" + write(Label.VALUE)
 _BEFORE_REQUEST, _AFTER_REQUEST = around_request(Ours.METHOD)
 _LONGEST_START: Final = len(_BEFORE_NUMBER) + 2 + MOST_DIGITS + len(_BEFORE_REQUEST)
 
@@ -152,7 +154,7 @@ def _as_call(message: bytes) -> Call | None:
 
 def reply(number: int, value: Plain) -> bytes:
     """Answer the request `number` with a value."""
-    return _message(Sort.REPLY, number, (Label.VALUE, value))
+    return _BEFORE_REPLY + write(number) + _BEFORE_VALUE + write(value)
 
 
 def _refusal(number: int) -> bytes:
