@@ -21,9 +21,10 @@ from tashi.domain.errors import (
     NoSuchUser,
     NotPermitted,
 )
+from tashi.domain.host import Host
 from tashi.domain.identity import HostId, InstanceId, NetworkId, UserId
 from tashi.domain.instance import Instance, Nic
-from tashi.domain.listings import asked_for, check_asked
+from tashi.domain.listings import check_asked
 from tashi.domain.permissions import Caller, check_keeper, check_owner
 from tashi.domain.placement import moving
 from tashi.domain.placement.filters import Policy, first_refusal, names_of
@@ -74,7 +75,6 @@ def create(draft: Draft, request: Request, rules: Rules) -> Instance:
         images=request.images,
     )
     admitted = admit(wanted, rules.limits, around)
-    admitted = replace(admitted, listings=asked_for(admitted.nics))
     check_asked(books.places, admitted.listings)
     check_some_host_is_large_enough(admitted, books, rules.policy)
     _check_the_target_is_known(admitted, books)
@@ -153,10 +153,11 @@ def with_mac(nic: Nic, books: Books, draws: Random) -> Nic:
 
 def check_some_host_is_large_enough(wanted: Instance, books: Books, policy: Policy) -> None:
     """Refuse what no host could ever take; with no host at all, waiting is right."""
-    if not books.hosts:
+    hosts = books.hosts.values()
+    if not hosts or any(_is_large_enough(host, wanted, policy) for host in hosts):
         return
-    memory = max(host.memory for host in books.hosts.values()) * policy.memory_overcommit
-    cores = max(host.cores for host in books.hosts.values()) * policy.cpu_overcommit
+    memory = max(host.memory for host in hosts) * policy.memory_overcommit
+    cores = max(host.cores for host in hosts) * policy.cpu_overcommit
     if 0 < memory < wanted.memory:
         raise InvalidInstance(
             f"{wanted.memory} MiB of memory is more than any host has: at most {int(memory)}."
@@ -165,6 +166,13 @@ def check_some_host_is_large_enough(wanted: Instance, books: Books, policy: Poli
         raise InvalidInstance(
             f"{wanted.cores} cores are more than any host has: at most {int(cores)}."
         )
+
+
+def _is_large_enough(host: Host, wanted: Instance, policy: Policy) -> bool:
+    return (
+        host.memory * policy.memory_overcommit >= wanted.memory
+        and host.cores * policy.cpu_overcommit >= wanted.cores
+    )
 
 
 def _check_the_target_is_known(wanted: Instance, books: Books) -> None:

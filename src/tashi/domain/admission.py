@@ -14,6 +14,7 @@ from tashi.domain.errors import InvalidInstance, NoSuchImage, NoSuchNetwork
 from tashi.domain.hints import check_hints
 from tashi.domain.identity import InstanceId, NetworkId
 from tashi.domain.instance import Disk, Instance, Nic
+from tashi.domain.listings import asked_for
 from tashi.domain.states import InstanceState
 
 _PART: Final = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
@@ -52,7 +53,8 @@ class Surroundings:
 def admit(asked: Instance, limits: Limits, around: Surroundings) -> Instance:
     """The request as a fresh Pending record, if every rule lets it pass.
 
-    Only what a user may choose is taken from `asked`, beside its id and the time of its change.
+    Only what a user may choose is taken from `asked`, beside its id and the time of its change; the
+    addresses that it asks for are listed.
     Raises InvalidInstance, NoSuchImage or NoSuchNetwork with the first rule that does not.
     """
     check_free_name(asked.name, limits, around.names.get(asked.name))
@@ -62,6 +64,7 @@ def admit(asked: Instance, limits: Limits, around: Surroundings) -> Instance:
         raise InvalidInstance(
             f"Group {asked.group_name!r} is no group name: use letters, digits, dots and hyphens."
         )
+    nics = _checked_nics(asked.nics, around)
     return Instance(
         id=asked.id,
         name=asked.name,
@@ -69,13 +72,14 @@ def admit(asked: Instance, limits: Limits, around: Surroundings) -> Instance:
         cores=asked.cores,
         memory=asked.memory,
         disks=_checked_disks(asked.disks, around),
-        nics=_checked_nics(asked.nics, around),
+        nics=nics,
         hints=dict(asked.hints),
         group_name=asked.group_name,
         on_exit=asked.on_exit,
         on_loss=asked.on_loss,
         state=InstanceState.PENDING,
         changed_at=asked.changed_at,
+        listings=asked_for(nics),
     )
 
 
