@@ -163,7 +163,7 @@ class Named(Server):
     ) -> None:
         """`at` is an address and a port, and the namespace that has them."""
         self.address, self.port, where = at or ("127.0.0.1", free_port(), None)
-        self.domain = domain
+        self.domain, self.networks = domain, networks
         self.key: Key = made_key(key.name, key.algorithm, key.secret)
         folder.mkdir(parents=True)
         self.key_file = folder / "key.conf"

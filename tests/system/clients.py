@@ -19,11 +19,31 @@ from tashi.domain.errors import Failed, OutcomeUnknown, TashiError
 from tashi.wire.calls import Calls
 from tashi.wire.forms import DiskForm, InstanceForm, NewInstanceForm, NicForm
 
-MOST_AT_ONCE: Final = 5
 MEMORY_MIB: Final = 16
 SLEEPERS: Final = 0.3
 """How many of the instances are told to fall asleep before they are destroyed."""
 PAUSE_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a client wants instances to be, how many at once at most, and how often it acts."""
+
+    image: str
+    memory: int = MEMORY_MIB
+    cards: tuple[tuple[NicForm, ...], ...] = ((),)
+    """The first instance has the first of these, and so on, over and over."""
+    most: int = 5
+    per_second: float = 20.0
+
+    def form(self, name: str, number: int) -> NewInstanceForm:
+        """What to ask for, for the instance of that number."""
+        return NewInstanceForm(
+            name=name,
+            disks=(DiskForm(self.image),),
+            memory=self.memory,
+            nics=self.cards[number % len(self.cards)],
+        )
 
 
 @dataclass(slots=True)
@@ -41,21 +61,12 @@ class Told:
 class Client(threading.Thread):
     """One such client; `stop` lets it end with its present request answered."""
 
-    def __init__(
-        self,
-        site: Site,
-        name: str,
-        image: str,
-        draws: random.Random,
-        cards: tuple[NicForm, ...] = (),
-        most: int = MOST_AT_ONCE,
-    ) -> None:
+    def __init__(self, site: Site, name: str, wish: Wish, draws: random.Random) -> None:
         super().__init__(name=name)
         self.told = Told()
         self._site = site
-        self._image = image
+        self._wish = wish
         self._draws = draws
-        self._cards, self._most = cards, most
         self._stopping = threading.Event()
         self._mine: list[int] = []
         self._number = 0
@@ -69,20 +80,15 @@ class Client(threading.Thread):
         """Create, suspend and destroy until stopped."""
         with self._site.another_link() as link:
             calls = self._site.calls_of(link)
-            while not self._stopping.wait(self._draws.expovariate(20)):
-                if len(self._mine) < self._draws.randint(1, self._most):
+            while not self._stopping.wait(self._draws.expovariate(self._wish.per_second)):
+                if len(self._mine) < self._draws.randint(1, self._wish.most):
                     self._create(calls)
                 else:
                     self._destroy(calls)
 
     def _create(self, calls: Calls) -> None:
         self._number += 1
-        wanted = NewInstanceForm(
-            name=f"{self.name}-{self._number}",
-            disks=(DiskForm(self._image),),
-            memory=MEMORY_MIB,
-            nics=self._cards,
-        )
+        wanted = self._wish.form(f"{self.name}-{self._number}", self._number)
         made = self._insist(calls, "createVm", instance=wanted)
         if made is not None:
             if made.id in self.told.created:

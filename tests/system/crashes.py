@@ -27,7 +27,7 @@ from typing import Final
 
 from system import deadly
 from system.books import FILE_STEPS, Place, in_a_file
-from system.clients import MEMORY_MIB, Client
+from system.clients import MEMORY_MIB, Client, Wish
 from system.guests import Guest, Watcher, guests_in, processes_naming
 from system.ordeals import CLIENTS, Report, blows_for, have_worked, load
 from system.sites import QEMU, SIMULATED, Daemon, Shape, Site
@@ -116,7 +116,7 @@ class Ordeal:
     def _load(self) -> Iterator[list[Client]]:
         with (
             Watcher(self.site.folder) as watcher,
-            load(self.site, self._draws, EMPTY, self.report) as clients,
+            load(self.site, self._draws, Wish(image=EMPTY), self.report) as clients,
         ):
             try:
                 yield clients

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from time import monotonic, sleep
 from typing import Final
 
-from system.clients import MOST_AT_ONCE, Client, Told, together
+from system.clients import Client, Told, Wish, together
 from system.sites import Site
-from tashi.wire.forms import NicForm
 
 CLIENTS: Final = 3
 _LOOK_SECONDS: Final = 0.02
@@ -34,18 +33,10 @@ class Report:
 
 
 @contextmanager
-def load(
-    site: Site,
-    draws: random.Random,
-    image: str,
-    report: Report,
-    cards: tuple[NicForm, ...] = (),
-    most: int = MOST_AT_ONCE,
-) -> Iterator[list[Client]]:
+def load(site: Site, draws: random.Random, wish: Wish, report: Report) -> Iterator[list[Client]]:
     """Clients at work; the report has in the end what they were told, and what was wrong."""
     clients = [
-        Client(site, f"c{number}", image, random.Random(draws.random()), cards, most)
-        for number in range(CLIENTS)
+        Client(site, f"c{number}", wish, random.Random(draws.random())) for number in range(CLIENTS)
     ]
     for client in clients:
         client.start()

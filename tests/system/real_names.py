@@ -1,30 +1,41 @@
-"""Boot real guests and see that they have the names and addresses that Tashi chose for them.
+"""Boot real guests, kill the site's servers meanwhile, and see that all have the chosen names.
 
-    PYTHONPATH=src:tests .venv/bin/python -m system.real_names --guests 5 [--md5]
+    PYTHONPATH=src:tests .venv/bin/python -m system.real_names --guests 5 --blows 20 [--seed N]
+                                                               [--md5]
 
-Every other guest has two network cards. For each, the guest's own console says what DHCP gave it,
-named says both directions, and OMAPI says the same; after its end, nobody says anything.
+It is the ordeal of `site_crashes.py` with guests that boot on two hosts, every other one with two
+network cards. They are the DHCP clients themselves: what a guest says on its console when it has
+come up, and what it answers in the end to who asks it in its own shell, must be what is booked.
 """
 
 import argparse
-import re
+import random
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Final
 
-from site_servers import DOMAIN, SiteKey
+from site_servers import SiteKey
+from system.clients import Wish
+from system.ordeals import blows_for
 from system.served_hosts import ServedHosts
+from system.site_crashes import BLOWS, SiteOrdeal, SiteReport
+from tashi.wire.forms import NicForm
 
 IMAGE: Final = Path(__file__).parents[2] / "build/guest/tashi-guest.qcow2"
 MD5: Final = SiteKey("merkabah", "hmac-md5")
 SHA256: Final = SiteKey()
-BOOT_SECONDS: Final = 240.0
-_SAID: Final = re.compile(r"GUEST-(?:READY|ADDRESS) host=(\S+) address=(\S+)")
+REAL: Final = Wish(
+    image="guest.qcow2",
+    memory=96,
+    cards=((NicForm(999),), (NicForm(999), NicForm(1001))),
+    per_second=0.2,
+)
+WORK_SECONDS: Final = 8.0
+"""Long enough that some guests come up between two blows, and short enough that some do not."""
 
 
 @contextmanager
@@ -40,62 +51,26 @@ def served_hosts(folder: Path, key: SiteKey, hosts: int = 1) -> Iterator[ServedH
     assert not left, site.story()
 
 
-def wrongs(site: ServedHosts, guests: int) -> list[str]:
-    """Boot so many guests, look, and end them; whatever is not as it should be, one line each."""
-    cards = {f"vm{number}": ("999", "1001")[: 1 + number % 2] for number in range(guests)}
-    for name, networks in cards.items():
-        nics = ("--nics", ",".join(networks), "--disks", "guest.qcow2", "--memory", "96")
-        made = site.run("client", "createVm", "--name", name, *nics, "--wait")
-        assert made.returncode == 0, f"{made.stderr}\n{site.story()}"
-    found = [words for name, networks in cards.items() for words in _seen(site, name, networks)]
-    entries = [one for name in cards for one in site.entries(name)]
-    for name in cards:
-        site.run("client", "destroyVm", "--instance", name, "--wait")
-    site.until(lambda now: not now.instances)
-    gone = site.in_dns(entries)
-    found += [f"DNS still has {one} after its end." for one in gone if one != ([], [])]
-    after = site.differ_in_dhcp(entries)
-    found += [f"DHCP is {one} after the end." for one in after if one != "missing"]
-    return found
-
-
-def _seen(site: ServedHosts, name: str, networks: Sequence[str]) -> Iterator[str]:
-    entries = site.entries(name)
-    if [one.name for one in entries] != [name, f"{name}-nic1"][: len(networks)]:
-        yield f"{name} has {entries} on the networks {networks}."
-    dns = site.in_dns(entries)
-    if dns != [([one.ip], [f"{one.name}.{DOMAIN}."]) for one in entries]:
-        yield f"DNS says {dns} of {entries}."
-    dhcp = site.differ_in_dhcp(entries)
-    if dhcp != [None] * len(entries):
-        yield f"DHCP says {dhcp} of {entries}."
-    said = _said_by_the_guest(site, name, len(entries))
-    if {ip for _, ip in said} != {one.ip for one in entries}:
-        yield f"The guest {name} has {said}, booked is {entries}."
-    if not {host for host, _ in said} <= {one.name for one in entries}:
-        yield f"The guest {name} calls itself {said}."
-
-
-def _said_by_the_guest(site: ServedHosts, name: str, cards: int) -> list[tuple[str, str]]:
-    """What its console says of each card, once it has: host name and address."""
-    guest, deadline = site.guest(name), monotonic() + BOOT_SECONDS
-    while len(said := _SAID.findall(guest.console())) < cards:
-        assert monotonic() < deadline, guest.console()
-        sleep(0.1)
-    return said
+def ordeal(
+    site: ServedHosts, draws: random.Random, blows: Sequence[str], guests: int
+) -> SiteReport:
+    """Let these blows fall while guests come and go, and look, with so many alive in the end."""
+    return SiteOrdeal(site, draws, REAL, WORK_SECONDS).go_through(blows, guests)
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Do it by hand; the exit code says whether all was right."""
     parser = argparse.ArgumentParser(description="Boot guests and look at their names.")
-    parser.add_argument("--guests", type=int, default=5, help="how many (5)")
+    parser.add_argument("--guests", type=int, default=5, help="how many live in the end (5)")
+    parser.add_argument("--blows", type=int, default=20, help="how often something is killed (20)")
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of the dice")
     parser.add_argument("--md5", action="store_true", help="with the guide's kind of key")
     asked = parser.parse_args(words)
-    key = MD5 if asked.md5 else SHA256
+    key, draws = MD5 if asked.md5 else SHA256, random.Random(asked.seed)
     with tempfile.TemporaryDirectory() as folder, served_hosts(Path(folder), key, 2) as site:
-        found = wrongs(site, asked.guests)
-    sys.stdout.write("\n".join([*found, f"{asked.guests} guests, {len(found)} wrongs\n"]))
-    return bool(found)
+        report = ordeal(site, draws, blows_for(asked.blows, draws, BLOWS), asked.guests)
+    sys.stdout.write(f"{report.story}\nseed {asked.seed}, {key.algorithm}\n{report}\n")
+    return bool(report.broken)
 
 
 if __name__ == "__main__":

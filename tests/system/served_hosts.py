@@ -4,18 +4,19 @@ Both run on the switch's machine, beside the scheduler that tells them, in place
 that such machines have otherwise. The ranges are the set-up guide's own.
 """
 
+import re
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
+from dhcp_client import Lease
 from site_servers import DOMAIN, OMAPI_PORT, Dhcpd, Named, SiteKey, Subnet
 from system.guests import Guest, guests_in
 from system.many_hosts import ManyHosts
 from system.sites import Shape, write
 from tashi.adapters.dhcp.omapi import Dhcpd as OmapiDhcpd
 from tashi.adapters.dhcp.omapi import OmapiPlace
-from tashi.domain.identity import InstanceId
 from tashi.domain.listings import SiteEntry
 from tashi.programs.demo.machines.lab import Machine
 
@@ -24,6 +25,15 @@ T = TypeVar("T")
 SUBNETS: Final = (Subnet("vmbr.999", "172.16.0.1/22"), Subnet("vmbr.1001", "172.17.0.1/22"))
 DNS_PORT: Final = 53
 SERVER_SECONDS: Final = 20.0
+_SAID: Final = re.compile(r"GUEST-(?:READY|ADDRESS) host=(\S+) address=([0-9.]+)")
+_ASKING: Final = (
+    "for card in /sys/class/net/eth*; do"
+    " echo card $(cat $card/address) $(ip -o -4 addr show dev ${card##*/}); done;"
+    " echo host $(hostname)"
+)
+_CARD: Final = re.compile(r"^card ([0-9a-f:]{17})(.*)$", re.MULTILINE)
+_INET: Final = re.compile(r" inet ([0-9.]+)/")
+_HOST: Final = re.compile(r"^host (\S+)$", re.MULTILINE)
 
 
 class Switch:
@@ -51,9 +61,11 @@ class ServedHosts(ManyHosts):
             at=(self.address, DNS_PORT, switch),
         )  # fmt: skip
         self.dhcpd = Dhcpd(folder / "dhcpd", switch, key, SUBNETS)
-        self._omapi = OmapiPlace(
-            host=self.address, port=OMAPI_PORT, key_name=key.name, algorithm=key.algorithm,
-            secret=key.secret, timeout_seconds=SERVER_SECONDS,
+        self.addresses = OmapiDhcpd(
+            OmapiPlace(
+                host=self.address, port=OMAPI_PORT, key_name=key.name, algorithm=key.algorithm,
+                secret=key.secret, timeout_seconds=SERVER_SECONDS,
+            )
         )  # fmt: skip
         key_file = key.write_pair(folder) if old_pair else self.named.key_file
         write(
@@ -63,10 +75,11 @@ class ServedHosts(ManyHosts):
                     "dnsServer": f"{self.address} {DNS_PORT}",
                     "dnsDomain": DOMAIN,
                     "dnsKeyFile": key_file,
-                    "dhcpServer": "127.0.0.1",
+                    "dhcpServer": f"{self.address} {OMAPI_PORT}",
                     "dhcpKeyName": key.name,
                     "dhcpKeyAlgorithm": key.algorithm,
                     "dhcpSecretKey": key.secret,
+                    "dhcpLeasesFile": self.dhcpd.leases,
                     "serverTimeout": SERVER_SECONDS,
                     "ipRange999": "172.16.0.10-172.16.3.250",
                     "ipRange1001": "172.17.0.10-172.17.3.250",
@@ -85,33 +98,26 @@ class ServedHosts(ManyHosts):
 
     def end(self) -> list[str]:
         """Stop everything, the servers too; what should not have been there."""
+        self.addresses.close()
         self.dhcpd.stop()
         self.named.stop()
         return super().end()
 
-    def entries(self, name: str) -> list[SiteEntry]:
-        """What is booked for an instance, card by card."""
-        [one] = [one for one in self.now().instances if one.name == name]
-        return [
-            SiteEntry(InstanceId(one.id), listing.name, listing.ip, listing.mac)
-            for listing in one.listings
-        ]
+    def said(self, entries: Sequence[SiteEntry]) -> list[Lease]:
+        """What an instance's guest has said on its console that its cards were given."""
+        with suppress(OSError):  # it may have ended meanwhile, with all that it said
+            for guest in self._guests(entries):
+                return [Lease(ip, host) for host, ip in _SAID.findall(guest.console())]
+        return []
 
-    def guest(self, name: str) -> Guest:
-        """The guest of an instance."""
-        [entry, *_] = self.entries(name)
-        [found] = [one for one in guests_in(self.folder) if one.instance == entry.owner]
-        return found
+    def said_now(self, entries: Sequence[SiteEntry]) -> list[Lease]:
+        """What an instance's guest answers to who asks for its cards' addresses and its name."""
+        answer = "".join(guest.carry_out(_ASKING) for guest in self._guests(entries))
+        host = "".join(_HOST.findall(answer))
+        cards = {mac: _INET.findall(words) for mac, words in _CARD.findall(answer)}
+        order = dict.fromkeys([*(one.mac for one in entries), *cards])
+        return [Lease(ip, host) for mac in order for ip in cards.get(mac, ())]
 
-    def in_dns(self, entries: Sequence[SiteEntry]) -> list[tuple[list[str], list[str]]]:
-        """The addresses of each name, and the names of each address."""
-        return [
-            (self.named.ask(f"{one.name}.{DOMAIN}", "A"), self.named.name_of(one.ip))
-            for one in entries
-        ]
-
-    def differ_in_dhcp(self, entries: Sequence[SiteEntry]) -> list[str | None]:
-        """How dhcpd differs, entry by entry."""
-        with closing(OmapiDhcpd(self._omapi)) as dhcpd:
-            found = [dhcpd.difference(one) for one in entries]
-        return [None if one is None else one.flaw.value for one in found]
+    def _guests(self, entries: Sequence[SiteEntry]) -> list[Guest]:
+        owners = {one.owner for one in entries}
+        return [one for one in guests_in(self.folder) if one.instance in owners]

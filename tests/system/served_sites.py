@@ -1,6 +1,6 @@
 """A site with servers of its own: a real named, and a real dhcpd on a network in a namespace."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -10,11 +10,11 @@ from dhcp_client import Lease
 from namespaces import Namespace
 from relay import Relay
 from site_servers import CARD, DOMAIN, NETWORK, OMAPI_PORT, SITE_KEY, Dhcpd, Named, a_network
+from system.served_entries import entries_of
 from system.sites import SIMULATED, Shape, Site, write
 from tashi.adapters.dhcp.omapi import Dhcpd as OmapiDhcpd
 from tashi.adapters.dhcp.omapi import OmapiPlace
 from tashi.adapters.dns.rfc2136 import DnsSite, Rfc2136
-from tashi.domain.identity import InstanceId
 from tashi.domain.listings import SiteEntry
 
 RANGE: Final = f"{NETWORK}.0.10-{NETWORK}.3.250"
@@ -51,11 +51,13 @@ class ServedSite(Site):
 
     def booked(self) -> list[SiteEntry]:
         """What is booked, of all instances that are in the books."""
-        return [
-            SiteEntry(InstanceId(one.id), listing.name, listing.ip, listing.mac)
-            for one in self.now().instances
-            for listing in one.listings
-        ]
+        return [entry for one in self.now().instances for entry in entries_of(one)]
+
+    def said(self, entries: Sequence[SiteEntry]) -> list[Lease]:
+        """What DHCP clients with these cards are given, as far as they are given anything."""
+        return [given for one in entries if (given := self.lease(one.mac)) is not None]
+
+    said_now = said
 
     def lease(self, mac: str) -> Lease | None:
         """What a DHCP client with that card is given."""

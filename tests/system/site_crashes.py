@@ -10,55 +10,43 @@ address and the name that are booked, or nothing.
 In the end so many are alive, and for each of them the books, DNS in both directions, OMAPI and a
 DHCP client of its own must say the same, and nobody anything else: the zones and dhcpd's file have
 not one entry more. When all are destroyed, none is left.
+
+`real_names.py` does the same with real guests, which are their own DHCP clients.
 """
 
 import argparse
 import random
-import re
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import Final, Protocol
 
-import dns.name
-import dns.node
-import dns.query
-import dns.rdataclass
-import dns.rdatatype
-import dns.xfr
-import dns.zone
-
 from dhcp_client import Lease
-from site_servers import DOMAIN, NETWORK, Named
-from system.clients import MEMORY_MIB
+from system.clients import Wish
 from system.ordeals import CLIENTS, Report, blows_for, load
+from system.served_entries import Row, asked, entries_of, in_dhcpd, in_dns, in_reverse, unlike
+from system.served_hosts import ServedHosts
 from system.served_sites import ServedSite, served
-from tashi.domain.identity import InstanceId
 from tashi.domain.instance import ListingStage
 from tashi.domain.listings import SiteEntry
 from tashi.domain.states import InstanceState as S
-from tashi.wire.forms import DiskForm, InstanceForm, NewInstanceForm, NicForm, SnapshotForm
+from tashi.wire.forms import InstanceForm, NicForm, SnapshotForm
 
 BLOWS: Final = ("named", "dhcpd", "scheduler", "clustermanager", "everything")
 EMPTY: Final = "empty.qcow2"
-CARDS: Final = (NicForm(1),)
+SMALL: Final = Wish(image=EMPTY, cards=((NicForm(1),),))
 WORK_SECONDS: Final = 1.5
 AWAY_SECONDS: Final = 2.0
 SETTLE_SECONDS: Final = 240.0
 """What a server was away for is tried again after up to a minute."""
-REVERSE: Final = f"{'.'.join(reversed(NETWORK.split('.')))}.in-addr.arpa"
-_HOST: Final = re.compile(r"^host (\S+) \{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
-_MAC: Final = re.compile(r"hardware ethernet ([0-9a-f:]{17});")
-_MARKED: Final = re.compile(r"mac=([0-9a-f:]{17})")
-_ADDRESS: Final = re.compile(r"fixed-address ([0-9.]+);")
+BOOT_SECONDS: Final = 240.0
+_GLANCE_SECONDS: Final = 0.1
 
-
-Row = tuple[str, ...]
-"""A name, an address and a card, or an address and a name."""
+Served = ServedSite | ServedHosts
 
 
 class Mortal(Protocol):
@@ -94,10 +82,19 @@ class SiteReport(Report):
 class SiteOrdeal:
     """A site under load, the blows that fall, and the reckoning at the end."""
 
-    def __init__(self, site: ServedSite, draws: random.Random) -> None:
+    def __init__(
+        self,
+        site: Served,
+        draws: random.Random,
+        wish: Wish = SMALL,
+        work_seconds: float = WORK_SECONDS,
+    ) -> None:
+        """Instances are as wished for; up to so long is between two blows."""
         self.site = site
         self.report = SiteReport()
         self._draws = draws
+        self._wish = wish
+        self._work_seconds = work_seconds
         self._mortals: dict[str, Mortal] = {
             "named": site.named,
             "dhcpd": site.dhcpd,
@@ -107,15 +104,15 @@ class SiteOrdeal:
 
     def go_through(self, blows: Sequence[str], alive: int) -> SiteReport:
         """Let these blows fall; then hold everything against the books, with so many alive."""
-        most = 2 * alive // CLIENTS
-        with load(self.site, self._draws, EMPTY, self.report, CARDS, most):
+        wish = replace(self._wish, most=max(1, 2 * alive // CLIENTS))
+        with load(self.site, self._draws, wish, self.report):
             for blow in blows:
                 self._strike(blow)
-                sleep(self._draws.uniform(0.0, WORK_SECONDS))
-                self._ask_for_somebody()
+                sleep(self._draws.uniform(0.0, self._work_seconds))
+                self._ask_somebody()
         told = self.report.told
         wanted = told.created.keys() - told.destroyed
-        wanted |= {self._create(f"late-{number}") for number in range(alive - len(wanted))}
+        wanted |= {self._create(number) for number in range(alive - len(wanted))}
         self._reckon(wanted)
         for key in wanted:
             self.site.calls.call("destroyVm", InstanceForm, instance_id=key)
@@ -124,8 +121,8 @@ class SiteOrdeal:
             self.report.story = self.site.story()
         return self.report
 
-    def _create(self, name: str) -> int:
-        wanted = NewInstanceForm(name, (DiskForm(EMPTY),), memory=MEMORY_MIB, nics=CARDS)
+    def _create(self, number: int) -> int:
+        wanted = self._wish.form(f"late-{number}", number)
         return self.site.calls.call("createVm", InstanceForm, instance=wanted).id
 
     def _strike(self, blow: str) -> None:
@@ -137,17 +134,17 @@ class SiteOrdeal:
             sleep(self._draws.uniform(0.0, AWAY_SECONDS))
             one.start()
 
-    def _ask_for_somebody(self) -> None:
-        """Let a DHCP client have the card of a guest: it is given what is booked, or nothing."""
+    def _ask_somebody(self) -> None:
+        """Hear what some instance's cards were given: what is booked, or nothing."""
         # The cluster manager may only just be starting again.
-        entries = _booked(self.site.until(lambda _: True, SETTLE_SECONDS))
-        if not entries:
+        booked = _booked(self.site.until(lambda _: True, SETTLE_SECONDS))
+        if not booked:
             return
-        one = self._draws.choice(sorted(entries, key=str))
-        lease = self.site.lease(one.mac)
-        self.report.leases += 1
-        if lease not in {None, Lease(one.ip, one.name)}:
-            self.report.broken.append(f"{one} was given {lease}.")
+        entries = booked[self._draws.choice(sorted(booked))]
+        said = self.site.said(entries)
+        self.report.leases += len(said)
+        if not _fits(said, entries):
+            self.report.broken.append(f"For {entries} was given {said}.")
 
     # ---- the reckoning --------------------------------------------------------------------------
 
@@ -162,26 +159,41 @@ class SiteOrdeal:
                 for one in now.instances
             ]
         self.report.alive = max(self.report.alive, len(wanted))
-        entries = _booked(now)
+        booked = _booked(now)
+        entries = [entry for each in booked.values() for entry in each]
+        ips = Counter(one.ip for one in entries)
         hosts: set[Row] = {(one.name, one.ip, one.mac) for one in entries}
-        back: set[Row] = {(one.ip, f"{one.name}.{DOMAIN}.") for one in entries}
+        back: set[Row] = {(one.ip, f"{one.name}.{self.site.named.domain}.") for one in entries}
         self.report.broken += [
-            *(f"{one.ip} is booked twice." for one in entries if _times(entries, one.ip) > 1),
-            *_unlike("DNS", _in_dns(self.site.named), hosts),
-            *_unlike("The reverse zone", _in_reverse(self.site.named), back),
-            *_unlike("dhcpd's file", _in_dhcpd(self.site.dhcpd.leases), hosts),
-            *self._without_the_right_lease(entries),
+            *(f"{ip} is booked {times} times." for ip, times in ips.items() if times > 1),
+            *unlike("DNS", in_dns(self.site.named), hosts),
+            *unlike("The reverse zone", in_reverse(self.site.named), back),
+            *unlike("dhcpd's file", in_dhcpd(self.site.dhcpd.leases), hosts),
+            *self._what_is_asked(entries),
+            *(words for each in booked.values() for words in self._what_the_guest_says(each)),
             *self._what_the_command_says(),
         ]
 
-    def _without_the_right_lease(self, entries: set[SiteEntry]) -> Iterator[str]:
-        for one in entries:
-            lease = self.site.lease(one.mac)
-            self.report.leases += 1
-            if lease != Lease(one.ip, one.name):
-                yield f"{one} is given {lease}."
+    def _what_is_asked(self, entries: Sequence[SiteEntry]) -> Iterator[str]:
+        named = self.site.named
+        for one, found in zip(entries, asked(named, entries), strict=True):
+            if found != ([one.ip], [f"{one.name}.{named.domain}."]):
+                yield f"DNS answers {found} about {one}."
             if (difference := self.site.addresses.difference(one)) is not None:
                 yield f"OMAPI: {difference.words}."
+
+    def _what_the_guest_says(self, entries: Sequence[SiteEntry]) -> Iterator[str]:
+        booked, deadline = [one.ip for one in entries], monotonic() + BOOT_SECONDS
+        said: list[Lease] = []
+        while not {*booked} <= {one.ip for one in said} and monotonic() < deadline:
+            sleep(_GLANCE_SECONDS)
+            said = self.site.said(entries)
+        now = self.site.said_now(entries)
+        self.report.leases += len(said) + len(now)
+        if not _fits(said, entries):
+            yield f"For {entries} was given {said}."
+        if not _fits(now, entries) or [one.ip for one in now] != booked:
+            yield f"The cards of {entries} have {now}."
 
     def _what_the_command_says(self) -> Iterator[str]:
         ended = self.site.run("admin", "checkDhcpDns")
@@ -195,71 +207,19 @@ def _is_done(now: SnapshotForm, wanted: set[int]) -> bool:
         one.id
         for one in now.instances
         if one.state is S.RUNNING
-        and [listing.stage for listing in one.listings] == [ListingStage.LISTED]
+        and [listing.stage for listing in one.listings] == [ListingStage.LISTED] * len(one.nics)
     }
     return listed == wanted == {one.id for one in now.instances}
 
 
-def _booked(now: SnapshotForm) -> set[SiteEntry]:
-    return {
-        SiteEntry(InstanceId(one.id), listing.name, listing.ip, listing.mac)
-        for one in now.instances
-        for listing in one.listings
-    }
+def _booked(now: SnapshotForm) -> dict[int, list[SiteEntry]]:
+    return {one.id: entries_of(one) for one in now.instances if one.listings}
 
 
-def _times(entries: set[SiteEntry], ip: str) -> int:
-    return sum(one.ip == ip for one in entries)
-
-
-def _unlike(where: str, found: set[Row], booked: set[Row]) -> list[str]:
-    return [
-        *(f"{where} has {one}, which is not booked." for one in found - booked),
-        *(f"{where} lacks {one}." for one in booked - found),
-    ]
-
-
-# ---- what the servers have, read without any of Tashi -------------------------------------------
-
-
-def _in_dns(named: Named) -> set[Row]:
-    """Each name with its addresses and the card in its mark."""
-    return {
-        (name, *_texts(node, "A"), *_MARKED.findall(" ".join(_texts(node, "TXT"))))
-        for name, node in _zone(named, DOMAIN)
-        if name not in {"@", "ns"}
-    }
-
-
-def _in_reverse(named: Named) -> set[Row]:
-    """Each address with the names that it leads to."""
-    return {
-        (f"{NETWORK}.{'.'.join(reversed(name.split('.')))}", *_texts(node, "PTR"))
-        for name, node in _zone(named, REVERSE)
-        if name != "@"
-    }
-
-
-def _zone(named: Named, zone: str) -> Iterator[tuple[str, dns.node.Node]]:
-    found = dns.zone.Zone(zone)
-    query, _ = dns.xfr.make_query(found, keyring=named.key.for_signing())
-    dns.query.inbound_xfr("127.0.0.1", found, query, port=named.port)
-    return ((str(name), node) for name, node in found.nodes.items())
-
-
-def _texts(node: dns.node.Node, kind: str) -> list[str]:
-    found = node.get_rdataset(dns.rdataclass.IN, dns.rdatatype.from_text(kind))
-    return [one.to_text(origin=dns.name.root, relativize=False) for one in found or ()]
-
-
-def _in_dhcpd(leases: Path) -> set[Row]:
-    """The hosts in dhcpd's file: what comes later goes before what came earlier."""
-    found: dict[str, Row] = {}
-    for name, words in _HOST.findall(leases.read_text()):
-        found.pop(name, None)
-        if "deleted;" not in words:
-            found[name] = (name, *_ADDRESS.findall(words), *_MAC.findall(words))
-    return set(found.values())
+def _fits(said: Sequence[Lease], entries: Sequence[SiteEntry]) -> bool:
+    """Whether it is booked; a guest of several cards has the name of any of them."""
+    addresses, names = {one.ip for one in entries}, {one.name for one in entries}
+    return all(one.ip in addresses and one.host_name in names for one in said)
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -21,7 +21,7 @@ from time import monotonic, sleep
 from typing import Final
 
 from databases import Server, galera
-from system.clients import MEMORY_MIB
+from system.clients import MEMORY_MIB, Wish
 from system.counted_node import STARTED
 from system.ordeals import CLIENTS, Report, blows_for, have_worked, load
 from system.shared_books import Manager, SharedSite
@@ -88,7 +88,7 @@ class Ordeal:
 
     def go_through(self, blows: Sequence[str]) -> TakeOverReport:
         """Let these blows fall under load; then hold what is there against what was promised."""
-        with load(self.site, self._draws, IMAGE, self.report) as clients:
+        with load(self.site, self._draws, Wish(image=IMAGE), self.report) as clients:
             for blow in blows:
                 self._strike(blow)
                 if not have_worked(clients, CLIENTS + 1, _WORK_SECONDS):

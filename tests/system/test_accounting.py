@@ -17,7 +17,7 @@ import pytest
 
 import usage_by_hand
 from receivers import Post, Receiver, answering, hang, slam
-from system.clients import Client
+from system.clients import Client, Wish
 from system.ordeals import Report, have_worked, load
 from system.sites import PATIENCE_SECONDS, SIMULATED, Shape, Site
 from tashi.adapters.accounting.reading import FolderReader
@@ -76,7 +76,7 @@ def site(short_path: Path, receivers: tuple[Receiver, Receiver]) -> Iterator[Sit
 def at_work(site: Site, draws: random.Random) -> Iterator[list[Client]]:
     """Clients that create and destroy instances meanwhile."""
     report = Report()
-    with load(site, draws, IMAGE, report) as clients:
+    with load(site, draws, Wish(image=IMAGE), report) as clients:
         yield clients
     assert not report.broken
 
