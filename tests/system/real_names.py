@@ -22,7 +22,7 @@ from site_servers import SiteKey
 from system.clients import Wish
 from system.ordeals import blows_for
 from system.served_hosts import ServedHosts
-from system.site_crashes import BLOWS, SiteOrdeal, SiteReport
+from system.site_crashes import BLOWS, Pace, SiteOrdeal, SiteReport
 from tashi.wire.forms import NicForm
 
 IMAGE: Final = Path(__file__).parents[2] / "build/guest/tashi-guest.qcow2"
@@ -32,9 +32,9 @@ REAL: Final = Wish(
     image="guest.qcow2",
     memory=96,
     cards=((NicForm(999),), (NicForm(999), NicForm(1001))),
-    per_second=0.2,
+    per_second=0.1,
 )
-WORK_SECONDS: Final = 8.0
+SLOW: Final = Pace(work_seconds=8.0, asked=20)
 """Long enough that some guests come up between two blows, and short enough that some do not."""
 
 
@@ -55,7 +55,7 @@ def ordeal(
     site: ServedHosts, draws: random.Random, blows: Sequence[str], guests: int
 ) -> SiteReport:
     """Let these blows fall while guests come and go, and look, with so many alive in the end."""
-    return SiteOrdeal(site, draws, REAL, WORK_SECONDS).go_through(blows, guests)
+    return SiteOrdeal(site, draws, REAL, SLOW).go_through(blows, guests)
 
 
 def main(words: Sequence[str] | None = None) -> int:

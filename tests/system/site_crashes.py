@@ -39,7 +39,6 @@ from tashi.wire.forms import InstanceForm, NicForm, SnapshotForm
 BLOWS: Final = ("named", "dhcpd", "scheduler", "clustermanager", "everything")
 EMPTY: Final = "empty.qcow2"
 SMALL: Final = Wish(image=EMPTY, cards=((NicForm(1),),))
-WORK_SECONDS: Final = 1.5
 AWAY_SECONDS: Final = 2.0
 SETTLE_SECONDS: Final = 240.0
 """What a server was away for is tried again after up to a minute."""
@@ -47,6 +46,17 @@ BOOT_SECONDS: Final = 240.0
 _GLANCE_SECONDS: Final = 0.1
 
 Served = ServedSite | ServedHosts
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long at most there is work between two blows, and how many are asked then."""
+
+    work_seconds: float
+    asked: int
+
+
+QUICK: Final = Pace(work_seconds=1.5, asked=1)
 
 
 class Mortal(Protocol):
@@ -83,18 +93,14 @@ class SiteOrdeal:
     """A site under load, the blows that fall, and the reckoning at the end."""
 
     def __init__(
-        self,
-        site: Served,
-        draws: random.Random,
-        wish: Wish = SMALL,
-        work_seconds: float = WORK_SECONDS,
+        self, site: Served, draws: random.Random, wish: Wish = SMALL, pace: Pace = QUICK
     ) -> None:
-        """Instances are as wished for; up to so long is between two blows."""
+        """Instances are as wished for, but for how many of them there are at once."""
         self.site = site
         self.report = SiteReport()
         self._draws = draws
         self._wish = wish
-        self._work_seconds = work_seconds
+        self._pace = pace
         self._mortals: dict[str, Mortal] = {
             "named": site.named,
             "dhcpd": site.dhcpd,
@@ -108,8 +114,8 @@ class SiteOrdeal:
         with load(self.site, self._draws, wish, self.report):
             for blow in blows:
                 self._strike(blow)
-                sleep(self._draws.uniform(0.0, self._work_seconds))
-                self._ask_somebody()
+                sleep(self._draws.uniform(0.0, self._pace.work_seconds))
+                self._ask_some()
         told = self.report.told
         wanted = told.created.keys() - told.destroyed
         wanted |= {self._create(number) for number in range(alive - len(wanted))}
@@ -134,17 +140,15 @@ class SiteOrdeal:
             sleep(self._draws.uniform(0.0, AWAY_SECONDS))
             one.start()
 
-    def _ask_somebody(self) -> None:
-        """Hear what some instance's cards were given: what is booked, or nothing."""
+    def _ask_some(self) -> None:
+        """Hear what some instances' cards were given: what is booked, or nothing."""
         # The cluster manager may only just be starting again.
         booked = _booked(self.site.until(lambda _: True, SETTLE_SECONDS))
-        if not booked:
-            return
-        entries = booked[self._draws.choice(sorted(booked))]
-        said = self.site.said(entries)
-        self.report.leases += len(said)
-        if not _fits(said, entries):
-            self.report.broken.append(f"For {entries} was given {said}.")
+        for key in self._draws.sample(sorted(booked), min(self._pace.asked, len(booked))):
+            said = self.site.said(booked[key])
+            self.report.leases += len(said)
+            if not _fits(said, booked[key]):
+                self.report.broken.append(f"For {booked[key]} was given {said}.")
 
     # ---- the reckoning --------------------------------------------------------------------------
 
