@@ -7,19 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from examples import waiting
 from tashi.domain.admission import (
     MOST_DISKS,
     MOST_NICS,
     Limits,
     Surroundings,
+    Wish,
     admit,
     check_name,
     image_path,
 )
 from tashi.domain.errors import InvalidInstance, NoSuchImage, NoSuchNetwork
-from tashi.domain.identity import Attempt, HostId, InstanceId, Mib, NetworkId
-from tashi.domain.instance import Disk, Instance, Nic, OnExit, OnLoss
+from tashi.domain.identity import InstanceId, Mib, NetworkId, UserId
+from tashi.domain.instance import Disk, Instance, Listing, Nic, OnExit, OnLoss
 from tashi.domain.states import InstanceState
 
 LIMITS = Limits(max_memory=4096, max_cores=4)
@@ -30,11 +30,16 @@ AROUND = Surroundings(
     images={"web.qcow2", "lib/db.qcow2"},
 )
 NIC = Nic(NetworkId(1), "52:54:00:00:00:01")
-WISH = replace(waiting(1), name="web", disks=(Disk("web.qcow2"),), nics=(NIC,))
+WISH = Wish(name="web", cores=1, memory=Mib(512), disks=(Disk("web.qcow2"),), nics=(NIC,))
+
+
+def admitted_by(limits: Limits, around: Surroundings, **changes: object) -> Instance:
+    wish = replace(WISH, **changes)  # type: ignore[arg-type]
+    return admit(wish, limits, around, key=InstanceId(1), owner=UserId(1000), at=5.0)
 
 
 def admitted(**changes: object) -> Instance:
-    return admit(replace(WISH, **changes), LIMITS, AROUND)  # type: ignore[arg-type]
+    return admitted_by(LIMITS, AROUND, **changes)
 
 
 def refusal(**changes: object) -> str:
@@ -44,23 +49,23 @@ def refusal(**changes: object) -> str:
 
 
 def test_what_passes_is_a_fresh_pending_record() -> None:
-    assert admitted() == WISH
-
-
-def test_a_user_chooses_no_more_than_a_user_may() -> None:
-    schemed = replace(
-        WISH,
-        state=InstanceState.RUNNING,
-        host_id=HostId(1),
-        attempt=Attempt(9),
-        saved="2-7",
-        disks_on=HostId(1),
-        leftovers=(HostId(1),),
-        tries=3,
-        reason="because",
+    assert admitted() == Instance(
+        id=InstanceId(1),
+        name="web",
+        user_id=UserId(1000),
+        cores=1,
+        memory=Mib(512),
+        disks=WISH.disks,
+        nics=WISH.nics,
+        state=InstanceState.PENDING,
+        changed_at=5.0,
     )
 
-    assert admit(schemed, LIMITS, AROUND) == WISH
+
+def test_an_address_that_is_asked_for_is_listed() -> None:
+    asked = replace(NIC, ip="192.0.2.17")
+
+    assert admitted(nics=(asked,)).listings == (Listing(NIC.mac, NIC.network, "192.0.2.17"),)
 
 
 def test_what_a_user_may_choose_is_kept() -> None:
@@ -125,13 +130,13 @@ def test_each_rule_refuses_with_its_sentence(changes: dict[str, object], sentenc
 def test_a_site_may_allow_names_twice() -> None:
     lenient = replace(LIMITS, allow_duplicate_names=True)
 
-    assert admit(replace(WISH, name="taken"), lenient, AROUND).name == "taken"
+    assert admitted_by(lenient, AROUND, name="taken").name == "taken"
 
 
 def test_an_image_store_that_cannot_be_read_is_no_reason_to_refuse() -> None:
     blind = replace(AROUND, images=None)
 
-    assert admit(replace(WISH, disks=(Disk("nix.qcow2"),)), LIMITS, blind).disks[0].uri
+    assert admitted_by(LIMITS, blind, disks=(Disk("nix.qcow2"),)).disks[0].uri
 
 
 def test_an_image_is_named_below_the_folder_of_images() -> None:

@@ -11,7 +11,7 @@ from random import Random
 
 from tashi.clustermanager.draft import Draft
 from tashi.domain import events as e
-from tashi.domain.admission import Limits, Surroundings, admit
+from tashi.domain.admission import Limits, Surroundings, Wish, admit
 from tashi.domain.books import Books
 from tashi.domain.errors import (
     HostStateError,
@@ -45,11 +45,11 @@ class Rules:
 class Request:
     """An instance asked for: what is wanted, by whom, and what was looked up for it beforehand.
 
-    The record's id is not looked at. `owner` is ``None`` for the caller. `users` are those of the
+    `owner` is ``None`` for the caller. `users` are those of the
     directory, `images` those of its disks that exist. `draws` makes MAC addresses.
     """
 
-    wanted: Instance
+    wanted: Wish
     caller: Caller
     owner: UserId | None
     users: Container[UserId]
@@ -59,22 +59,18 @@ class Request:
 
 def create(draft: Draft, request: Request, rules: Rules) -> Instance:
     """Take an instance on; it waits for the scheduler from now on."""
-    owner = _owner(request, draft.books)
-    wanted = replace(
-        request.wanted,
-        id=draft.next_instance(),
-        user_id=owner,
-        nics=tuple(with_mac(nic, draft.books, request.draws) for nic in request.wanted.nics),
-        changed_at=draft.at,
-    )
     books = draft.books
+    owner = _owner(request, books)
+    nics = tuple(with_mac(nic, books, request.draws) for nic in request.wanted.nics)
+    wanted = replace(request.wanted, nics=nics)
     around = Surroundings(
         names={name: min(ids) for name in (wanted.name,) if (ids := books.names.get(name))},
         macs=books.macs,
         networks=books.networks,
         images=request.images,
     )
-    admitted = admit(wanted, rules.limits, around)
+    key = draft.next_instance()
+    admitted = admit(wanted, rules.limits, around, key=key, owner=owner, at=draft.at)
     check_asked(books.places, admitted.listings)
     check_some_host_is_large_enough(admitted, books, rules.policy)
     _check_the_target_is_known(admitted, books)

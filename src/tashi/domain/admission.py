@@ -6,14 +6,14 @@ that passes here is safe to put on a command line, into a file name and into a D
 
 import re
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final
 
 from tashi.domain.errors import InvalidInstance, NoSuchImage, NoSuchNetwork
 from tashi.domain.hints import check_hints
-from tashi.domain.identity import InstanceId, NetworkId
-from tashi.domain.instance import Disk, Instance, Nic
+from tashi.domain.identity import InstanceId, Mib, NetworkId, UserId
+from tashi.domain.instance import Disk, Instance, Nic, OnExit, OnLoss
 from tashi.domain.listings import asked_for
 from tashi.domain.states import InstanceState
 
@@ -50,11 +50,27 @@ class Surroundings:
     images: Container[str] | None
 
 
-def admit(asked: Instance, limits: Limits, around: Surroundings) -> Instance:
-    """The request as a fresh Pending record, if every rule lets it pass.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """All that a user may choose of an instance; `memory` is in MiB."""
 
-    Only what a user may choose is taken from `asked`, beside its id and the time of its change; the
-    addresses that it asks for are listed.
+    name: str
+    cores: int
+    memory: Mib
+    disks: tuple[Disk, ...]
+    nics: tuple[Nic, ...] = ()
+    hints: Mapping[str, str] = field(default_factory=dict)
+    group_name: str = ""
+    on_exit: OnExit = OnExit.FORGET
+    on_loss: OnLoss = OnLoss.RESTART
+
+
+def admit(
+    asked: Wish, limits: Limits, around: Surroundings, *, key: InstanceId, owner: UserId, at: float
+) -> Instance:
+    """The wish as a fresh Pending record with that id, if every rule lets it pass.
+
+    The addresses that it asks for are listed in it; `at` is now, in seconds since 1970.
     Raises InvalidInstance, NoSuchImage or NoSuchNetwork with the first rule that does not.
     """
     check_free_name(asked.name, limits, around.names.get(asked.name))
@@ -66,9 +82,9 @@ def admit(asked: Instance, limits: Limits, around: Surroundings) -> Instance:
         )
     nics = _checked_nics(asked.nics, around)
     return Instance(
-        id=asked.id,
+        id=key,
         name=asked.name,
-        user_id=asked.user_id,
+        user_id=owner,
         cores=asked.cores,
         memory=asked.memory,
         disks=_checked_disks(asked.disks, around),
@@ -78,7 +94,7 @@ def admit(asked: Instance, limits: Limits, around: Surroundings) -> Instance:
         on_exit=asked.on_exit,
         on_loss=asked.on_loss,
         state=InstanceState.PENDING,
-        changed_at=asked.changed_at,
+        changed_at=at,
         listings=asked_for(nics),
     )
 

@@ -12,7 +12,8 @@ versions try; programs of different major versions would not understand each oth
 
 import re
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Self
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from tashi.domain.errors import BadRequest, VersionMismatch
 
@@ -25,13 +26,14 @@ class Version(NamedTuple):
     major: int
     minor: int
 
-    @classmethod
-    def read(cls, text: str) -> Self:
+    @staticmethod
+    @lru_cache(maxsize=64)  # every request is written in one, and nearly all in the same
+    def read(text: str) -> "Version":
         """Read "major.minor"; BadRequest if it is not that."""
         found = _WRITTEN.fullmatch(text)
         if found is None:
             raise BadRequest('A version is written "major.minor", as in "1.0".')
-        return cls(int(found[1]), int(found[2]))
+        return Version(int(found[1]), int(found[2]))
 
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}"

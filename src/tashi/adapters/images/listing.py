@@ -156,6 +156,9 @@ class Listing:
 
     def _file(self, name: str) -> _File:
         """The file of that name, if it is one; raises NoSuchImage."""
+        there = self._spots.plain(name)
+        if there is not None:
+            return _File(name, name, there)
         with self._spots.at(name) as spot:
             there = _lstat(spot)
         if not stat.S_ISLNK(there.st_mode):

@@ -67,6 +67,7 @@ class Spots:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._above = f"{root}/"
 
     @contextmanager
     def at(self, name: str) -> Iterator[Spot]:
@@ -79,6 +80,19 @@ class Spots:
             yield Spot(fd, base, name)
         finally:
             os.close(fd)
+
+    def plain(self, name: str) -> os.stat_result | None:
+        """What is there, when it is a plain file in the folder itself: most images are.
+
+        One look, for what many instances are created from; None says nothing but to look properly.
+        """
+        if len(_parts(name)) > 1:
+            return None
+        try:
+            there = os.lstat(f"{self._above}{name}")
+        except OSError:
+            return None
+        return there if stat.S_ISREG(there.st_mode) else None
 
     @contextmanager
     def making(self, name: str) -> Iterator[Spot]:

@@ -11,7 +11,7 @@ from tashi.clustermanager.draft import Draft
 from tashi.clustermanager.instances import Request
 from tashi.clustermanager.service.office import Handler, Office, elsewhere
 from tashi.domain import events as e
-from tashi.domain.admission import image_path
+from tashi.domain.admission import Wish, image_path
 from tashi.domain.catalogue import User
 from tashi.domain.errors import NoSuchVm, TashiError
 from tashi.domain.identity import HostId, InstanceId, Mib, NetworkId, UserId
@@ -164,12 +164,10 @@ class OwnersCalls:
         return shape
 
 
-def _wanted(form: NewInstanceForm, default_network: NetworkId) -> Instance:
+def _wanted(form: NewInstanceForm, default_network: NetworkId) -> Wish:
     cards = (NicForm(default_network),) if form.nics is None else form.nics
-    return Instance(
-        id=InstanceId(0),
+    return Wish(
         name=form.name,
-        user_id=UserId(0),
         cores=form.cores,
         memory=Mib(form.memory),
         disks=tuple(to_record(disk, Disk) for disk in form.disks),
