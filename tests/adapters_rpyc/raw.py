@@ -15,7 +15,7 @@ from tashi.ports.peers import Handler, Peer
 
 PATIENCE_SECONDS = 30.0
 AROUND = protocol.around_request(protocol.Ours.METHOD)
-HASTY = Limits(greeting_seconds=0.2, frame_seconds=0.2, unread_seconds=0.2)
+HASTY = Limits(greeting_seconds=0.5, frame_seconds=0.5, unread_seconds=0.5)
 
 
 class RawPeer:

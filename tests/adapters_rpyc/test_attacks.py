@@ -26,6 +26,8 @@ from tashi.adapters.rpyc.limits import MIB, Limits
 from tashi.adapters.rpyc.server import WORKERS, EventedServer
 from tashi.ports.peers import Peer
 
+PATIENT = Limits(greeting_seconds=2 * PATIENCE_SECONDS, frame_seconds=2 * PATIENCE_SECONDS)
+
 
 @pytest.fixture
 def server() -> Iterator[EventedServer]:
@@ -64,10 +66,12 @@ def test_what_no_peer_sends_ends_the_connection_at_once(
         assert attacker.is_cut_off()
 
 
-def test_a_request_that_comes_byte_by_byte_is_served_and_holds_nobody_up(
-    server: EventedServer,
-) -> None:
-    with RawPeer(server.address) as slow, RawPeer(server.address) as quick:
+def test_a_request_that_comes_byte_by_byte_is_served_and_holds_nobody_up() -> None:
+    with (
+        serving(limits=PATIENT) as server,
+        RawPeer(server.address) as slow,
+        RawPeer(server.address) as quick,
+    ):
         for byte in frames.frame(call_message(b"x")):
             slow.send(bytes((byte,)))
             quick.call(b"meanwhile")

@@ -11,15 +11,22 @@ PATIENCE_SECONDS = 30.0
 WORKERS = 3
 
 Thing = threading.Event | BaseException | str
+MISTAKE = OSError("a mistake in waiting")
 
 
 class Post:
     """Things to do come here, in batches; what was done, and by whom, is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience_seconds: float) -> None:
         self.things: queue.SimpleQueue[list[Thing]] = queue.SimpleQueue()
         self.done: queue.SimpleQueue[tuple[Thing, int]] = queue.SimpleQueue()
-        self.watch = Watch(self.things.get, self.attend)
+        self.watch = Watch(self.wait, self.attend, patience_seconds)
+
+    def wait(self) -> list[Thing]:
+        batch = self.things.get()
+        if MISTAKE in batch:
+            raise MISTAKE
+        return batch
 
     def attend(self, thing: Thing) -> None:
         if isinstance(thing, threading.Event):
@@ -33,8 +40,8 @@ class Post:
 
 
 @contextmanager
-def kept() -> Iterator[Post]:
-    post = Post()
+def kept(patience_seconds: float = 0.01) -> Iterator[Post]:
+    post = Post(patience_seconds)
     post.watch.set(WORKERS, "watch")
     yield post
     ended = threading.Thread(target=post.watch.end, args=(PATIENCE_SECONDS,))
@@ -45,7 +52,7 @@ def kept() -> Iterator[Post]:
 
 def test_what_comes_is_done_in_order_by_the_same_worker() -> None:
     names = [str(number) for number in range(100)]
-    with kept() as post:
+    with kept(PATIENCE_SECONDS) as post:
         post.things.put(list(names[:50]))
         post.things.put(list(names[50:]))
 
@@ -89,6 +96,23 @@ def test_a_mistake_ends_nobodys_watch() -> None:
         post.things.put([ValueError("a mistake"), "next"])
 
         assert post.hear()[0] == "next"
+
+
+def test_a_mistake_in_waiting_ends_nobodys_watch() -> None:
+    with kept() as post:
+        post.things.put([MISTAKE])
+        post.things.put(["next"])
+
+        assert post.hear()[0] == "next"
+
+
+def test_nothing_stays_behind_where_everything_takes_about_as_long_as_patience_lasts() -> None:
+    many = [str(number) for number in range(2000)]
+    with kept(0.000_05) as post:
+        post.things.put(list(many))
+        done = {post.hear()[0] for _ in many}
+
+    assert done == set(many)
 
 
 def test_nobody_is_left_when_it_is_over() -> None:

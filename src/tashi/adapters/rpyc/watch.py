@@ -26,27 +26,50 @@ log = logging.getLogger("tashi.rpyc")
 
 
 class _Shift:
-    """The time that one worker keeps watch; counts what it has begun, and what it has ended."""
+    """The time that one worker keeps watch; it may be relieved only while it is at a thing.
 
-    __slots__ = ("begun", "ended")
+    So whoever is not at anything knows that it still keeps watch, and may wait for what comes next.
+    """
 
     def __init__(self) -> None:
-        self.begun = self.ended = 0
+        self._lock = threading.Lock()
+        self._at_it = False
+        self.things = 0
+        self.is_over = False
 
-    def is_at(self, number: int) -> bool:
-        """Whether it has begun the thing of that number, and not yet ended it."""
-        return self.begun == number > self.ended
+    def begin(self) -> None:
+        with self._lock:
+            self.things += 1
+            self._at_it = True
+
+    def end(self) -> None:
+        with self._lock:
+            self._at_it = False
+
+    def relieve(self, thing: int) -> bool:
+        """End the shift, if it is still at the thing of that number; False if it has got on."""
+        with self._lock:
+            if self.is_over or not self._at_it or self.things != thing:
+                return False
+            self.is_over = True
+            return True
 
 
 class Watch(Generic[T]):
     """Has one worker `wait` until there are things to do, and `attend` to one after the other."""
 
-    def __init__(self, wait: Callable[[], Iterable[T]], attend: Callable[[T], None]) -> None:
+    def __init__(
+        self,
+        wait: Callable[[], Iterable[T]],
+        attend: Callable[[T], None],
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         self._wait = wait
         self._attend = attend
+        self._patience = patience_seconds
         self._things: deque[T] = deque()
         self._vacant = threading.Semaphore(1)
-        self._shift: _Shift | None = None
+        self._shift = _Shift()
         self._busy = threading.Event()
         self._over = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -77,7 +100,7 @@ class Watch(Generic[T]):
     def _keep(self) -> None:
         while self._vacant.acquire() and not self._over.is_set():
             shift = self._shift = _Shift()
-            while self._shift is shift and not self._over.is_set():
+            while not (shift.is_over or self._over.is_set()):
                 self._take_a_turn(shift)
         self._vacant.release()  # the next one goes home, too
 
@@ -85,17 +108,19 @@ class Watch(Generic[T]):
         try:
             if not self._things:
                 self._things.extend(self._wait())
-            thing = self._things.popleft()
-        except IndexError:
-            return  # there was nothing, or whoever was relieved took it
-        shift.begun += 1
+            if self._things:
+                self._do(self._things.popleft(), shift)
+        except Exception:
+            log.exception("A worker stumbled over a mistake of ours; it goes on.")
+
+    def _do(self, thing: T, shift: _Shift) -> None:
+        shift.begin()
         if not self._busy.is_set():
             self._busy.set()
         try:
             self._attend(thing)
-        except Exception:
-            log.exception("A worker stumbled over a mistake of ours; it goes on.")
-        shift.ended = shift.begun
+        finally:
+            shift.end()
 
     def _relieve(self) -> None:
         """Look, while there is work, whether whoever keeps watch gets on with it."""
@@ -103,8 +128,7 @@ class Watch(Generic[T]):
             self._busy.wait()
             self._busy.clear()
             shift = self._shift
-            begun = shift.begun if shift else 0
-            self._over.wait(PATIENCE_SECONDS)
-            if shift and self._shift is shift and shift.is_at(begun):
-                self._shift = None
+            thing = shift.things
+            self._over.wait(self._patience)
+            if shift.relieve(thing):
                 self._vacant.release()
