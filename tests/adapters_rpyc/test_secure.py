@@ -6,15 +6,17 @@ import shutil
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from adapters_rpyc.raw import PATIENCE_SECONDS, RawPeer, echo, serving
 from certificates import Office
+from tashi.adapters.pki import authority
 from tashi.adapters.rpyc import papers as reading
 from tashi.adapters.rpyc.calling import Secrets
 from tashi.adapters.rpyc.limits import Limits
@@ -296,6 +298,67 @@ def test_a_new_certificate_is_used_without_a_restart(
             shutil.copy(of(office, "clustermanager-localhost") / name, folder / name)
         with link_to(server, of(office, "user-ada")) as link:
             assert link.call(b"hello", SOON) == b"hello"
+
+
+@pytest.fixture
+def renewing(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, Callable[[], None]]:
+    """A node's folder, and what puts a certificate there that ends on another day."""
+    monkeypatch.setattr(reading, "LOOK_EVERY_SECONDS", 0.0)
+    folder = Path(shutil.copytree(of(office, "nodemanager-localhost"), tmp_path / "node"))
+
+    def renew() -> None:
+        authority.renew(office.folder, folder, 50, datetime.now(UTC))
+
+    return folder, renew
+
+
+def test_a_caller_shows_its_new_certificate_from_the_next_call_on(
+    office: Office, renewing: tuple[Path, Callable[[], None]]
+) -> None:
+    (folder, renew), witness = renewing, Witness()
+    with (
+        secure(of(office, "clustermanager-localhost"), witness) as server,
+        link_to(server, folder) as link,
+    ):
+        for _ in range(2):
+            link.call(b"hello", SOON)
+        renew()
+        for _ in range(2):
+            link.call(b"hello", SOON)
+
+    first, second, third, fourth = (one.proof for one in witness.seen)
+    lasts = authority.look(folder)
+    assert lasts is not None
+    assert isinstance(third, Certificate)
+    assert third.until == lasts.until.timestamp()
+    assert (first is second, second is third, third is fourth) == (True, False, True)
+
+
+def test_who_waits_has_the_answer_though_the_certificate_is_renewed(
+    office: Office, renewing: tuple[Path, Callable[[], None]]
+) -> None:
+    (folder, renew), goes_on, waits = renewing, threading.Event(), threading.Event()
+
+    def patient(request: bytes, _peer: Peer) -> bytes:
+        if request == b"wait":
+            waits.set()
+            assert goes_on.wait(SOON)
+        return request
+
+    with (
+        secure(of(office, "clustermanager-localhost"), patient) as server,
+        link_to(server, folder) as link,
+        ThreadPoolExecutor(1) as hand,
+    ):
+        waiting = hand.submit(link.call, b"wait", SOON)
+        assert waits.wait(SOON)
+        renew()
+        meanwhile = link.call(b"hello", SOON)
+        goes_on.set()
+
+        assert (meanwhile, waiting.result()) == (b"hello", b"wait")
 
 
 def spoilt(office: Office, tmp_path: Path) -> Path:

@@ -61,6 +61,19 @@ def test_people_see_a_bar_and_scripts_do_not() -> None:
     )
 
 
+def test_people_see_how_much_of_a_file_is_sent_and_received(image: Path, tmp_path: Path) -> None:
+    manager = FakeClusterManager(jobs=[MADE], pieces=[piece(CONTENT[:6]), piece(CONTENT[6:])])
+    to = str(tmp_path / "out.raw")
+
+    sent = Shell(manager, width=100).type("importImage", "--file", str(image))
+    received = Shell(manager, width=100).type("exportImage", "--image", "a", "--file", to)
+
+    assert "importing new.img" in sent.err
+    assert "10/10 bytes" in sent.err
+    assert "exporting a" in received.err
+    assert "10/10 bytes" in received.err
+
+
 def test_whoever_does_not_wait_is_told_the_number_of_the_job() -> None:
     ended = Shell(manager_with([BEGUN])).type(*COPY, "--noWait")
 

@@ -1,13 +1,14 @@
 """What the clients show: tables for people, JSON for scripts, help and examples made from rows."""
 
 import io
+import math
 from collections.abc import Callable
 
 import msgspec
 import pytest
 
 from fakes.clients import CLIENT, Shell, admin_front
-from fakes.clusters import RACK2, WEB, FakeClusterManager
+from fakes.clusters import RACK1, RACK2, WEB, FakeClusterManager
 from tashi.client import sheets, tables
 from tashi.client.parser import Front
 from tashi.client.tables import Row, sheet
@@ -67,6 +68,31 @@ def test_where_the_header_has_no_room_each_row_is_a_block_of_lines(golden: Golde
 
     golden("getInstances-all.txt", ended.out)
     assert max(map(len, ended.out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("days", "words"),
+    [
+        (30.0, "The certificate of rack1 expires in 30 days: "),
+        (0.4, "The certificate of rack1 expires in 0 days: "),
+        (-3.0, "The certificate of rack1 has expired: "),
+        (30.1, ""),
+        (None, ""),
+    ],
+)
+def test_a_hosts_certificate_that_ends_within_a_month_is_told_of(
+    days: float | None, words: str
+) -> None:
+    rack1 = msgspec.structs.replace(RACK1, certificate_days=days)
+
+    manager = FakeClusterManager(hosts=[rack1, RACK2])
+    ended = Shell(manager).type("getHosts", "--hide-all", "--show-certificateDays")
+    shown = [line.strip() for line in ended.out.splitlines()]
+
+    assert ended.code == 0
+    assert shown == ["certificateDays", "-" if days is None else str(math.floor(days)), "-"]
+    assert ended.err.startswith(words)
+    assert ended.err.count("\n") == bool(words)
 
 
 @pytest.mark.parametrize("front", [CLIENT, admin_front()], ids=["client", "admin"])

@@ -22,6 +22,9 @@ ONE, TWO = HostId(1), HostId(2)
 WEB = InstanceId(1)
 
 
+DAY = 86400.0
+
+
 class Bench:
     """A monitor over books that it changes, with time in the test's hand."""
 
@@ -285,3 +288,16 @@ def test_a_host_that_nobody_expects_is_neither_asked_nor_lost() -> None:
     bench = Bench(down)
 
     assert bench.let_pass(100) == []
+
+
+def test_for_how_long_the_certificate_is_good_that_a_host_showed_last_is_known() -> None:
+    bench = Bench()
+    now = bench.clock.wall()
+    bench.monitor.saw_certificate(ONE, now + 20 * DAY)
+    bench.monitor.saw_certificate(TWO, None)
+    before = bench.monitor.certificate_days(ONE), bench.monitor.certificate_days(TWO)
+
+    bench.monitor.saw_certificate(ONE, now + 365 * DAY)
+
+    assert before == (20.0, None)
+    assert bench.monitor.certificate_days(ONE) == 365.0

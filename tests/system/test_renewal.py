@@ -9,6 +9,7 @@ import pytest
 
 from system.sites import PATIENCE_SECONDS, SIMULATED, Shape, Site
 from tashi.adapters.pki import authority
+from tashi.wire.forms import HostForm
 
 pytestmark = pytest.mark.system
 
@@ -16,10 +17,13 @@ SOON_DAYS = 20
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """A site whose certificates end soon, and whose authority's key is there or is not."""
     site = Site(tmp_path, Shape(vmm=SIMULATED, hosts=1, secure=True))
     for folder in folders(site):
         authority.renew(tmp_path / "pki", folder, SOON_DAYS, datetime.now(UTC))
+    if not request.param:
+        (tmp_path / "pki/ca-key.pem").unlink()
     try:
         site.start()
         yield site
@@ -40,6 +44,14 @@ def days_left(folder: Path) -> float:
     return lasts.days(datetime.now(UTC))
 
 
+def shown(site: Site) -> float:
+    """For how many days the node's certificate is good, as anybody is told."""
+    [host] = site.calls.call("getHosts", tuple[HostForm, ...])
+    assert host.certificate_days is not None
+    return host.certificate_days
+
+
+@pytest.mark.parametrize("site", [True], indirect=True)
 def test_every_daemon_has_its_certificate_renewed_and_is_still_believed(site: Site) -> None:
     until = monotonic() + PATIENCE_SECONDS
     while monotonic() < until and min(map(days_left, folders(site))) < 300:
@@ -48,7 +60,26 @@ def test_every_daemon_has_its_certificate_renewed_and_is_still_believed(site: Si
     assert min(map(days_left, folders(site))) > 300, site.story()
     assert not (site.folder / "n1/pki/ca-key.pem").exists()
     assert "The certificate of the nodemanager host1 is renewed." in site.manager.log.read_text()
+    while monotonic() < until and shown(site) < 300:
+        site.now()
+    assert 364 < shown(site) < 365
+    assert "certificate" not in site.run("client", "getHosts").stderr
     site.nodes[0].kill()
     site.nodes[0].start()
     site.until(lambda now: now.hosts[0].up and now.hosts[0].session > 1)
     site.nodes[0].kill()
+
+
+@pytest.mark.parametrize("site", [False], indirect=True)
+def test_one_that_ends_soon_and_cannot_be_renewed_is_told_of_where_hosts_are_listed(
+    site: Site,
+) -> None:
+    listed = site.run("client", "getHosts", "--show-certificateDays")
+
+    assert SOON_DAYS - 1 < shown(site) < SOON_DAYS
+    assert f" {SOON_DAYS - 1}\n" in listed.stdout
+    assert listed.stderr == (
+        f"The certificate of host1 expires in {SOON_DAYS} days: the log of its node manager says "
+        "why it is not new.\n"
+    )
+    assert "It was not renewed by itself: " in site.nodes[0].log.read_text()

@@ -35,7 +35,7 @@ RECORDS = [
 ]  # fmt: skip
 NOT_IN_A_RECORD = {
     "InstanceForm": {"decayed", "stats", "progress"},
-    "HostForm": {"decayed"},
+    "HostForm": {"decayed", "certificate_days"},
     "NetworkForm": {"default"},
 }
 REPORTS = [

@@ -11,6 +11,7 @@ from tashi.client import sheets
 from tashi.client.arguments import Given
 from tashi.client.command import Session
 from tashi.client.tables import Row
+from tashi.domain.proofs import WARN_DAYS
 from tashi.wire.answers import SlotsForm, WhyForm
 from tashi.wire.forms import ConsoleForm, EntryForm, EventsForm
 
@@ -63,6 +64,14 @@ def hosts(session: Session, _given: Given) -> None:
     found = session.cluster.hosts()
     owners = session.cluster.users() if any(one.reserved for one in found) else ()
     session.terminal.show(sheets.HOSTS, sheets.host_rows(found, owners))
+    for one in found:
+        if one.certificate_days is not None and one.certificate_days <= WARN_DAYS:
+            session.terminal.warn(_end_of_certificate(one.name, one.certificate_days))
+
+
+def _end_of_certificate(host: str, days: float) -> str:
+    ends = f"expires in {days:.0f} days" if days > 0 else "has expired"
+    return f"The certificate of {host} {ends}: the log of its node manager says why it is not new."
 
 
 def users(session: Session, _given: Given) -> None:

@@ -5,6 +5,7 @@ the wire, seen as a column or not, since a row is also what `--output json` give
 renaming one breaks scripts. States stand in it by their titles.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Final
@@ -63,6 +64,10 @@ def _state(row: Row) -> str:
 def _host_state(row: Row) -> str:
     """A host that is being emptied is not Normal to people, though it is in the books."""
     return f"{row['state']} (draining)" if row["draining"] else as_text(row["state"])
+
+
+def _days(days: Json) -> str:
+    return str(math.floor(days)) if isinstance(days, int | float) else NOTHING
 
 
 def _nics(row: Row) -> str:
@@ -153,8 +158,9 @@ INSTANCES: Final = sheet(
 )
 HOSTS: Final = sheet(
     "id reserved name decayed up state version memory cores notes",
-    "address port bootId networks session draining",
+    "address port bootId networks session draining certificateDays",
     state=_host_state,
+    certificateDays=lambda row: _days(row["certificateDays"]),
     reserved=lambda row: as_text(row["keptFor"]),
 )
 CLUSTER_MANAGERS: Final = sheet("address state since words", "epoch")

@@ -26,6 +26,7 @@ from tashi.ports.clock import Clock
 _log = getLogger(__name__)
 
 LONGEST_KILL_SECONDS: Final = 30.0
+_DAY_SECONDS: Final = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Monitor:
         self._watch = Watch(looked_at=now, since=now)
         self._sessions: dict[HostId, tuple[Session, int]] = {}
         self._asked: set[HostId] = set()
+        self._ends: dict[HostId, float | None] = {}
         self._due: list[tuple[float, InstanceId]] = []
         self._due_at: dict[InstanceId, float] = {}
         for instance in books.instances.values():
@@ -98,6 +100,15 @@ class Monitor:
         current, last = self._sessions.get(host, (None, 0))
         if current == session:
             self._sessions[host] = (session, max(last, number))
+
+    def saw_certificate(self, host: HostId, until: float | None) -> None:
+        """Note when the certificate ends that the host has just shown, if it showed one."""
+        self._ends[host] = until
+
+    def certificate_days(self, host: HostId) -> float | None:
+        """For how many days the certificate is good that the host showed last, if it did."""
+        until = self._ends.get(host)
+        return None if until is None else (until - self._clock.wall()) / _DAY_SECONDS
 
     def is_alive(self, host: HostId) -> bool:
         """Whether the host has a session here and was heard not too long ago."""

@@ -9,7 +9,7 @@ Operators run the hosts, but the instances on them remain their owners': they ma
 ended. Daemons have the one role that their work needs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
@@ -81,6 +81,7 @@ class Caller:
 
     `host` is the one host that a node speaks for, ``None`` for one that nothing binds to a host.
     `address` is where the call came from; `private` says that nobody on the way can read it.
+    `until` is when the certificate ends that was shown, in seconds since 1970.
     """
 
     role: Role
@@ -90,6 +91,7 @@ class Caller:
     host: str | None = None
     address: str = ""
     private: bool = False
+    until: float | None = field(default=None, compare=False)
 
     @property
     def is_admin(self) -> bool:

@@ -9,7 +9,7 @@ proof is not asked for, whoever has none is what they say.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tashi.domain.catalogue import User
@@ -20,10 +20,14 @@ from tashi.domain.permissions import ROOT, Caller, Proven, Role
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What a certificate of our authority says: what its holder is, and the holder's name."""
+    """What a certificate of our authority says: what its holder is, and the holder's name.
+
+    `until` is when it ends, in seconds since 1970.
+    """
 
     role: str
     name: str
+    until: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,9 @@ Proof = Certificate | KernelsWord | LoggedIn
 
 PERSON: Final = "user"
 """The role in a person's certificate; what they may is in the books, so that it can be changed."""
+
+WARN_DAYS: Final = 30
+"""So long before a certificate ends, people are told of it."""
 
 _NODE: Final = "nodemanager"
 _DAEMONS: Final = {
@@ -79,7 +86,7 @@ def caller_by(proof: Proof | None, said: Caller, known: Known, *, demanded: bool
     """
     match proof:
         case Certificate(role, name):
-            return _certified(role, name, known)
+            return replace(_certified(role, name, known), until=proof.until)
         case KernelsWord(uid, account):
             return _of_this_machine(UserId(uid), account, known)
         case LoggedIn(user):

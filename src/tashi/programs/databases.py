@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tashi.adapters.store.sql.address import Address, Tls, address_of
+from tashi.adapters.store.sql.address import Address, Tls, address_of, has_password
 from tashi.adapters.store.sql.store import SqlStore
 from tashi.domain.errors import Misconfigured
 from tashi.ports.store import Store
@@ -38,11 +38,11 @@ def named_database(settings: Settings) -> Address:
 def described(uri: str, ours: SqlSettings) -> Address:
     """The address of the database at a URI, with what else [SQL] says; raises Misconfigured.
 
-    The socket is that of the database which [SQL] itself names, and of no other.
+    The socket is that of the database which [SQL] itself names, and of no other. So is the password
+    where another URI has one of its own.
     """
-    password = ours.password
-    if password is None and ours.password_file is not None:
-        password = password_in(ours.password_file, "[SQL] passwordFile")
+    own = uri != ours.uri and has_password(uri)
+    password = None if own else _password(ours)
     return address_of(
         uri,
         password=password,
@@ -50,3 +50,9 @@ def described(uri: str, ours: SqlSettings) -> Address:
         tls=Tls(ours.tls_ca, ours.tls_cert, ours.tls_key),
         timeout=ours.timeout,
     )
+
+
+def _password(ours: SqlSettings) -> str | None:
+    if ours.password is None and ours.password_file is not None:
+        return password_in(ours.password_file, "[SQL] passwordFile")
+    return ours.password

@@ -17,6 +17,7 @@ from tashi.adapters.system.clock import SystemClock
 from tashi.domain import metrics
 from tashi.domain.errors import NotPermitted, Refused, TashiError
 from tashi.domain.metrics import Reading
+from tashi.domain.proofs import WARN_DAYS
 from tashi.ports.workers import Workers
 from tashi.settings.load import Settings
 from tashi.settings.sections.security import SecuritySettings
@@ -27,7 +28,6 @@ NODE_MANAGER: Final = "nodemanager"
 SCHEDULER: Final = "scheduler"
 AGENT: Final = "agent"
 
-WARN_DAYS: Final = 30
 RENEWED_DAYS: Final = 365
 _LOOK_EVERY_SECONDS: Final = 86400.0
 

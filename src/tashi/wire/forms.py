@@ -148,7 +148,7 @@ class NewInstanceForm(Form, frozen=True, omit_defaults=True):
 
 
 class HostForm(Form, frozen=True, omit_defaults=True):
-    """A host, whole."""
+    """A host, whole; with the days for which the certificate is good that its node showed last."""
 
     id: int
     name: str
@@ -168,6 +168,7 @@ class HostForm(Form, frozen=True, omit_defaults=True):
     engine: EngineForm | None = None
     migration_address: str = ""
     decayed: bool = False
+    certificate_days: float | None = None
 
 
 class NetworkForm(Form, frozen=True):

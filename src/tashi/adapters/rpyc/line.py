@@ -43,6 +43,13 @@ class LineLost(LineFailed):
     """The connection is over."""
 
 
+class LineRetired(LineLost):
+    """Another connection has taken the place of this one; nothing was sent."""
+
+    def __init__(self) -> None:
+        super().__init__("another connection has taken its place", sent=False)
+
+
 class NoAnswer(LineFailed):
     """The time is up."""
 
@@ -88,6 +95,7 @@ class Line:
         self._sending = threading.Lock()
         self._someone_reads = False
         self._lost: str | None = None
+        self._retired = False
 
     def ask(self, worded: Callable[[int], bytes], deadline: float) -> Answer:
         """Send the message `worded(number)` and return its answer.
@@ -95,6 +103,8 @@ class Line:
         Raises NoAnswer at the deadline (of the monotonic clock), LineLost when the line breaks.
         """
         with self._lock:
+            if self._retired:
+                raise LineRetired
             if self._lost is not None:
                 raise LineLost(self._lost, sent=False)
             if not self._questions:
@@ -124,7 +134,17 @@ class Line:
         with self._lock:
             self._cut(why)
 
+    def retire(self) -> None:
+        """Take no more questions: let those who wait have their answers, and end with the last."""
+        with self._lock:
+            self._retired = True
+            self._end_if_retired()
+
     # -- with the lock held
+
+    def _end_if_retired(self) -> None:
+        if self._retired and not self._questions:
+            self._cut(str(LineRetired()))
 
     def _answer_to(self, question: _Question, deadline: float) -> Answer:
         with self._lock:
@@ -192,6 +212,7 @@ class Line:
     def _leave(self, number: int) -> None:
         with self._lock:
             del self._questions[number]
+            self._end_if_retired()
             self._let_another_read()
             self._close_if_unused()
 

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Final
 
 from tashi.adapters.rpyc import protocol
 from tashi.adapters.rpyc.limits import ANSWER_BYTES, REQUEST_BYTES
-from tashi.adapters.rpyc.line import Answer, Line, LineFailed, LineLost, NoAnswer, Pulse
+from tashi.adapters.rpyc.line import (
+    Answer,
+    Line,
+    LineFailed,
+    LineLost,
+    LineRetired,
+    NoAnswer,
+    Pulse,
+)
 from tashi.domain.errors import BadRequest, NotLeader, PeerSilent
 from tashi.wire import codec, envelope
 
@@ -49,6 +57,8 @@ class Link:
         self._connect_seconds = connect_seconds
         self._answer_bytes = answer_bytes
         self._line: Line | None = None
+        self._shown: object = None
+        self._retired: list[Line] = []
         self._around = protocol.around_request(protocol.Ours.METHOD)
         self._dialling = threading.Lock()
         self._failed: LineFailed | None = None
@@ -84,13 +94,16 @@ class Link:
     def close(self) -> None:
         """Let go of the peer; calls under way end with PeerSilent, and so do later ones."""
         self._closed.set()
-        line = self._line
-        if line is not None:
-            line.cut(CLOSED)
+        for line in (*self._retired, self._line):
+            if line is not None:
+                line.cut(CLOSED)
 
     def _once(self, request: bytes, deadline: float) -> bytes:
-        line, around = self._connected(deadline)
-        answer = line.ask(lambda number: protocol.ask_call(number, around, request), deadline)
+        try:
+            line, around = self._connected(deadline)
+            answer = line.ask(lambda number: protocol.ask_call(number, around, request), deadline)
+        except LineRetired:
+            return self._once(request, deadline)
         if isinstance(answer, protocol.Reply) and isinstance(answer.content, bytes):
             return answer.content
         raise LineLost(_misbehaviour(answer), sent=True)
@@ -101,6 +114,7 @@ class Link:
         if not self._dialling.acquire(timeout=max(0.0, deadline - time.monotonic())):
             raise NoAnswer("it does not accept connections", sent=False)
         try:
+            self._retire_what_is_old()
             if self._line is None or not self._line.is_sound():
                 if self._failed is not None and self._failed is not failed_before:
                     raise LineLost(str(self._failed), sent=False)
@@ -108,6 +122,15 @@ class Link:
             return self._line, self._around
         finally:
             self._dialling.release()
+
+    def _retire_what_is_old(self) -> None:
+        """A line that was made with certificates of before gives way to one with those of today."""
+        if self._line is None or self._secrets is None:
+            return
+        if self._secrets.papers.client() is not self._shown:
+            self._line.retire()
+            self._retired.append(self._line)
+            self._line = None
 
     def _dial(self, deadline: float) -> Line:
         if self._closed.is_set():
@@ -125,6 +148,7 @@ class Link:
         raise self._failed
 
     def _open(self, until: float) -> Line:
+        self._shown = None if self._secrets is None else self._secrets.papers.client()
         sock = self._connect(max(0.001, until - time.monotonic()))
         try:
             secured = self._secrets.agree(sock, self._address[0], until) if self._secrets else sock

@@ -91,7 +91,11 @@ class Secured:
         if not shown:
             return None
         said = {key: str(value) for part in shown.get("subject", ()) for key, value in part}  # type: ignore[str-unpack]  # typeshed has the pairs as plain tuples
-        return Certificate(said.get("organizationalUnitName", ""), said.get("commonName", ""))
+        return Certificate(
+            said.get("organizationalUnitName", ""),
+            said.get("commonName", ""),
+            float(ssl.cert_time_to_seconds(str(shown["notAfter"]))),
+        )
 
     def recv(self, size: int) -> bytes:
         """Take in what has come, whole records up to about `size` bytes; empty at the end."""

@@ -77,8 +77,7 @@ class DaemonsCalls:
         monitor = self._office.monitor
 
         def act(draft: Draft) -> bool:
-            # A host that was removed is told so.
-            check_speaks_for(draft.books.host(host).name, caller)
+            self._check(draft, host, caller)
             if not monitor.is_new(host, of, number):
                 return True
             for key, report in spoken:
@@ -103,14 +102,18 @@ class DaemonsCalls:
         glimpses = [f.to_record(one, Glimpse) for one in guests]
 
         def act(draft: Draft) -> bool:
-            # A host that was removed is told so.
-            check_speaks_for(draft.books.host(host).name, caller)
+            self._check(draft, host, caller)
             office.monitor.hear(host, Session(session))
             office.board.take(draft.books, host, glimpses, office.clock.monotonic())
             return True
 
         # Sessions belong to the ledger's thread, and so does the board.
         return office.ledger.ask(act)
+
+    def _check(self, draft: Draft, host: HostId, caller: Caller) -> None:
+        """See that a node speaks for itself; one whose host was removed is told so."""
+        check_speaks_for(draft.books.host(host).name, caller)
+        self._office.monitor.saw_certificate(host, caller.until)
 
     def _open(self, draft: Draft, machine: Machine, *, register: bool) -> f.SessionForm:
         office = self._office

@@ -134,9 +134,11 @@ class Office:
 
     def host_form(self, host: Host) -> HostForm:
         """A host in its wire shape, marked as decayed when it has been silent."""
-        shape = to_form(host, HostForm)
-        decayed = host.up and self.monitor.is_decayed(host.id)
-        return msgspec.structs.replace(shape, decayed=True) if decayed else shape
+        return msgspec.structs.replace(
+            to_form(host, HostForm),
+            decayed=host.up and self.monitor.is_decayed(host.id),
+            certificate_days=self.monitor.certificate_days(host.id),
+        )
 
 
 def elsewhere(workers: Workers, lane: str, act: Callable[[], Any]) -> Future[Any]:

@@ -97,6 +97,14 @@ def address_of(
     )
 
 
+def has_password(uri: str) -> bool:
+    """Whether a password is in that URI."""
+    try:
+        return bool(urlsplit(uri).password)
+    except ValueError:  # what is wrong with it is said when it is read
+        return False
+
+
 def _path_in(uri: str) -> Path:
     path = unquote(uri.partition("://")[2].partition("?")[0])
     plain = path.replace("//", "/", 1) if path.startswith("//") else path

@@ -80,7 +80,10 @@ def make_durable(connection: Connection) -> None:
 
 def _to_mysql(address: Address, seconds: float, *, patient: bool) -> Connection:
     engine = create_engine(
-        "mysql+pymysql://", creator=lambda: _pymysql(address, seconds), poolclass=NullPool
+        "mysql+pymysql://",
+        creator=lambda: _pymysql(address, seconds),
+        poolclass=NullPool,
+        pool_reset_on_return=None,  # closing undoes as well; asking a lost server is a traceback
     )
     connection = engine.connect()
     try:
