@@ -33,6 +33,7 @@ NOTES = (
     "append/s, grouped/s: lines of the same bytes, one or as many as there are clients a sync",
     "echo/s, promised/s: the same requests sent back, at once or through another thread",
     "of …: the ratio of creates/s to the figure before it",
+    "cpu us, echo's cpu, promised's: the server's processor time for each call, in microseconds",
 )
 
 
@@ -45,8 +46,8 @@ class Turn:
     bytes_each: int
     appended: float
     grouped: float
-    echoed: float
-    promised: float
+    echoed: Round
+    promised: Round
 
 
 # -- the sides
@@ -81,10 +82,10 @@ def append(path: Path, line: bytes, at_once: int, seconds: float) -> float:
     return lines / taken
 
 
-def echo(server: str, clients: int, seconds: float) -> float:
-    """Requests per second that come back from that server."""
-    with servers.running(server) as port:
-        return call_for(seconds, port, creations.sources(clients)).per_second
+def echo(kind: str, clients: int, seconds: float) -> Round:
+    """Requests that come back from that server."""
+    with servers.running(kind) as server:
+        return call_for(seconds, server.port, creations.sources(clients), server=server.pid)
 
 
 # -- the table
@@ -96,8 +97,8 @@ def row(clients: int, turns: list[Turn]) -> report.Row:
     others = {
         "append": report.median(turn.appended for turn in turns),
         "grouped": report.median(turn.grouped for turn in turns),
-        "echo": report.median(turn.echoed for turn in turns),
-        "promised": report.median(turn.promised for turn in turns),
+        "echo": report.median(turn.echoed.per_second for turn in turns),
+        "promised": report.median(turn.promised.per_second for turn in turns),
     }
     beside = {
         name: figure
@@ -113,7 +114,10 @@ def row(clients: int, turns: list[Turn]) -> report.Row:
         "median ms": report.median((turn.created.median_ms for turn in turns), 2),
         "p99 ms": report.median((turn.created.p99_ms for turn in turns), 2),
         "a commit": report.median(turn.per_commit for turn in turns),
+        "cpu us": report.median(turn.created.cpu_us for turn in turns),
         **beside,
+        "echo's cpu": report.median(turn.echoed.cpu_us for turn in turns),
+        "promised's": report.median(turn.promised.cpu_us for turn in turns),
     }
 
 

@@ -42,6 +42,7 @@ NOTES: Final = (
     "creates/s: acknowledged and durable; a commit: how many of them shared one on average",
     "bare/s: single rows (lines) of 1,000 bytes committed one after the other; aim: of bare >= 1.2",
     "rpyc/s: the same requests sent back by rpyc's ThreadedServer; aim: of rpyc >= 0.4",
+    "cpu us, its cpu: microseconds of the processor for each call, the manager's and rpyc's",
 )
 
 
@@ -63,7 +64,7 @@ class Turn:
     created: Round
     per_commit: float
     bare: float
-    echoed: float
+    echoed: Round
 
 
 # -- the kinds
@@ -130,10 +131,10 @@ def insert_into_sqlite(path: Path, seconds: float) -> float:
         )
 
 
-def echo(seconds: float) -> float:
-    """Requests a second that rpyc's own server sends back."""
-    with servers.running(servers.RPYC) as port:
-        return call_for(seconds, port, creations.sources(CLIENTS)).per_second
+def echo(seconds: float) -> Round:
+    """Requests that rpyc's own server sends back."""
+    with servers.running(servers.RPYC) as server:
+        return call_for(seconds, server.port, creations.sources(CLIENTS), server=server.pid)
 
 
 # -- the table
@@ -155,17 +156,19 @@ def row(name: str, turns: list[Turn]) -> report.Row:
     """The figures of one kind, and their ratios to the bare sides'."""
     rate = report.median(turn.created.per_second for turn in turns)
     bare = report.median(turn.bare for turn in turns)
-    echoed = report.median(turn.echoed for turn in turns)
+    echoed = report.median(turn.echoed.per_second for turn in turns)
     return {
         "store": name,
         "creates/s": round(rate),
         "median ms": report.median((turn.created.median_ms for turn in turns), 2),
         "p99 ms": report.median((turn.created.p99_ms for turn in turns), 2),
         "a commit": report.median(turn.per_commit for turn in turns),
+        "cpu us": report.median(turn.created.cpu_us for turn in turns),
         "bare/s": round(bare),
         "of bare": round(rate / bare, 2),
         "rpyc/s": round(echoed),
         "of rpyc": round(rate / echoed, 2),
+        "its cpu": report.median(turn.echoed.cpu_us for turn in turns),
     }
 
 

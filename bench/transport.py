@@ -26,9 +26,13 @@ def compare(connections: int, rounds: int, seconds: float) -> list[report.Row]:
     measured: dict[str, list[Round]] = {name: [] for name in SERVERS}
     for _ in range(rounds):
         for name in SERVERS:
-            with running(name) as port:
+            with running(name) as server:
                 asked = [repeat(REQUEST)] * connections
-                measured[name].append(call_for(seconds, port, asked, over_tls=name == SECURE))
+                measured[name].append(
+                    call_for(
+                        seconds, server.port, asked, server=server.pid, over_tls=name == SECURE
+                    )
+                )
     rates = {name: report.median(one.per_second for one in measured[name]) for name in SERVERS}
     return [row(name, connections, every, rates) for name, every in measured.items()]
 
@@ -43,6 +47,7 @@ def row(name: str, connections: int, every: list[Round], rates: dict[str, float]
         "to plain": round(rates[name] / rates[TASHI], 2),
         "median ms": report.median((one.median_ms for one in every), 3),
         "p99 ms": report.median((one.p99_ms for one in every), 2),
+        "cpu us": report.median(one.cpu_us for one in every),
     }
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from instruments.daemons import processor_seconds
 from tashi.adapters.rpyc import frames, protocol
 
 _MOST_BYTES = 1 << 20
@@ -25,6 +26,8 @@ class Round:
     per_second: float
     median_ms: float
     p99_ms: float
+    cpu_us: float
+    """Microseconds of the server's processor for each call; it varies less than the rate."""
 
 
 class Caller:
@@ -75,18 +78,21 @@ def call_for(
     requests: Sequence[Iterator[bytes]],
     is_right: Callable[[bytes], bool] = bool,
     *,
+    server: int,
     over_tls: bool = False,
 ) -> Round:
     """Keep one connection calling for each of the requests' sources; every answer must be right.
 
-    At the end calls under way are waited for, so that whatever the server took on was answered.
+    The `server` is the process that answers. At the end calls under way are waited for, so that
+    whatever the server took on was answered.
     """
     context = _believing_anybody() if over_tls else None
     made = [Caller(port, source, context) for source in requests]
     callers = {one.sock.fileno(): one for one in made}
-    began = time.perf_counter()
+    worked, began = processor_seconds(server), time.perf_counter()
     latencies = _keep_calling(callers, began + seconds, is_right)
     taken = time.perf_counter() - began
+    worked = processor_seconds(server) - worked
     for caller in callers.values():
         caller.sock.close()
     latencies.sort()
@@ -95,6 +101,7 @@ def call_for(
         len(latencies) / taken,
         latencies[len(latencies) // 2] * 1000,
         latencies[len(latencies) * 99 // 100] * 1000,
+        worked / len(latencies) * 1e6,
     )
 
 

@@ -56,8 +56,8 @@ def create(folder: Path, books: Sections, clients: int, seconds: float) -> Round
     for section, values in sections.items():
         lines += [f"[{section}]", *(f"{key} = {value}" for key, value in values.items())]
     (folder / "Tashi.cfg").write_text("\n".join(lines), "utf-8")
-    with daemons.running("clustermanager", folder, port):
-        return call_for(seconds, port, sources(clients), _is_done)
+    with daemons.running("clustermanager", folder, port) as manager:
+        return call_for(seconds, port, sources(clients), _is_done, server=manager.pid)
 
 
 def read_back(opened: Callable[[], Store], created: Round) -> Kept:

@@ -46,6 +46,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def processor_seconds(pid: int) -> float:
+    """For how long that process has had a processor so far, all its threads together."""
+    fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")  # proc(5): utime, stime
+
+
 @contextmanager
 def running(
     daemon: str, folder: Path, port: int | None = None

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import rpyc
 from rpyc.utils.server import ThreadedServer
@@ -29,6 +30,14 @@ from tashi.adapters.rpyc.listening import listen
 from tashi.adapters.rpyc.papers import Papers
 from tashi.ports.peers import Peer
 
+
+class Running(NamedTuple):
+    """A server in a process of its own."""
+
+    port: int
+    pid: int
+
+
 RPYC = "ThreadedServer"
 TASHI = "tashi"
 PROMISED = "promised"
@@ -36,15 +45,15 @@ SECURE = "tashi over TLS"
 
 
 @contextmanager
-def running(name: str) -> Iterator[int]:
-    """The server in a process of its own, which ends with the block; gives its port."""
+def running(name: str) -> Iterator[Running]:
+    """The server in a process of its own, which ends with the block."""
     command = [sys.executable, __file__, name]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         try:
-            yield int(process.stdout.readline())
+            yield Running(int(process.stdout.readline()), process.pid)
         finally:
             process.kill()
 

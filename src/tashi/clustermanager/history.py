@@ -73,8 +73,9 @@ class History:
             kept = f"from {self.oldest} to {self._next - 1}"
             answer.set_exception(TooOld(f"Event {since} is not kept, only those {kept} are."))
             return answer
-        skip = max(0, len(self._entries) - (self._next - since))
-        found = _piece(islice(self._entries, skip, None), instance, self._next)
+        # Counted from the end, where those are who follow along.
+        latest = list(islice(reversed(self._entries), self._next - since))
+        found = _piece(reversed(latest), instance, self._next)
         if found.entries:
             answer.set_result(found)
         else:
