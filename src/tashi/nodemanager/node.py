@@ -26,12 +26,13 @@ from tashi.nodemanager.guests import Do, Note, Step
 from tashi.nodemanager.inbox import Inbox
 from tashi.nodemanager.notes import read, stranger
 from tashi.nodemanager.orders import (
+    InDoubt,
     came,
     cancel,
-    carry_out,
     clear_after_leaving,
     hold,
     left,
+    see_through,
     started,
 )
 from tashi.nodemanager.outbox import Outbox
@@ -270,11 +271,9 @@ class Node:
         def job() -> None:
             try:
                 given_up = do is Do.STORE and not self._is_doing(order)
-                outcome = None if given_up else carry_out(self._hypervisor, do, order)
-            except Exception:  # noqa: BLE001  # see the comment
-                # Without an end, the order would be under way for ever, and its repeats in vain.
-                _log.exception("%s failed in a way that it should not.", order)
-                outcome = guests.failure(order, "The node made a mistake; its log says more.")
+                outcome = None if given_up else see_through(self._hypervisor, do, order)
+            except InDoubt:
+                return  # it stays under way, and the next program finds out
             _log.debug("Instance %d: %s: %s.", order.instance_id, order.order.value, outcome)
             key = InstanceId(order.instance_id)
             self._inbox.post(partial(self._conclude, key, order, outcome))

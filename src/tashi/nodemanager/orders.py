@@ -38,6 +38,39 @@ from tashi.wire.hardware import HardwareForm
 _log = getLogger(__name__)
 
 
+class InDoubt(Exception):
+    """What came of an order cannot be told: whatever was said of it might be untrue."""
+
+
+def see_through(hypervisor: Hypervisor, do: Do, order: OrderForm) -> ReportForm | None:
+    """`carry_out`, also past a mistake that nobody foresaw; raises InDoubt."""
+    try:
+        return carry_out(hypervisor, do, order)
+    except Exception:  # noqa: BLE001  # without an end, its repeats would be in vain for ever
+        _log.exception("%s failed in a way that it should not.", order)
+    try:
+        return _after_a_mistake(hypervisor, do, order)
+    except Exception as error:
+        _log.exception("What came of %s will be found out when this program begins anew.", order)
+        raise InDoubt from error
+
+
+def _after_a_mistake(hypervisor: Hypervisor, do: Do, order: OrderForm) -> ReportForm | None:
+    """The outcome of an order after a mistake: no more than what is so, or is made so here."""
+    guest = InstanceId(order.instance_id)
+    if do in _BEGINS:
+        hypervisor.kill(guest)
+        if do is Do.PREPARE or not keeps_disks(order):
+            hypervisor.clear(guest)
+    if do is Do.SEND:
+        raise HypervisorFailed(f"Whether instance {guest} has left is not known.")
+    if do in {Do.SAVE, Do.FIND_SAVED}:
+        return None  # its repeat will see whether it is saved
+    if do is Do.RUN:
+        return carry_out(hypervisor, do, order)  # harmless where it runs, and then it is said
+    return failure(order, "The node made a mistake; its log says more.")
+
+
 def carry_out(hypervisor: Hypervisor, do: Do, order: OrderForm) -> ReportForm | None:
     """Do it and return the order's outcome; ``None`` when nobody waits for one."""
     guest = InstanceId(order.instance_id)
@@ -222,6 +255,7 @@ def _clear(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> Repor
     return success(order, "Cleared")
 
 
+_BEGINS: Final = {Do.START, Do.REPLACE, Do.RESTORE, Do.RESTORE_AFRESH, Do.PREPARE}
 _ACTS: Final = {
     Do.START: _start,
     Do.REPLACE: _replace,

@@ -88,7 +88,9 @@ class Receiving:
             guest.of_domain(_resume)
             guest.settled, guest.frozen = True, False
             self.on_step("runs")
-            guest.remember(lambda _: at_home(seen))
+            # Where that cannot be written, whoever asks libvirt will find that it runs.
+            with suppress(OSError):
+                guest.remember(lambda _: at_home(seen))
         with suppress(HypervisorFailed):  # it has said so itself when all of it was there
             guest.ask("announce-self", **ANNOUNCEMENTS)
 
