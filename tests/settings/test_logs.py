@@ -101,7 +101,7 @@ def test_the_dict_is_one_that_dict_config_takes(tmp_path: Path) -> None:
         (
             "class = logging.handlers.RotatingFileHandler\nargs = ('/x', 'a', 1000, 3)",
             {
-                "class": "logging.handlers.RotatingFileHandler",
+                "class": "tashi.programs.logfiles.SizedLog",
                 "level": "NOTSET",
                 "filename": "/x",
                 "mode": "a",
@@ -112,7 +112,7 @@ def test_the_dict_is_one_that_dict_config_takes(tmp_path: Path) -> None:
         (
             "class = handlers.TimedRotatingFileHandler\nargs = ('/x',)\nkwargs = {'when': 'D'}",
             {
-                "class": "logging.handlers.TimedRotatingFileHandler",
+                "class": "tashi.programs.logfiles.TimedLog",
                 "level": "NOTSET",
                 "filename": "/x",
                 "when": "D",

@@ -132,11 +132,11 @@ CLASSES: Final[Mapping[str, HandlerClass]] = {
         "logging.handlers.WatchedFileHandler", _FILE | _ENCODING
     ),
     "handlers.RotatingFileHandler": HandlerClass(
-        "logging.handlers.RotatingFileHandler",
+        "tashi.programs.logfiles.SizedLog",
         {**_FILE, "maxBytes": (int,), **_BACKUPS, **_ENCODING},
     ),
     "handlers.TimedRotatingFileHandler": HandlerClass(
-        "logging.handlers.TimedRotatingFileHandler",
+        "tashi.programs.logfiles.TimedLog",
         {"filename": (str,), "when": (str,), "interval": (int,), **_BACKUPS, **_ENCODING},
     ),
     "handlers.SysLogHandler": HandlerClass(
