@@ -42,7 +42,10 @@ class Mark:
 
 
 class Draft:
-    """Books that change; `at` is the wall time that the changes carry."""
+    """Books that change; `at` is the wall time that the changes carry.
+
+    Its `counters` count everything but the events, which are numbered when they are a commit.
+    """
 
     def __init__(self, books: Books, counters: Counters, at: float) -> None:
         self.books = books
@@ -109,7 +112,7 @@ class Draft:
 
     def answer(self, request: str, text: str) -> None:
         """Keep what a request was answered, for its repeats."""
-        self.answers[request] = Answer(request, text, self.counters.event)
+        self.answers[request] = Answer(request, text, self._next_event)
 
     # ---- numbers ------------------------------------------------------------------------------
 
@@ -183,13 +186,15 @@ class Draft:
             number=number,
             entries=tuple(self.entries),
             answers=tuple(self.answers.values()),
-            counters=self.counters,
+            counters=replace(self.counters, event=self._next_event),
             forget_before=forget_before,
             forget_answers_before=forget_answers_before,
         )
 
     def _change(self, change: Change, line: str, by: str) -> None:
         self.books = self.books.apply(change)
-        number = self.counters.event
-        self.entries.append(Entry(number, self.at, line, by, change))
-        self.counters = replace(self.counters, event=EventNumber(number + 1))
+        self.entries.append(Entry(self._next_event, self.at, line, by, change))
+
+    @property
+    def _next_event(self) -> EventNumber:
+        return EventNumber(self.counters.event + len(self.entries))

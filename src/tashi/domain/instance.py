@@ -184,7 +184,9 @@ class Instance:
     @property
     def hosts(self) -> tuple[HostId, ...]:
         """The hosts it occupies, the present one first."""
-        return tuple(host for host in (self.host_id, self.target_id) if host is not None)
+        if self.target_id is None:
+            return () if self.host_id is None else (self.host_id,)
+        return (self.target_id,) if self.host_id is None else (self.host_id, self.target_id)
 
     @property
     def is_being_stored(self) -> bool:
@@ -200,8 +202,8 @@ class Instance:
     @property
     def persistent_disks(self) -> tuple[str, ...]:
         """The places of the disks that no other instance may have at the same time."""
-        disks = (*self.disks, *(self.wanted.disks if self.wanted else ()))
-        return tuple(dict.fromkeys(disk.uri for disk in disks if disk.persistent))
+        disks = self.disks if self.wanted is None else (*self.disks, *self.wanted.disks)
+        return tuple(dict.fromkeys([disk.uri for disk in disks if disk.persistent]))
 
     @property
     def devices(self) -> Devices:
@@ -211,15 +213,16 @@ class Instance:
     @property
     def macs(self) -> tuple[str, ...]:
         """The addresses of all its network cards, also of those that are being plugged in."""
-        nics = (*self.nics, *(self.wanted.nics if self.wanted else ()))
-        return tuple(dict.fromkeys(nic.mac for nic in nics))
+        nics = self.nics if self.wanted is None else (*self.nics, *self.wanted.nics)
+        return tuple(dict.fromkeys([nic.mac for nic in nics]))
 
     @property
     def images(self) -> tuple[str, ...]:
         """The places of all images that it uses, also of those that it is being given."""
-        wanted = self.wanted or Devices()
-        uris = (disk.uri for disk in (*self.disks, *wanted.disks))
-        return tuple(dict.fromkeys((*uris, *filter(None, (self.cdrom, wanted.cdrom)))))
+        several = (self,) if self.wanted is None else (self, self.wanted)
+        disks = [disk.uri for devices in several for disk in devices.disks]
+        cdroms = [devices.cdrom for devices in several if devices.cdrom]
+        return tuple(dict.fromkeys(disks + cdroms))
 
     def __str__(self) -> str:
         return f"instance {self.id} ({self.name})"
