@@ -51,7 +51,10 @@ def life(side: played.Manager) -> Iterator[tuple[str, float]]:
     yield "getInstances --instance", cost
     cost, _ = side.ask([side.request("destroyVm", USER, instance_id=key) for key in keys])
     yield "destroyVm", cost
-    yield "reportNode (cleared)", _report(side, keys, "GuestEnded")
+    yield "reportNode (ended)", _report(side, keys, "GuestEnded")
+    yield "reportNode (cleared)", _report(side, keys, "Cleared")
+    if len(side.manager.ledger.books.instances) != side.running:
+        raise SystemExit("What was destroyed is not gone.")
     yield "tick", side.tick()
 
 

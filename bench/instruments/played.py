@@ -77,6 +77,7 @@ class Manager:
         asked = self.request("registerNodeManager", NODE, machine=machine, register=True)
         self.session = result(forms.SessionForm, self.ask([asked])[1][0])
         self.reports = count(1)
+        self.running = instances
 
     def request(self, call: str, who: Caller, **arguments: object) -> bytes:
         """The bytes of a call, with an id of its own."""
