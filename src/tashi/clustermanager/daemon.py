@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from logging import getLogger
+from logging import INFO, getLogger
 from random import Random
 
 from tashi.clustermanager import gauges
@@ -238,6 +238,8 @@ class ClusterManager:
         self.monitor.note(entries)
         self.board.note(entries)
         self._timing.note(entries, self._world.clock.monotonic())
+        if not _log.isEnabledFor(INFO):
+            return
         for entry in entries:
             if entry.line:
                 about = in_keys(entry, self.ledger.books)

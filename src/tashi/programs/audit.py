@@ -65,6 +65,8 @@ class Audit:
         if unread or isinstance(error, TooManyTries):
             self._strangers.say(host, f"Somebody at {host} asked for {deed.call}: {error}")
             return
+        if not _log.isEnabledFor(logging.INFO):
+            return
         proof = deed.caller.proven
         name = "somebody" if proof is Proven.NOTHING else codec.printable(deed.caller.name)
         outcome = "ok" if error is None else _kind(error)
