@@ -15,6 +15,8 @@ from pathlib import Path
 
 GRACE_SECONDS = 10.0
 """How long a thread or child that was told to end may take to be gone."""
+KEPT: set[int] = set()
+"""Children, by number, of a fixture with a wider scope that a test had started again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def _children() -> dict[int, str]:
             words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except (FileNotFoundError, ProcessLookupError):  # ended while we looked
             continue
-        if int(rest.split()[1]) == os.getpid():
+        if int(rest.split()[1]) == os.getpid() and int(folder.name) not in KEPT:
             found[int(folder.name)] = words.strip() or f"{name} (ended, nobody waited for it)"
     return found
 

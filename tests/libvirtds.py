@@ -5,12 +5,13 @@ Needs root and no systemd: libvirtd runs in a mount namespace in which its folde
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -41,16 +42,19 @@ namespaces = [ ]
 remember_owner = 0
 stdio_handler = "file"
 """
+_CACHES: Final[list[Path]] = []
+"""Of every libvirtd that was started; the last is copied by the next."""
 
 
 class Libvirtd:
     """One libvirtd in that folder, whose guests outlive it. To be stopped."""
 
-    def __init__(self, folder: Path, name: str, under: Sequence[str] = ()) -> None:
-        """`under` are the words before a command that run it on a pretended machine."""
+    def __init__(self, folder: Path, name: str, under: Callable[[], Sequence[str]] = tuple) -> None:
+        """`under` gives the words before a command that run it on a pretended machine."""
         self.folder = folder
         self._name = name
-        self._under = tuple(under)
+        self._under = under
+        self._runs = False
         for one in (*_FOLDERS, "sock"):
             (folder / one).mkdir(parents=True)
         words = {"folder": folder, "identity": uuid.uuid4()}
@@ -68,7 +72,10 @@ class Libvirtd:
         return self.folder / "log" / "libvirtd.log"
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it unless it runs, and wait until it answers."""
+        if self._runs:
+            return
+        self._know_what_others_know()
         mounts = "; ".join(
             f"mkdir -p {at}; mount --bind {self.folder}/{name} {at}"
             for name, at in _FOLDERS.items()
@@ -78,7 +85,7 @@ class Libvirtd:
         command = [
             "setsid",
             "--fork",
-            *self._under,
+            *self._under(),
             "unshare",
             "-m",
             "-u",
@@ -96,6 +103,14 @@ class Libvirtd:
         while self.virsh("version").returncode != 0:
             assert time.monotonic() < deadline, self.log.read_text()
             threading.Event().wait(_LOOK_AGAIN_SECONDS)
+        self._runs = True
+        _CACHES.append(self.folder / "cache")
+
+    def _know_what_others_know(self) -> None:
+        """Take over what the last one has found out about QEMU, which takes seconds."""
+        ours = self.folder / "cache"
+        if _CACHES and _CACHES[-1].exists() and not any(ours.iterdir()):
+            shutil.copytree(_CACHES[-1], ours, dirs_exist_ok=True)
 
     def virsh(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Give it a command as a person would."""
@@ -104,7 +119,8 @@ class Libvirtd:
 
     def kill(self) -> None:
         """End it in a way that nothing can catch; its guests live on."""
-        self._end(signal.SIGKILL)
+        if self._runs:
+            self._end(signal.SIGKILL)
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
@@ -118,6 +134,8 @@ class Libvirtd:
 
     def stop(self) -> None:
         """End it and all its guests."""
+        if not self._runs:
+            self.start()
         self.send(signal.SIGCONT)
         self.clear()
         self._end(signal.SIGTERM)
@@ -127,6 +145,7 @@ class Libvirtd:
         return self.folder / "pid"
 
     def _end(self, number: signal.Signals) -> None:
+        self._runs = False
         process = os.pidfd_open(int(self._pid_file.read_text()))
         try:
             signal.pidfd_send_signal(process, number)

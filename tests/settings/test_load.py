@@ -255,6 +255,21 @@ def test_a_folder_that_the_variable_names_and_that_is_missing_is_warned_of(tmp_p
     assert settings.warnings == (f"TASHI_CONFIG_DIRS names {tmp_path}/none, which does not exist",)
 
 
+@pytest.mark.parametrize(("vmm", "warned"), [("Libvirt", 1), ("Qemu", 0)])
+def test_a_handler_of_memory_that_libvirt_does_not_use_is_warned_of(
+    configure: Configure, vmm: str, warned: int
+) -> None:
+    environment = configure(
+        f"[NodeManager]\nvmm = tashi.nodemanager.vmcontrol.{vmm}\n[Qemu]\nsuspendHandler = xz\n"
+    )
+
+    warnings = load(Program.NODE_MANAGER, environment).warnings
+
+    assert len(warnings) == warned
+    assert all(":4: [Qemu] suspendHandler has no part under libvirt" in one for one in warnings)
+    assert list(warnings) == check(environment).warnings
+
+
 def test_the_usual_folders_may_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 

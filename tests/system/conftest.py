@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+import boot_sectors
 from contracts.machines import Heard, QemuMachine
 from system.books import Place, in_a_file, in_mariadb, in_sqlite
 from system.counting import TABLES
+from system.libvirt_sites import LibvirtSite
+from system.sites import LIBVIRT, QEMU, Shape
 from tashi.adapters.hypervisor.qemu.hypervisor import Qemu
 
 SECONDS_PER_TEST = 300
@@ -77,6 +80,54 @@ def machine(verdict: Path) -> Iterator[QemuMachine]:
 def short_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose name leaves room for sockets in it (unix(7): 108 bytes)."""
     return tmp_path_factory.mktemp("s")
+
+
+@pytest.fixture(scope="session")
+def vmm() -> str:
+    """What runs the guests; EITHER parametrises it."""
+    return QEMU
+
+
+@pytest.fixture(scope="session")
+def one_shared(vmm: str, request: pytest.FixtureRequest) -> LibvirtSite | None:
+    """`one_by_libvirt`, if libvirt runs the guests."""
+    return request.getfixturevalue("one_by_libvirt") if vmm == LIBVIRT else None
+
+
+@pytest.fixture(scope="session")
+def two_shared(vmm: str, request: pytest.FixtureRequest) -> LibvirtSite | None:
+    """`two_by_libvirt`, if libvirt runs the guests."""
+    return request.getfixturevalue("two_by_libvirt") if vmm == LIBVIRT else None
+
+
+@pytest.fixture(scope="session")
+def one_by_libvirt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LibvirtSite]:
+    """A site whose host runs guests through libvirt; to be taken by one test at a time."""
+    yield from _by_libvirt(tmp_path_factory.mktemp("s"), Shape(memory=2000, cores=40))
+
+
+@pytest.fixture(scope="session")
+def two_by_libvirt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LibvirtSite]:
+    """One with two hosts, which are given up when they have been silent for a moment."""
+    shape = Shape(
+        memory=2000,
+        hosts=2,
+        extra={
+            "ClusterManagerService": {"expireHostTime": 8, "allowDecayed": 4},
+            "UserNetwork": {"forward": 80},
+        },
+    )
+    yield from _by_libvirt(tmp_path_factory.mktemp("s"), shape)
+
+
+def _by_libvirt(folder: Path, shape: Shape) -> Iterator[LibvirtSite]:
+    site = LibvirtSite(folder, shape)
+    boot_sectors.idle(site.images / "idle.img")
+    boot_sectors.power_off(site.images / "off.img")
+    boot_sectors.echo(site.images / "echo.img")
+    site.start()
+    yield site
+    site.end_empty()
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
 """Guests as the kernel and their own QEMUs show them: seen from outside, without asking Tashi.
 
 A guest is a QEMU whose command line names a pid file `<infoDir>/<instance>/pid`. Whether its vCPUs
-run is asked over its second monitor, which Tashi leaves to people.
+run is asked over its second monitor, which Tashi leaves to people. Under libvirt it is the QEMU of
+a domain, which holds the console's log open; there virsh is asked, at the libvirtd in the folder
+`LAIR` beside infoDir.
 """
 
 import json
@@ -10,6 +12,7 @@ import re
 import select
 import signal
 import socket
+import subprocess
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
@@ -20,13 +23,17 @@ from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, Final, Self
 
+LAIR: Final = "lv"
 _MONITOR_SECONDS: Final = 10.0
+_VIRSH_SECONDS: Final = 30.0
 _SHELL_SECONDS: Final = 120.0
 _SILENCE_SECONDS: Final = 1.0
 # A shell says more behind its prompt: it asks the terminal where the cursor is.
 _PROMPT: Final = re.compile(rb":/# ")
 _CARRIED_OUT: Final = re.compile(rb"begun\r\n(.*)ended\r\n", re.DOTALL)
-_PID_FILE: Final = re.compile(r"\0-pidfile\0(/[^\0]*/(\d+))/pid\0")
+_PID_FILE: Final = re.compile(r"\0-pidfile\0(/[^\0]*/\d+)/pid\0")
+_DOMAIN: Final = re.compile(r"\0-name\0guest=tashi-\d+,")
+_STATUS: Final = {"running": "running", "paused": "paused", "pmsuspended": "suspended"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,8 @@ class Guest:
 
     def status(self) -> str:
         """What its monitor says its vCPUs do, such as ``running``; empty without an answer."""
+        if self._libvirtd.exists():
+            return _STATUS.get(self._virsh("domstate"), "")
         try:
             return str(self._ask("query-status")["status"])
         except (OSError, ValueError):
@@ -75,6 +84,21 @@ class Guest:
     def devices(self) -> set[str]:
         """The names of all devices that its QEMU has."""
         return {one["name"] for one in self._ask("qom-list", path="/machine/peripheral")}
+
+    @property
+    def _libvirtd(self) -> Path:
+        return self.folder.parents[1] / LAIR / "sock/libvirt-sock"
+
+    def _virsh(self, command: str) -> str:
+        uri = f"qemu+unix:///system?socket={self._libvirtd}"
+        words = ["virsh", "--quiet", "-c", uri, command, f"tashi-{self.instance}"]
+        try:
+            asked = subprocess.run(
+                words, capture_output=True, text=True, check=False, timeout=_VIRSH_SECONDS
+            )
+        except subprocess.TimeoutExpired:  # libvirtd hangs
+            return ""
+        return asked.stdout.strip()
 
     def _ask(self, command: str, **arguments: str) -> Any:
         """What its monitor answers; raises OSError or ValueError where there is none."""
@@ -117,10 +141,22 @@ def processes_naming(folder: Path) -> Iterator[Process]:
 def guests_in(folder: Path) -> list[Guest]:
     """Every guest of the site in that folder, whichever host it is on."""
     return [
-        Guest(process, int(named[2]), _seen_from_here(folder, process.pid, Path(named[1])))
+        Guest(process, int(own.name), _seen_from_here(folder, process.pid, own))
         for process in processes_naming(folder)
-        if (named := _PID_FILE.search(process.command)) is not None
+        if (own := _folder_of(process)) is not None
     ]
+
+
+def _folder_of(process: Process) -> Path | None:
+    """What its host calls the folder of the guest that this process is, if it is one."""
+    if (named := _PID_FILE.search(process.command)) is not None:
+        return Path(named[1])
+    if _DOMAIN.search(process.command):
+        for one in Path(f"/proc/{process.pid}/fd").glob("*"):
+            with suppress(OSError):  # it has ended, or is closed
+                if (opened := one.readlink()).name == "console.log":
+                    return opened.parent
+    return None
 
 
 def _seen_from_here(site: Path, pid: int, named: Path) -> Path:

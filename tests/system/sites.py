@@ -16,7 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol
 
 from certificates import Office
 from ports import free_port
@@ -68,8 +68,22 @@ def environment(*configuration: Path) -> dict[str, str]:
     return {**kept, "PYTHONPATH": paths, "TASHI_CONFIG_DIRS": folders}
 
 
+class Companion(Protocol):
+    """What is started before a daemon, and killed with it."""
+
+    def start(self) -> None:
+        """Start it, unless it runs."""
+        ...
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        ...
+
+
 class Daemon:
     """One program of a site: started, killed and started again; its log goes on in one file."""
+
+    companion: Companion | None = None
 
     def __init__(self, name: str, command: Sequence[str], log: Path, *configuration: Path) -> None:
         self.name = name
@@ -81,6 +95,8 @@ class Daemon:
     def start(self, command: Sequence[str] = (), under: Sequence[str] = ()) -> None:
         """Start it; as another Python program if one is given, and `under` one that runs it."""
         assert self._process is None, f"{self.name} runs already."
+        if self.companion is not None:
+            self.companion.start()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*under, sys.executable, *(command or self._command)],
@@ -111,6 +127,8 @@ class Daemon:
     def kill(self) -> None:
         """End it as a crash would."""
         self._end(signal.SIGKILL)
+        if self.companion is not None:
+            self.companion.kill()
 
     def stop(self) -> int:
         """Ask it to end, and return its exit code."""

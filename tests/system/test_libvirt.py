@@ -1,4 +1,7 @@
-"""A cluster whose only host runs its guests through libvirt, with a libvirtd of its own."""
+"""What is special with libvirt: it goes away, it hangs, others use it too, or it cannot be used.
+
+What holds whoever runs the guests is in the suites that are parametrised by EITHER.
+"""
 
 import os
 import re
@@ -6,13 +9,14 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-import boot_sectors
 from libvirtds import Libvirtd
-from system.guests import processes_naming
+from system.guests import guests_in
+from system.libvirt_sites import LibvirtSite
 from system.sites import LIBVIRT, Shape, Site
 from tashi.domain.states import InstanceState as S
 from tashi.wire.forms import ConsoleForm, InstanceForm, SnapshotForm
@@ -21,26 +25,18 @@ pytestmark = [pytest.mark.qemu, pytest.mark.libvirt]
 
 SMALL = ("--disks", "idle.img", "--memory", "32")
 BOOT_SECONDS = 180
+NOBODY = 65534
 
 
 @pytest.fixture
-def libvirtd(short_path: Path) -> Iterator[Libvirtd]:
-    made = Libvirtd(short_path / "lv", "host1")
-    made.start()
-    yield made
-    made.stop()
+def site(one_by_libvirt: LibvirtSite) -> Iterator[LibvirtSite]:
+    with one_by_libvirt.taken() as site:
+        yield site
 
 
 @pytest.fixture
-def site(short_path: Path, libvirtd: Libvirtd) -> Iterator[Site]:
-    extra = {"Libvirt": {"uri": libvirtd.uri}}
-    folder = short_path / "site"
-    folder.mkdir()
-    site = Site(folder, Shape(vmm=LIBVIRT, extra=extra))
-    boot_sectors.idle(site.images / "idle.img")
-    site.start()
-    yield site
-    site.end_empty()
+def libvirtd(site: LibvirtSite) -> Libvirtd:
+    return site.libvirtds[0]
 
 
 def web(now: SnapshotForm) -> InstanceForm:
@@ -48,16 +44,22 @@ def web(now: SnapshotForm) -> InstanceForm:
     return only
 
 
+def domain(site: Site) -> str:
+    """What libvirt calls the only instance."""
+    return f"tashi-{web(site.now()).id}"
+
+
 def state(now: SnapshotForm) -> S | None:
     return now.instances[0].state if now.instances else None
 
 
 def says(site: Site, pattern: str, offset: int = 0) -> tuple[re.Match[str], int]:
-    """Wait until the console of instance 1 says it, from that offset on; and the offset after."""
+    """Wait until the only console says it, from that offset on; and the offset after."""
+    instance = web(site.now()).id
     text, deadline = "", time.monotonic() + BOOT_SECONDS
     while time.monotonic() < deadline:
         piece = site.calls.call(
-            "getConsole", ConsoleForm, instance_id=1, offset=offset, timeout=10.0
+            "getConsole", ConsoleForm, instance_id=instance, offset=offset, timeout=10.0
         )
         text, offset = text + piece.text, piece.offset
         if found := re.search(pattern, text):
@@ -75,7 +77,7 @@ def test_a_real_guest_lives_through_everything_while_libvirtd_comes_and_goes(
     (site.images / "real.qcow2").write_bytes(guest_image.read_bytes())
     site.do("createVm", "--name", "web", "--disks", "real.qcow2", "--wait")
     _, offset = says(site, "GUEST-READY")
-    process = web(site.now()).vm_id
+    process, name = web(site.now()).vm_id, domain(site)
 
     libvirtd.kill()
     _, offset = says(site, "GUEST-TICK", offset)
@@ -95,7 +97,7 @@ def test_a_real_guest_lives_through_everything_while_libvirtd_comes_and_goes(
     site.until(lambda now: not now.instances)
 
     assert same == process
-    assert (while_saved, resumed) == ([], ["tashi-1"])
+    assert (while_saved, resumed) == ([], [name])
     assert not libvirtd.virsh("list", "--all", "--name").stdout.split()
 
 
@@ -107,16 +109,16 @@ def test_an_order_waits_for_a_libvirtd_that_is_away(site: Site, libvirtd: Libvir
     libvirtd.start()
     site.until(lambda now: state(now) is S.RUNNING)
 
-    assert domains(libvirtd) == ["tashi-1"]
+    assert domains(libvirtd) == [domain(site)]
     assert web(site.now()).attempt == 1
 
 
 def test_what_happened_while_libvirtd_was_away_is_found(site: Site, libvirtd: Libvirtd) -> None:
     site.do("createVm", "--name", "web", *SMALL, "--onLoss", "stop", "--wait")
-    [guest] = [one for one in processes_naming(site.folder) if "tashi-1" in one.command]
+    [guest] = guests_in(site.folder)
 
     libvirtd.kill()
-    guest.kill()
+    guest.process.kill()
     libvirtd.start()
 
     site.until(lambda now: state(now) is S.STOPPED)
@@ -129,8 +131,8 @@ def test_a_guest_that_powered_off_while_the_node_manager_was_away_is_known_to_ha
     site.do("createVm", "--name", "web", "--disks", "real.qcow2", "--onExit", "stop", "--wait")
     says(site, "GUEST-READY")
 
-    site.nodes[0].kill()
-    libvirtd.virsh("shutdown", "tashi-1", "--mode", "acpi")
+    site.nodes[0].stop()
+    libvirtd.virsh("shutdown", domain(site), "--mode", "acpi")
     while domains(libvirtd):
         time.sleep(0.1)
     site.nodes[0].start()
@@ -140,11 +142,12 @@ def test_a_guest_that_powered_off_while_the_node_manager_was_away_is_known_to_ha
 
 def test_a_libvirtd_that_hangs_holds_nothing_up_for_ever(site: Site, libvirtd: Libvirtd) -> None:
     site.do("createVm", "--name", "web", *SMALL, "--wait")
-    process = web(site.now()).vm_id
+    process, log = web(site.now()).vm_id, site.nodes[0].log
+    before = log.read_text().count("broke")
 
     libvirtd.send(signal.SIGSTOP)
     site.do("pauseVm", "--instance", "web")
-    while "broke" not in site.nodes[0].log.read_text():
+    while log.read_text().count("broke") == before:
         time.sleep(0.1)
     meanwhile = site.now().hosts[0].up
     libvirtd.send(signal.SIGCONT)
@@ -153,7 +156,7 @@ def test_a_libvirtd_that_hangs_holds_nothing_up_for_ever(site: Site, libvirtd: L
 
     assert meanwhile
     assert web(site.now()).vm_id == process
-    assert domains(libvirtd) == ["tashi-1"]
+    assert domains(libvirtd) == [domain(site)]
 
 
 def test_domains_of_others_are_left_alone(site: Site, libvirtd: Libvirtd, tmp_path: Path) -> None:
@@ -165,12 +168,24 @@ def test_domains_of_others_are_left_alone(site: Site, libvirtd: Libvirtd, tmp_pa
     created = libvirtd.virsh("create", str(theirs))
     assert created.returncode == 0, created.stderr
 
-    site.do("createVm", "--name", "web", *SMALL, "--wait")
-    site.nodes[0].kill()
-    site.nodes[0].start()
-    site.do("destroyVm", "--instance", "web", "--wait")
+    try:
+        site.do("createVm", "--name", "web", *SMALL, "--wait")
+        site.nodes[0].kill()
+        site.nodes[0].start()
+        site.do("destroyVm", "--instance", "web", "--wait")
+        left = domains(libvirtd)
+    finally:
+        libvirtd.virsh("destroy", "theirs")
 
-    assert domains(libvirtd) == ["theirs"]
+    assert left == ["theirs"]
+
+
+NO_LIBRARY = "raise ModuleNotFoundError('No module named libvirt')"
+AN_OLD_ONE = """\
+from pathlib import Path
+exec(compile(Path({real!r}).read_text(), {real!r}, "exec"))
+virConnect.getLibVersion = lambda _: 8_010_000
+"""
 
 
 @pytest.mark.parametrize(
@@ -178,20 +193,35 @@ def test_domains_of_others_are_left_alone(site: Site, libvirtd: Libvirtd, tmp_pa
     [
         ("no library", 2, "run `make compiled` where Tashi is checked out"),
         ("no daemon", 3, r"Start it, or set uri in \[Libvirt\]"),
+        ("too old", 2, "is 8.10.0, which is too old: Tashi needs 9.0.0 or newer"),
+        ("not let in", 2, "does not let the node manager in: .* Run it as root, or as a member"),
     ],
 )
-def test_a_node_manager_without_libvirt_says_what_is_missing(
+def test_a_node_manager_without_a_libvirt_that_serves_says_what_is_wrong(
     trouble: str, code: int, words: str, short_path: Path
 ) -> None:
-    extra = {"Libvirt": {"uri": f"qemu+unix:///system?socket={short_path}/none"}}
-    site = Site(short_path, Shape(vmm=LIBVIRT, extra=extra))
+    closed = short_path / "closed"
+    closed.mkdir(mode=0o700)
+    os.chown(closed, NOBODY, NOBODY)
+    uris = {
+        "too old": "test:///default",
+        "not let in": f"qemu+unix:///system?socket={closed}/sock",
+    }
+    uri = uris.get(trouble, f"qemu+unix:///system?socket={short_path}/none")
+    site = Site(short_path, Shape(vmm=LIBVIRT, extra={"Libvirt": {"uri": uri}}))
     node = site.nodes[0]
     under: tuple[str, ...] = ()
-    if trouble == "no library":
-        missing = short_path / "missing"
-        missing.mkdir()
-        (missing / "libvirt.py").write_text("raise ModuleNotFoundError('No module named libvirt')")
-        under = ("env", f"PYTHONPATH={os.pathsep.join([str(missing), *sys.path])}")
+    if trouble in {"no library", "too old"}:
+        other = short_path / "other"
+        other.mkdir()
+        real = find_spec("libvirt")
+        assert real is not None
+        text = NO_LIBRARY if trouble == "no library" else AN_OLD_ONE.format(real=real.origin)
+        (other / "libvirt.py").write_text(text)
+        under = ("env", f"PYTHONPATH={os.pathsep.join([str(other), *sys.path])}")
+    if trouble == "not let in":
+        # Root without its privileges, whom the kernel does let be refused.
+        under = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
 
     node.start(under=under)
     ended = node.ended()

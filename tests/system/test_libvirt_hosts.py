@@ -33,7 +33,7 @@ class MixedHosts(ManyHosts):
         """Make the machines and start their libvirtds first."""
         self.lab.make()
         for host in self.lab.hosts[:-1]:
-            made = Libvirtd(self._lair(host.name), host.name, host.inside())
+            made = Libvirtd(self._lair(host.name), host.name, host.inside)
             self.libvirtds.append(made)
             made.start()
         super().start()

@@ -1,4 +1,7 @@
-"""Instances under a real QEMU, from createVm to the last file that is removed, as users see it."""
+"""Instances from createVm to the last file that is removed, as users see it.
+
+Real guests, by QEMU alone and through libvirt; there libvirtd dies whenever the node manager does.
+"""
 
 import json
 import os
@@ -15,6 +18,7 @@ import pytest
 import boot_sectors
 from system.books import Place
 from system.guests import Guest, guests_in
+from system.libvirt_sites import EITHER, LibvirtSite
 from system.sites import PROGRAMS, Shape, Site, environment, state_of
 from tashi.domain.states import InstanceState as S
 from tashi.wire.forms import ConsoleForm, InstanceForm
@@ -25,7 +29,11 @@ SMALL = ("--disks", "idle.img", "--memory", "32")
 
 
 @pytest.fixture
-def site(short_path: Path, books: Place) -> Iterator[Site]:
+def site(one_shared: LibvirtSite | None, short_path: Path, books: Place) -> Iterator[Site]:
+    if one_shared is not None:
+        with one_shared.taken() as shared:
+            yield shared
+        return
     site = Site(short_path, Shape(memory=2000, cores=40, books=books))
     boot_sectors.idle(site.images / "idle.img")
     boot_sectors.power_off(site.images / "off.img")
@@ -35,8 +43,12 @@ def site(short_path: Path, books: Place) -> Iterator[Site]:
 
 
 @pytest.fixture
-def pair(short_path: Path, books: Place) -> Iterator[Site]:
+def pair(two_shared: LibvirtSite | None, short_path: Path, books: Place) -> Iterator[Site]:
     """Two hosts that are given up when they have been silent for a moment."""
+    if two_shared is not None:
+        with two_shared.taken() as shared:
+            yield shared
+        return
     extra = {"ClusterManagerService": {"expireHostTime": 8, "allowDecayed": 4}}
     site = Site(short_path, Shape(hosts=2, books=books, extra=extra))
     boot_sectors.idle(site.images / "idle.img")
@@ -59,12 +71,19 @@ def only_child_of(pid: int) -> int:
     return int(child)
 
 
+def overlay(site: Site) -> str:
+    """What that of the only instance is called."""
+    [instance] = site.instances()
+    return f"{instance}.0.qcow2"
+
+
 def overlays(site: Site) -> list[str]:
     return sorted(path.name for path in (site.folder / "n1/scratch").rglob("*.qcow2"))
 
 
-def says(site: Site, instance: int, pattern: str, offset: int = 0) -> tuple[re.Match[str], int]:
-    """Wait until the console says it, from that offset on; the match, and the offset after it."""
+def says(site: Site, pattern: str, offset: int = 0) -> tuple[re.Match[str], int]:
+    """Wait until the only console says it, from that offset on; and the offset after it."""
+    [instance] = site.instances()
     text, deadline = "", monotonic() + 120
     start = offset
     while monotonic() < deadline:
@@ -80,6 +99,7 @@ def says(site: Site, instance: int, pattern: str, offset: int = 0) -> tuple[re.M
 # ---- small guests, which stay in their firmware -------------------------------------------------
 
 
+@EITHER
 def test_create_with_wait_returns_when_the_guest_runs(site: Site) -> None:
     shown = site.do("createVm", "--name", "web", *SMALL, "--cores", "1", "--wait")
 
@@ -110,6 +130,7 @@ def test_many_are_created_counted_shown_and_destroyed(site: Site) -> None:
     assert overlays(site) == []
 
 
+@EITHER
 def test_a_paused_guest_stands_still_until_it_is_unpaused(site: Site) -> None:
     site.do("createVm", "--name", "web", *SMALL, "--wait")
     guest = the_guest(site)
@@ -122,6 +143,7 @@ def test_a_paused_guest_stands_still_until_it_is_unpaused(site: Site) -> None:
     assert guest.status() == "running"
 
 
+@EITHER
 @pytest.mark.parametrize(("on_exit", "then"), [("forget", None), ("stop", S.STOPPED)])
 def test_what_becomes_of_a_guest_that_powers_itself_off_is_the_instances_wish(
     site: Site, on_exit: str, then: S | None
@@ -132,18 +154,20 @@ def test_what_becomes_of_a_guest_that_powers_itself_off_is_the_instances_wish(
     site.until(lambda now: state_of(now, "web") is then)
 
     assert guests_in(site.folder) == []
-    assert overlays(site) == ([] if then is None else ["1.0.qcow2"])
+    assert overlays(site) == ([] if then is None else [overlay(site)])
 
 
+@EITHER
 def test_a_guest_that_is_to_be_restarted_when_it_powers_off_begins_again(site: Site) -> None:
     site.do("createVm", "--name", "web", "--disks", "off.img", "--onExit", "restart")
 
     now = site.until(lambda now: any(one.attempt > 2 for one in now.instances))
 
     assert now.instances[0].tries >= 2
-    assert overlays(site) == ["1.0.qcow2"]
+    assert overlays(site) == [overlay(site)]
 
 
+@EITHER
 @pytest.mark.parametrize(
     ("on_loss", "then"), [("restart", S.RUNNING), ("stop", S.STOPPED), ("forget", None)]
 )
@@ -159,9 +183,10 @@ def test_what_becomes_of_an_instance_whose_qemu_is_killed_is_its_wish(
 
     assert not guest.process.is_alive()
     assert len(guests_in(site.folder)) == (then is S.RUNNING)
-    assert overlays(site) == ([] if then is None else ["1.0.qcow2"])
+    assert overlays(site) == ([] if then is None else [overlay(site)])
 
 
+@EITHER
 def test_a_start_that_qemu_refuses_is_held_with_qemus_words(site: Site) -> None:
     ended = site.run(
         "client", "createVm", "--name", "web", *SMALL, "--hints", "cpumodel=abacus", "--wait"
@@ -175,6 +200,7 @@ def test_a_start_that_qemu_refuses_is_held_with_qemus_words(site: Site) -> None:
     assert overlays(site) == []
 
 
+@EITHER
 def test_guests_outlive_a_killed_node_manager_and_their_ends_are_reported(site: Site) -> None:
     site.do(
         "createMany",
@@ -188,20 +214,22 @@ def test_guests_outlive_a_killed_node_manager_and_their_ends_are_reported(site: 
         "--wait",
     )
     guests = {guest.instance: guest.process for guest in guests_in(site.folder)}
+    first, second, third = (named(site, f"web-{number}").id for number in range(3))
     session = site.now().hosts[0].session
 
     site.nodes[0].kill()
-    guests[2].kill()
+    guests[second].kill()
     site.nodes[0].start()
     site.until(lambda now: now.hosts[0].session > session)
     site.until(lambda now: state_of(now, "web-1") is S.STOPPED)
 
     adopted = {guest.instance: guest.process for guest in guests_in(site.folder)}
-    assert adopted == {1: guests[1], 3: guests[3]}
+    assert adopted == {first: guests[first], third: guests[third]}
     assert state_of(site.now(), "web-0") is S.RUNNING
     assert {one.attempt for one in site.instances().values()} == {1}
 
 
+@EITHER
 @pytest.mark.parametrize("then", ["come back", "destroy"])
 def test_an_instance_of_a_silent_host_is_orphaned_and_never_started_elsewhere(
     pair: Site, then: str
@@ -223,6 +251,7 @@ def test_an_instance_of_a_silent_host_is_orphaned_and_never_started_elsewhere(
     assert after == ([] if then == "destroy" else [guest])
 
 
+@EITHER
 def test_a_guest_whose_qemu_hangs_is_destroyed_all_the_same(site: Site) -> None:
     site.do("createVm", "--name", "web", *SMALL, "--wait")
     guest = the_guest(site)
@@ -265,12 +294,13 @@ def real(site: Site, guest_image: Path) -> str:
     return image.name
 
 
+@EITHER
 def test_a_guest_goes_on_where_it_was_after_pause_suspend_and_a_killed_node_manager(
     site: Site, real: str
 ) -> None:
     site.do("createVm", "--name", "web", "--disks", real, "--wait")
-    boot, offset = says(site, 1, r"GUEST-BOOT boots=1 nonce=([0-9a-f]{16})")
-    before, offset = says(site, 1, rf"GUEST-TICK (\d+) nonce={boot[1]}", offset)
+    boot, offset = says(site, r"GUEST-BOOT boots=1 nonce=([0-9a-f]{16})")
+    before, offset = says(site, rf"GUEST-TICK (\d+) nonce={boot[1]}", offset)
 
     site.do("pauseVm", "--instance", "web", "--wait")
     site.do("unpauseVm", "--instance", "web", "--wait")
@@ -278,26 +308,27 @@ def test_a_guest_goes_on_where_it_was_after_pause_suspend_and_a_killed_node_mana
     site.do("suspendVm", "--instance", "web")
     site.nodes[0].start()
     site.until(lambda now: state_of(now, "web") is S.SUSPENDED)
-    asleep = guests_in(site.folder)
+    asleep, saved = guests_in(site.folder), named(site, "web").id
     site.do("resumeVm", "--instance", "web", "--wait")
-    after, _ = says(site, 1, rf"GUEST-TICK (\d+) nonce={boot[1]}", offset)
+    after, _ = says(site, rf"GUEST-TICK (\d+) nonce={boot[1]}", offset)
 
     assert asleep == []
     assert int(after[1]) > int(before[1])
     assert the_guest(site).console().count("GUEST-BOOT") == 1
-    site.until(lambda _: not list((site.folder / "store/suspend").glob("*")))
+    site.until(lambda _: not list((site.folder / "store/suspend").glob(f"{saved}-*")))
 
 
+@EITHER
 def test_a_guest_counts_its_boots_on_the_disk_that_it_keeps(site: Site, real: str) -> None:
     site.do("createVm", "--name", "web", "--disks", real, "--wait")
-    first, offset = says(site, 1, r"GUEST-READY.* boots=(\d+)")
+    first, offset = says(site, r"GUEST-READY.* boots=(\d+)")
 
     site.do("resetVm", "--instance", "web")
-    second, offset = says(site, 1, r"GUEST-READY.* boots=(\d+)", offset)
+    second, offset = says(site, r"GUEST-READY.* boots=(\d+)", offset)
     site.do("stopVm", "--instance", "web", "--wait")
     stopped = guests_in(site.folder)
     site.do("startVm", "--instance", "web", "--wait")
-    third, _ = says(site, 1, r"GUEST-READY.* boots=(\d+)", offset)
+    third, _ = says(site, r"GUEST-READY.* boots=(\d+)", offset)
     site.do("shutdownVm", "--instance", "web", "--wait")
 
     assert [first[1], second[1], third[1]] == ["1", "2", "3"]

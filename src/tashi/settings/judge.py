@@ -20,6 +20,8 @@ K = TypeVar("K")
 S = TypeVar("S")
 
 _FAMILY_MARK: Final = "<N>"
+_BY_LIBVIRT: Final = "tashi.nodemanager.vmcontrol.Libvirt"
+_NOT_BY_LIBVIRT: Final = ("suspend_handler", "resume_handler")
 
 
 @dataclass(slots=True)
@@ -91,6 +93,20 @@ def judge_strangers(layers: Layers, found: Findings) -> None:
             found.mistakes.extend(_homeless(given) for given in keys.values())
         elif name not in sections.CATALOGUE and not sections.is_logging(name):
             found.mistakes.append(_unknown_section(name, keys.values()))
+
+
+def judge_what_libvirt_has_its_own_way_with(said: Said, found: Findings) -> None:
+    """Warn of what stands under [Qemu] in vain, because libvirt runs the guests."""
+    vmm = said.about(sections.named("NodeManager").settings["vmm"], "NodeManager")
+    if vmm is None or vmm.value != _BY_LIBVIRT:
+        return
+    settings = sections.named("Qemu").settings
+    for given in (said.about(settings[attribute], "Qemu") for attribute in _NOT_BY_LIBVIRT):
+        if given is not None:
+            found.warnings.append(
+                f"{given.origin}: [Qemu] {given.key} has no part under libvirt, which squeezes the "
+                "memory of suspended guests as save_image_format in its own qemu.conf says"
+            )
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

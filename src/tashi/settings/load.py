@@ -15,7 +15,14 @@ from typing import TypeVar
 from tashi.domain.errors import Misconfigured
 from tashi.settings import layers, search, sections
 from tashi.settings.declare import describe
-from tashi.settings.judge import Findings, Said, is_spelt, judge_strangers, read_section
+from tashi.settings.judge import (
+    Findings,
+    Said,
+    is_spelt,
+    judge_strangers,
+    judge_what_libvirt_has_its_own_way_with,
+    read_section,
+)
 from tashi.settings.layers import DEFAULT, Mistake, Origin
 from tashi.settings.search import Program
 
@@ -83,6 +90,8 @@ def _judge(
     for name in sections.CATALOGUE if strict else sections.USED_BY[program]:
         read_section(sections.named(name), said, found)
     judge_strangers(said.layers, found)
+    if program is Program.NODE_MANAGER:
+        judge_what_libvirt_has_its_own_way_with(said, found)
     if strict:
         _read_logging(said.layers, found)
     found.mistakes.sort(key=_place_in([str(path) for path in reading.files]))

@@ -78,7 +78,8 @@ class QemuSettings:
         "suspendHandler",
         kinds.command,
         default=("zstd", "-1"),
-        words="The program that a suspended guest's memory is piped through.",
+        words="""The program that a suspended guest's memory is piped through. Under libvirt it has
+        no part: there save_image_format in libvirt's own qemu.conf says how memory is squeezed.""",
     )
     resume_handler: tuple[str, ...] = setting(
         "resumeHandler",

@@ -61,7 +61,7 @@ class Link:
         self._there = threading.Event()
         self._closed = threading.Event()
         self._is_open = True
-        self._why = "it was not reached yet"
+        self._why = f"libvirtd does not answer at {uri}: it was not reached yet."
         self._changing = threading.Lock()
         self._seeker: threading.Thread | None = None
         self._ear: Channel | None = None
@@ -115,7 +115,7 @@ class Link:
         while self._is_there(deadline - time.monotonic()):
             if self._is_heard():
                 return
-        raise Silent(f"libvirtd does not answer at {self._uri}: {self._why}.")
+        raise Silent(self._why)
 
     def _is_heard(self) -> bool:
         """Whether the connection that listens is alive, as far as is known."""
@@ -199,7 +199,7 @@ class Link:
             self._there.clear()
             if self._closed.is_set():
                 return
-            self._why = "it went away and is tried again"
+            self._why = f"libvirtd does not answer at {self._uri}: it went away and is tried again."
             _log.warning("The line to libvirtd at %s broke: guests live on meanwhile.", self._uri)
             self._seeker = threading.Thread(target=self._seek, name="libvirt-line", daemon=True)
             self._seeker.start()
