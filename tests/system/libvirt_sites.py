@@ -46,18 +46,29 @@ class LibvirtSite(Site):
 
     @contextmanager
     def taken(self) -> Iterator["LibvirtSite"]:
-        """For one test, after which everything runs and no instance is left."""
-        try:
-            yield self
-        finally:
-            for libvirtd in self.libvirtds:
-                libvirtd.start()
-                libvirtd.send(signal.SIGCONT)
-            for daemon in self.daemons:
-                if not daemon.is_alive():
-                    daemon.start()
-            KEPT.update(daemon.pid for daemon in self.daemons)
-            self.empty()
+        """For one test, after which everything runs and no instance is left.
+
+        It is asked over a line of the test's own, which is made anew with the cluster manager.
+        """
+        first = self.calls
+        with self.another_link() as link:
+            self.calls = self.calls_of(link)
+            try:
+                yield self
+            finally:
+                self._stand_up()
+                self.empty()
+                self.calls = first
+
+    def _stand_up(self) -> None:
+        """Start again what a test has ended."""
+        for libvirtd in self.libvirtds:
+            libvirtd.start()
+            libvirtd.send(signal.SIGCONT)
+        for daemon in self.daemons:
+            if not daemon.is_alive():
+                daemon.start()
+        KEPT.update(daemon.pid for daemon in self.daemons)
 
     def _node(self, number: int) -> Daemon:
         node, own = super()._node(number), self.folder / f"n{number}"

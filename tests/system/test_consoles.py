@@ -15,24 +15,27 @@ import pytest
 
 import boot_sectors
 from system.books import Place
+from system.libvirt_sites import EITHER, LibvirtSite
 from system.sites import Shape, Site, environment
 from tashi.wire.forms import InstanceForm
 
-pytestmark = pytest.mark.qemu
+pytestmark = [pytest.mark.qemu, EITHER]
 
 SECONDS = 60.0
-CREATE = "createVm --name web --disks echo.img --memory 32 --wait"
+CREATE = ("createVm", "--name", "web", "--disks", "echo.img", "--memory", "32", "--wait")
 
 
 @pytest.fixture
-def site(short_path: Path, books: Place) -> Iterator[Site]:
+def site(one_shared: LibvirtSite | None, short_path: Path, books: Place) -> Iterator[Site]:
+    if one_shared is not None:
+        with one_shared.taken() as shared:
+            shared.do(*CREATE)
+            yield shared
+        return
     site = Site(short_path, Shape(books=books))
     boot_sectors.echo(site.images / "echo.img")
     site.start()
-    done = site.run(
-        "client", *["createVm", "--name", "web", "--disks", "echo.img", "--memory", "32", "--wait"]
-    )
-    assert done.returncode == 0, done.stderr
+    site.do(*CREATE)
     yield site
     site.end_empty()
 
@@ -84,7 +87,8 @@ def typist(site: Site) -> Iterator[Typist]:
 
 def until_logged(site: Site, words: bytes) -> bytes:
     """All that the guest has said, once it has said this."""
-    log, deadline = site.folder / "n1/info/1/console.log", monotonic() + SECONDS
+    [instance] = site.instances()
+    log, deadline = site.folder / f"n1/info/{instance}/console.log", monotonic() + SECONDS
     while words not in (said := log.read_bytes()):
         assert monotonic() < deadline, f"The guest never said it: {said!r}"
         sleep(0.02)
@@ -110,7 +114,8 @@ def test_a_guest_that_goes_ends_it_with_a_sentence(site: Site, typist: Typist) -
     typist.sees(b"Ctrl-] ends it.")
     typist.type(b"x")
     typist.sees(b"x")
-    site.calls.call("destroyVm", InstanceForm, instance_id=1)
+    [instance] = site.instances()
+    site.calls.call("destroyVm", InstanceForm, instance_id=instance)
     typist.sees(b"The console is lost: ")
 
     assert typist.client.wait(SECONDS) == 3

@@ -17,6 +17,7 @@ import pytest
 import boot_sectors
 from disk_images import MIB, left_in
 from system.books import Place
+from system.libvirt_sites import EITHER, LibvirtSite
 from system.sites import SIMULATED, Daemon, Shape, Site, environment
 from tashi.domain.errors import ImagesFailed, Refused
 from tashi.domain.jobs import JobState
@@ -63,13 +64,18 @@ def begin_client(site: Site, *words: str | Path) -> "subprocess.Popen[str]":
 
 
 @pytest.fixture
-def real_site(short_path: Path, books: Place) -> Iterator[Site]:
+def real_site(one_shared: LibvirtSite | None, short_path: Path, books: Place) -> Iterator[Site]:
+    if one_shared is not None:
+        with one_shared.taken() as shared:
+            yield shared
+        return
     site = Site(short_path, Shape(books=books))
     site.start()
     yield site
     site.end()
 
 
+@EITHER
 @pytest.mark.qemu
 def test_an_image_is_brought_in_cloned_booted_and_deleted(real_site: Site, tmp_path: Path) -> None:
     site = real_site
@@ -102,7 +108,7 @@ def test_an_image_is_brought_in_cloned_booted_and_deleted(real_site: Site, tmp_p
     assert "it is a disk of instance" in refused[0].stderr
     assert "clone.qcow2 is based on it" in refused[1].stderr
     assert [one.returncode for one in deleted] == [0, 0]
-    assert images(site) == {}
+    assert not images(site).keys() & {"clone.qcow2", "base/speaker.raw"}
     assert exported.returncode == 1
 
 

@@ -1,4 +1,7 @@
-"""Instances that move between two node managers, each a process of its own, as users see it."""
+"""Instances that move between two node managers, each a process of its own, as users see it.
+
+Real guests, by QEMU alone and through libvirt; there libvirtd dies whenever its node manager does.
+"""
 
 import os
 import re
@@ -13,18 +16,23 @@ import pytest
 import boot_sectors
 from system.books import Place
 from system.guests import Guest, Watcher, guests_in
+from system.libvirt_sites import EITHER, LibvirtSite
 from system.sites import Shape, Site
 from tashi.domain.states import InstanceState as S
 from tashi.wire.forms import ConsoleForm, InstanceForm, SnapshotForm
 
-pytestmark = pytest.mark.qemu
+pytestmark = [pytest.mark.qemu, EITHER]
 
 SMALL = ("--disks", "idle.img", "--memory", "32")
 FORWARD = {"UserNetwork": {"forward": 80}}
 
 
 @pytest.fixture
-def site(short_path: Path, books: Place) -> Iterator[Site]:
+def site(two_shared: LibvirtSite | None, short_path: Path, books: Place) -> Iterator[Site]:
+    if two_shared is not None:
+        with two_shared.taken() as shared:
+            yield shared
+        return
     site = Site(short_path, Shape(memory=2000, hosts=2, books=books, extra=FORWARD))
     boot_sectors.idle(site.images / "idle.img")
     site.start()
@@ -59,11 +67,12 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 def says(site: Site, pattern: str) -> re.Match[str]:
-    """Wait until the console of instance 1, where it is now, says it."""
+    """Wait until the console of the only instance, where it is now, says it."""
+    [instance] = site.instances()
     text, offset, deadline = "", 0, time.monotonic() + 120
     while time.monotonic() < deadline:
         piece = site.calls.call(
-            "getConsole", ConsoleForm, instance_id=1, offset=offset, timeout=10.0
+            "getConsole", ConsoleForm, instance_id=instance, offset=offset, timeout=10.0
         )
         text, offset = text + piece.text, piece.offset
         if found := re.search(pattern, text):
@@ -126,7 +135,7 @@ def test_a_migration_that_is_cancelled_while_the_guest_is_sent_leaves_it_where_i
     site.do("createVm", "--name", "web", *SMALL, "--wait")
     guest = the_guest(site)
     here, there, number = sides(site)
-    note = site.folder / f"n{number}/info/notes/1.json"
+    note = site.folder / f"n{number}/info/notes/{guest.instance}.json"
     os.kill(guest.process.pid, signal.SIGSTOP)  # so that it cannot leave yet
 
     site.do("migrateVm", "--instance", "web", "--dst", there)
