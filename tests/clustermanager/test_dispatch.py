@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from examples import a_host
+from examples import a_host, hinting, waiting
 from fakes.clock import HandTurnedClock
 from fakes.images import FakeImages
 from fakes.nodes import FakeNodes, silence
@@ -13,13 +13,24 @@ from fakes.workers import HandWorkers
 from tashi.clustermanager.dispatch import (
     FIRST_PAUSE_SECONDS,
     LONGEST_PAUSE_SECONDS,
+    MOST_BYTES_AT_ONCE,
     MOST_ORDERS_AT_ONCE,
     CheckAlive,
     CloseSession,
     Dispatch,
     OpenSession,
 )
-from tashi.domain.errors import BadRequest, ImagesFailed, Refused, StoreFailed, TashiError
+from tashi.domain.errors import (
+    BadRequest,
+    Broken,
+    ImagesFailed,
+    NotLoggedIn,
+    NotPermitted,
+    Refused,
+    StoreFailed,
+    TashiError,
+    VersionMismatch,
+)
 from tashi.domain.host import Host
 from tashi.domain.identity import Attempt, Epoch, HostId, InstanceId, Operation, Session
 from tashi.domain.instance import Spent
@@ -181,21 +192,47 @@ def test_a_session_that_ends_while_its_orders_are_on_their_way_sends_no_more() -
     assert instances(bench) == [7]
 
 
-@pytest.mark.parametrize("error", [BadRequest("No."), Refused("No.")])
-def test_a_node_that_refuses_is_sent_nothing_until_it_opens_another_session(
-    error: TashiError,
+@pytest.mark.parametrize("error", [BadRequest("No."), Refused("No."), Broken("No.")])
+def test_an_order_that_is_refused_is_left_out_and_the_others_go_on(error: TashiError) -> None:
+    bench = Bench()
+    bench.nodes.while_asked = lambda: refuse_the_second(bench, error)
+
+    bench.give(opening(1, [an_order(1), an_order(2), an_order(3)]), an_order(4))
+    bench.give(an_order(5))
+
+    assert instances(bench) == [1, 3, 4, 5]
+    assert len({number for _, number, _ in bench.nodes.taken}) == len(bench.nodes.taken)
+
+
+def refuse_the_second(bench: Bench, error: TashiError) -> None:
+    """Of a batch of three refuse everything, of its orders sent alone the second."""
+    bench.nodes.mishaps = [error] if bench.nodes.calls in {1, 3} else []
+
+
+def test_an_order_that_was_left_out_is_named_in_one_line_of_the_log(
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     bench = Bench()
-    bench.nodes.mishaps = [error]
-    bench.give(opening(1, [an_order(1)]))
+    bench.nodes.mishaps = [BadRequest("It is too long.")]
+    large = replace(an_order(7), instance=hinting(waiting(7), near="group:a+" * 10_000))
 
-    bench.give(an_order(2))
-    bench.let_pass(60)
-    calls = bench.nodes.calls
-    bench.give(opening(2, [an_order(1), an_order(2)]))
+    bench.give(opening(1, [large]))
 
-    assert calls == 1
-    assert instances(bench) == [1, 2]
+    told = [one.message for one in caplog.records if one.levelname == "ERROR"]
+    assert told == ["n1 refuses KILL of instance 7, which is left out: It is too long."]
+
+
+@pytest.mark.parametrize(
+    "error", [NotPermitted("No."), NotLoggedIn("Who are you?"), VersionMismatch("Too new.")]
+)
+def test_orders_are_kept_for_a_node_that_does_not_listen_to_us(error: TashiError) -> None:
+    bench = Bench()
+    bench.nodes.mishaps = [error] * 3
+
+    bench.give(opening(1, [an_order(1), an_order(2)]))
+    bench.let_pass(10)
+
+    assert [(number, len(orders)) for _, number, orders in bench.nodes.taken] == [(1, 2)]
 
 
 def test_a_session_that_the_node_does_not_have_gets_no_second_try() -> None:
@@ -220,6 +257,32 @@ def test_no_call_carries_more_orders_than_one_may() -> None:
         1,
     ]
     assert bench.nodes.orders == many
+
+
+def test_no_call_carries_more_bytes_than_one_may() -> None:
+    bench = Bench()
+    hints = {"x-long": "a" * (MOST_BYTES_AT_ONCE // 3)}
+    many = [
+        replace(an_order(number), instance=hinting(waiting(number), **hints))
+        for number in range(1, 6)
+    ]
+
+    bench.give(opening(1, many))
+
+    assert [len(orders) for _, _, orders in bench.nodes.taken] == [2, 2, 1]
+    assert bench.nodes.orders == many
+
+
+def test_an_order_that_is_too_long_for_company_goes_alone() -> None:
+    bench = Bench()
+    long = {"x-long": "a" * MOST_BYTES_AT_ONCE}
+    alone = replace(an_order(2), instance=hinting(waiting(2), **long))
+
+    bench.give(opening(1, [an_order(1), alone, an_order(3), an_order(4)]))
+
+    assert [[order.instance_id for order in orders] for _, _, orders in bench.nodes.taken] == [
+        [1], [2], [3, 4]
+    ]  # fmt: skip
 
 
 def test_a_node_that_is_silent_delays_no_other() -> None:

@@ -1,6 +1,7 @@
 """What may become an instance, and the sentence that whatever may not is refused with."""
 
 import string
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 
 from tashi.domain.admission import (
     MOST_DISKS,
+    MOST_HINT_LETTERS,
     MOST_NICS,
+    MOST_TEXT_BYTES,
     Limits,
     Surroundings,
     Wish,
@@ -19,7 +22,8 @@ from tashi.domain.admission import (
 )
 from tashi.domain.errors import InvalidInstance, NoSuchImage, NoSuchNetwork
 from tashi.domain.identity import InstanceId, Mib, NetworkId, UserId
-from tashi.domain.instance import Disk, Instance, Listing, Nic, OnExit, OnLoss
+from tashi.domain.instance import Devices, Disk, Instance, Listing, Nic, OnExit, OnLoss
+from tashi.domain.making import with_cd, with_disk
 from tashi.domain.states import InstanceState
 
 LIMITS = Limits(max_memory=4096, max_cores=4)
@@ -125,6 +129,51 @@ def test_what_a_user_may_choose_is_kept() -> None:
 )
 def test_each_rule_refuses_with_its_sentence(changes: dict[str, object], sentence: str) -> None:
     assert refusal(**changes) == sentence
+
+
+AT_ITS_LIMIT = "group:" + "a" * (MOST_HINT_LETTERS - len("group:"))
+
+
+def test_a_hint_has_an_end() -> None:
+    assert admitted(hints={"near": AT_ITS_LIMIT}).hints["near"] == AT_ITS_LIMIT
+    assert (
+        refusal(hints={"near": f"{AT_ITS_LIMIT}a"}) == "Hint 'near' has 4097 letters: at most 4096."
+    )
+
+
+def test_the_texts_of_an_instance_have_an_end_together() -> None:
+    hints = {"near": AT_ITS_LIMIT, "away": AT_ITS_LIMIT}
+
+    assert refusal(hints=hints) == (
+        "The hints and the names of the images have 8209 bytes together: an instance has at most "
+        "8192. Leave some out, or use shorter ones."
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"hints": {"x-" + "a" * MOST_TEXT_BYTES: "a"}},
+        {"disks": (Disk("\u00e9" * (MOST_TEXT_BYTES // 2 + 1)),)},
+        {"disks": (Disk("a" * MOST_TEXT_BYTES), Disk("\ud800"))},
+    ],
+)
+def test_no_text_of_an_instance_is_without_a_limit(changes: dict[str, object]) -> None:
+    assert len(refusal(**changes)) < 200
+
+
+@pytest.mark.parametrize(
+    "altered",
+    [
+        lambda record: with_disk(record, Disk("web.qcow2"), AROUND),
+        lambda record: with_cd(record, "web.qcow2", AROUND.images),
+    ],
+)
+def test_what_is_plugged_in_later_counts_as_well(altered: Callable[[Instance], Devices]) -> None:
+    full = admitted(hints={"near": AT_ITS_LIMIT, "away": AT_ITS_LIMIT[:-24]})
+
+    with pytest.raises(InvalidInstance, match="have 8194 bytes together"):
+        altered(full)
 
 
 def test_a_site_may_allow_names_twice() -> None:

@@ -4,7 +4,9 @@ There is one sender for each node, which keeps the order in which orders were gi
 
 An order is sent only within a session. Whatever has not been taken up when a session ends is
 dropped, because the next session begins with every order that the books imply. A node that does
-not answer is tried again with the same number until it does, or until its session is over.
+not answer is tried again with the same number until it does, or until its session is over. What is
+refused is sent once more order by order, and an order that is refused alone is left out: the others
+must not wait for it, and its instance's patience repeats it.
 
 Each sender has a lane of its own among the workers, so a node that hangs delays nobody else.
 
@@ -12,25 +14,38 @@ What is to be deleted stays in the books until it is: a next reign begins with w
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from logging import getLogger
 from typing import Final
 
-from tashi.domain.errors import Failed, TashiError
+from tashi.domain.errors import (
+    Failed,
+    NotLoggedIn,
+    NotPermitted,
+    StaleSession,
+    TashiError,
+    VersionMismatch,
+)
 from tashi.domain.host import Host
 from tashi.domain.identity import Epoch, HostId
 from tashi.domain.instructions import DeleteSpent, Instruction, NodeOrder
 from tashi.ports.images import ImageStore
 from tashi.ports.nodes import Nodes
 from tashi.ports.workers import Workers
+from tashi.wire.orders import order_bytes
 
 _log = getLogger(__name__)
 
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 10.0
 MOST_ORDERS_AT_ONCE: Final = 100
+MOST_BYTES_AT_ONCE: Final = 512 * 1024
+"""Half of what a request may have."""
+
+_NOT_HEARD: Final = (Failed, NotPermitted, NotLoggedIn, VersionMismatch)
+"""What says nothing about the orders themselves, so that the same ones are tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +162,7 @@ class _Sender:
         self._waiting: deque[NodeOrder] = deque()
         self._batch: Sequence[NodeOrder] = ()
         self._number = 0
+        self._alone = 0
         self._pause = 0.0
         self._open = True
 
@@ -167,22 +183,50 @@ class _Sender:
         while self._open and self._next_batch():
             try:
                 self._nodes.take_orders(self._host, self._epoch, self._number, self._batch)
-            except Failed as error:
+            except _NOT_HEARD as error:
                 self._pause = min(max(self._pause * 2, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
                 _log.warning("%s: next try in %.1f s.", error, self._pause)
                 self._workers.after(self._pause, self._lane, self._send_all)
                 return
-            except TashiError as error:
+            except StaleSession as error:
                 _log.warning("%s took no orders, its session is over: %s", self._host.name, error)
                 self._open = False
                 return
-            for order in self._batch:
-                _log.debug("%s has taken %s.", self._host.name, order)
+            except TashiError as error:
+                self._single_out(error)
+            else:
+                for order in self._batch:
+                    _log.debug("%s has taken %s.", self._host.name, order)
             self._batch, self._pause = (), 0.0
+
+    def _single_out(self, refusal: TashiError) -> None:
+        """Have each order of a batch that was refused sent alone, or leave the only one out."""
+        if len(self._batch) == 1:
+            order = self._batch[0]
+            what = f"{order.order.name} of instance {order.instance_id}"
+            _log.error("%s refuses %s, which is left out: %s", self._host.name, what, refusal)
+            return
+        number = len(self._batch)
+        _log.warning("%s refuses %d orders: one by one now. %s", self._host.name, number, refusal)
+        self._alone = number
+        self._waiting.extendleft(reversed(self._batch))
 
     def _next_batch(self) -> bool:
         if not self._batch and self._waiting:
-            size = min(len(self._waiting), MOST_ORDERS_AT_ONCE)
-            self._batch = tuple(self._waiting.popleft() for _ in range(size))
+            self._batch = tuple(self._taken_out())
             self._number += 1
         return bool(self._batch)
+
+    def _taken_out(self) -> Iterator[NodeOrder]:
+        """The next orders that go together, one at least; measured only where there are more."""
+        first = self._waiting.popleft()
+        yield first
+        if self._alone:
+            self._alone -= 1
+            return
+        number, size = 1, order_bytes(first) if self._waiting else 0
+        while self._waiting and number < MOST_ORDERS_AT_ONCE:
+            number, size = number + 1, size + order_bytes(self._waiting[0])
+            if size > MOST_BYTES_AT_ONCE:
+                return
+            yield self._waiting.popleft()

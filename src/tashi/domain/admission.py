@@ -13,7 +13,7 @@ from typing import Final
 from tashi.domain.errors import InvalidInstance, NoSuchImage, NoSuchNetwork
 from tashi.domain.hints import check_hints
 from tashi.domain.identity import InstanceId, Mib, NetworkId, UserId
-from tashi.domain.instance import Disk, Instance, Nic, OnExit, OnLoss
+from tashi.domain.instance import Devices, Disk, Instance, Nic, OnExit, OnLoss
 from tashi.domain.listings import asked_for
 from tashi.domain.states import InstanceState
 
@@ -26,6 +26,10 @@ _LEADING_ELSEWHERE: Final = frozenset(("", ".", ".."))
 _SIGNS_OF_OPTIONS: Final = frozenset(',:\\"')
 MOST_DISKS: Final = 16
 MOST_NICS: Final = 8
+MOST_HINT_LETTERS: Final = 4096
+MOST_TEXT_BYTES: Final = 8192
+"""The hints and the names of the images of an instance: orders and lists, which have limits of
+their own, carry them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ def admit(
     """
     check_free_name(asked.name, limits, around.names.get(asked.name))
     check_sizes(asked.cores, asked.memory, limits)
+    check_texts(asked.hints, Devices(asked.disks))
     check_hints(asked.hints)
     if not _GROUP.match(asked.group_name):
         raise InvalidInstance(
@@ -125,6 +130,23 @@ def check_sizes(cores: int, memory: int, limits: Limits) -> None:
     """Raise InvalidInstance unless an instance can have so many cores and MiB of memory."""
     _check_size("core", "cores", cores, limits.max_cores)
     _check_size("MiB of memory", "MiB of memory", memory, limits.max_memory)
+
+
+def check_texts(hints: Mapping[str, str], devices: Devices) -> None:
+    """Raise InvalidInstance for texts that are too long, whatever is right about them."""
+    for name, value in hints.items():
+        if len(value) > MOST_HINT_LETTERS:
+            raise InvalidInstance(
+                f"Hint {name[:40]!r} has {len(value)} letters: at most {MOST_HINT_LETTERS}."
+            )
+    images = (*(disk.uri for disk in devices.disks), devices.cdrom)
+    texts = (*hints, *hints.values(), *images)
+    size = sum(len(text.encode(errors="replace")) for text in texts)
+    if size > MOST_TEXT_BYTES:
+        raise InvalidInstance(
+            f"The hints and the names of the images have {size} bytes together: an instance has "
+            f"at most {MOST_TEXT_BYTES}. Leave some out, or use shorter ones."
+        )
 
 
 def _check_size(one: str, many: str, wanted: int, most: int) -> None:

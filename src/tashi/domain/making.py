@@ -16,6 +16,7 @@ from tashi.domain.admission import (
     Surroundings,
     check_free_name,
     check_sizes,
+    check_texts,
     checked_disk,
     checked_nic,
 )
@@ -50,7 +51,7 @@ def with_disk(record: Instance, disk: Disk, around: Surroundings) -> Devices:
     checked = replace(checked_disk(disk, around), port=_free_port(record))
     if checked.persistent and checked.uri in record.persistent_disks:
         raise InvalidInstance("One image cannot be two persistent disks of the same instance.")
-    return replace(record.devices, disks=(*record.disks, checked))
+    return _bounded(record, replace(record.devices, disks=(*record.disks, checked)))
 
 
 def without_disk(record: Instance, uri: str) -> Devices:
@@ -103,12 +104,18 @@ def with_cd(record: Instance, uri: str, images: Container[str] | None) -> Device
     if not uri:
         return replace(record.devices, cdrom="")
     around = Surroundings(names={}, macs={}, networks=(), images=images)
-    return replace(record.devices, cdrom=checked_disk(Disk(uri), around).uri)
+    checked = checked_disk(Disk(uri), around)
+    return _bounded(record, replace(record.devices, cdrom=checked.uri))
 
 
 _NOT_PLUGGED: Final = (
     "{record} has had its {what} since it was created: only what was plugged in can be plugged out."
 )
+
+
+def _bounded(record: Instance, devices: Devices) -> Devices:
+    check_texts(record.hints, devices)
+    return devices
 
 
 def _free_port(record: Instance) -> int:

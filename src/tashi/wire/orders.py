@@ -14,6 +14,7 @@ from tashi.domain.errors import BadRequest
 from tashi.domain.identity import Attempt, HostId, InstanceId, Operation, VmId
 from tashi.domain.instance import Instance, Nic
 from tashi.domain.instructions import NodeOrder
+from tashi.wire import codec
 from tashi.wire.forms import (
     InstanceForm,
     NicForm,
@@ -61,6 +62,11 @@ def order_form(order: NodeOrder) -> OrderForm:
         instance=None if record is None else to_form(record, InstanceForm),
         peer=order.peer,
     )
+
+
+def order_bytes(order: NodeOrder) -> int:
+    """How much of a call an order takes up."""
+    return len(codec.encode(order_form(order)))
 
 
 def order_record(form: OrderForm, host: HostId) -> NodeOrder:
