@@ -19,7 +19,11 @@ from tashi.ports.cluster import News, Snapshot
 
 
 class FakeClusterManager:
-    """Keeps the port `ClusterManager`, checks proposals by the real rules, and can fall silent."""
+    """Keeps the port `ClusterManager`, checks proposals by the real rules, and can fall silent.
+
+    A call of a name in `mishaps` does nothing and raises the next of them. `wishes` has every
+    booking that was asked for, batch by batch.
+    """
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
@@ -34,6 +38,9 @@ class FakeClusterManager:
         self.deaf_to_places = 0
         self.before_placing: list[Record] = []
         self.moves: list[tuple[Proposal, ...]] = []
+        self.mishaps: dict[str, list[TashiError]] = {}
+        self.wishes: list[dict[InstanceId, tuple[Listing, ...]]] = []
+        self.silent_after_booking = 0
 
     # ---- what a test does to it ----------------------------------------------------------------
 
@@ -53,7 +60,7 @@ class FakeClusterManager:
     # ---- the port ------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        self._speak()
+        self._speak("snapshot")
         self.snapshots += 1
         records = (
             *self.books.instances.values(),
@@ -74,7 +81,7 @@ class FakeClusterManager:
         if self.deaf_to_places:
             self.deaf_to_places -= 1
             raise PeerSilent("The cluster manager did not answer.")
-        self._speak()
+        self._speak("place")
         self.put(*self.before_placing)
         self.before_placing = []
         self.batches.append(tuple(proposals))
@@ -85,7 +92,8 @@ class FakeClusterManager:
         return verdicts
 
     def book(self, wishes: Sequence[tuple[InstanceId, tuple[Listing, ...]]]) -> Sequence[Verdict]:
-        self._speak()
+        self.wishes.append(dict(wishes))
+        self._speak("book")
         verdicts = []
         for key, wanted in wishes:
             try:
@@ -96,6 +104,9 @@ class FakeClusterManager:
                 continue
             self._publish(Put(step(record, BookAddresses(wanted)).record))
             verdicts.append(Verdict(key, accepted=True))
+        if self.silent_after_booking:
+            self.silent_after_booking -= 1
+            raise PeerSilent("The cluster manager did not answer.")
         return verdicts
 
     def relist(self, key: InstanceId, lost: Sequence[Listing]) -> None:
@@ -109,7 +120,7 @@ class FakeClusterManager:
         self._publish(Drop(Kind.INSTANCE, key) if is_forgotten(after) else Put(after))
 
     def move(self, proposals: Sequence[Proposal]) -> Sequence[Verdict]:
-        self._speak()
+        self._speak("move")
         self.moves.append(tuple(proposals))
         return [self._move(one) for one in proposals]
 
@@ -123,10 +134,12 @@ class FakeClusterManager:
         self.entries.append(Entry(self._next, 0.0, "", "test", change))
         self.books = self.books.apply(change)
 
-    def _speak(self) -> None:
+    def _speak(self, call: str = "") -> None:
         if self.silent:
             self.silent -= 1
             raise PeerSilent("The cluster manager did not answer.")
+        if mishaps := self.mishaps.get(call):
+            raise mishaps.pop(0)
 
     def _place(self, one: Proposal) -> Verdict:
         if one.instance_id not in self.books.waiting:

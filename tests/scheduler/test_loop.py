@@ -7,12 +7,19 @@ import pytest
 from examples import VERSION, a_host, held, running, waiting
 from fakes.clock import HandTurnedClock
 from fakes.cluster import FakeClusterManager
+from tashi.domain.errors import (
+    BadRequest,
+    NotLoggedIn,
+    NotPermitted,
+    TashiError,
+    VersionMismatch,
+)
 from tashi.domain.identity import HostId, InstanceId
 from tashi.domain.journal import Kind
 from tashi.domain.placement.filters import Policy
 from tashi.domain.states import InstanceState
 from tashi.scheduler.agent import Agent
-from tashi.scheduler.loop import LONGEST_LISTEN_SECONDS, Loop
+from tashi.scheduler.loop import LONGEST_LISTEN_SECONDS, MOST_AT_ONCE, Loop
 
 POLICY = Policy(version=VERSION)
 
@@ -238,3 +245,45 @@ def test_more_than_one_batch_is_sent_without_waiting_in_between(
 
     assert [len(batch) for batch in cluster.batches] == [256, 44]
     assert cluster.timeouts == [0.0]
+
+
+@pytest.mark.parametrize("call", ["snapshot", "place"])
+def test_a_call_that_is_refused_ends_nothing_and_is_made_again_after_growing_pauses(
+    loop: Loop, cluster: FakeClusterManager, call: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster.put(a_host(), waiting(1))
+    cluster.mishaps[call] = [BadRequest("The request is too long.")] * 2
+
+    pauses = [loop.turn() for _ in range(3)]
+
+    assert pauses == [0.5, 1.0, 0.0]
+    assert placed(cluster) == {1: 1}
+    told = [one.message for one in caplog.records if one.levelname == "ERROR"]
+    assert told == ["The cluster manager refuses a call: The request is too long."] * 2
+
+
+@pytest.mark.parametrize("call", ["snapshot", "place"])
+@pytest.mark.parametrize(
+    "error", [NotPermitted("No."), NotLoggedIn("Who are you?"), VersionMismatch("Too old.")]
+)
+def test_a_scheduler_of_whom_nothing_is_heard_says_so(
+    loop: Loop, cluster: FakeClusterManager, call: str, error: TashiError
+) -> None:
+    cluster.put(a_host(), waiting(1))
+    cluster.mishaps[call] = [error]
+
+    with pytest.raises(type(error)):
+        loop.turn()
+
+
+def test_moves_are_proposed_in_parts(loop: Loop, cluster: FakeClusterManager) -> None:
+    number = MOST_AT_ONCE // 2 + 1
+    sources = [replace(a_host(key), draining=True) for key in range(1, number + 1)]
+    guests = [
+        running(waiting(2 * key + one), key) for key in range(1, number + 1) for one in (0, 1)
+    ]
+    cluster.put(*sources, a_host(9999, cores=10**6, memory=10**9), *guests)
+
+    loop.turn()
+
+    assert [len(part) for part in cluster.moves] == [MOST_AT_ONCE, 2]

@@ -4,10 +4,12 @@ The scheduler chooses addresses, since it alone knows the site's ranges; the clu
 them. An instance may start once what is booked for its cards stands in the site's servers, or, if
 that is how it is configured, once that was tried.
 
-Its pools follow the books: whatever is booked there is not free, whoever booked it.
+Its pools follow the books: whatever is booked there is not free, whoever booked it. What was chosen
+is not free either, until it is seen in the books or refused; as long as neither happens, an
+instance that asks again asks for the same.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tashi.domain.books import Books
@@ -61,6 +63,7 @@ class Names:
         self._pauses = pauses or Pauses()
         self._pools: dict[NetworkId, Pool] = {}
         self._wanting: dict[InstanceId, _Try] = {}
+        self._chosen: dict[InstanceId, dict[str, Listing]] = {}
         self._changed: dict[InstanceId, Instance | None] = {}
         self._troubles: dict[InstanceId, str] = {}
 
@@ -69,7 +72,7 @@ class Names:
     def begin(self, books: Books, now: float) -> None:
         """Forget everything and go on from those books."""
         self._pools = {key: Pool(one.span, one.kept_out) for key, one in self._site.ranges.items()}
-        self._wanting, self._changed, self._troubles = {}, {}, {}
+        self._wanting, self._chosen, self._changed, self._troubles = {}, {}, {}, {}
         for one in books.instances.values():
             self.enter(one.id, None, one, now)
 
@@ -90,15 +93,18 @@ class Names:
             if known is None or before is None or _differs(before, after):
                 self._wanting[key] = _Try(now)
 
-    def answered(
-        self, books: Books, wishes: Iterable[Wish], verdicts: Iterable[Verdict], now: float
-    ) -> None:
+    def answered(self, books: Books, verdicts: Iterable[Verdict], now: float) -> None:
         """Enter what became of the wishes of the last look."""
-        asked = dict(wishes)
         for verdict in verdicts:
             if not verdict.accepted:
-                self._release(asked.get(verdict.instance_id, ()), books)
+                self._release(verdict.instance_id, books)
                 self._put_off(verdict.instance_id, verdict.words, now)
+
+    def unanswered(self, now: float) -> None:
+        """What became of the last wishes is not known: they are due again."""
+        for key in self._chosen:
+            if key in self._wanting:
+                self._wanting[key].due = now
 
     # ---- what it says ---------------------------------------------------------------------------
 
@@ -118,13 +124,14 @@ class Names:
 
     def wishes(self, books: Books, now: float) -> tuple[Wish, ...]:
         """The bookings to ask for now; they count as booked until they are answered."""
+        self._let_go(books, now)
         made = []
         due = [key for key, one in self._wanting.items() if one.due <= now]
         for key in sorted(due):
             record = books.instances[key]
             wanted, trouble = self._choices(record)
             if trouble:
-                self._release(wanted, books)
+                self._release(key, books)
                 self._put_off(key, trouble, now)
             else:
                 self._wanting[key].due = now + self._pauses.longest_seconds
@@ -170,8 +177,9 @@ class Names:
             right = known is not None and known.name == name
             if right:
                 continue
+            chosen = mac in self._chosen.get(record.id, ())
             # A guest that ran before there were ranges keeps the address that it was seen with.
-            if follows or self._is_free(cards[mac]):
+            if follows or chosen or self._is_free(cards[mac]):
                 yield cards[mac], number, name, known
 
     def _is_free(self, nic: Nic) -> bool:
@@ -180,15 +188,19 @@ class Names:
     def _choices(self, record: Instance) -> tuple[tuple[Listing, ...], str]:
         """What to book for an instance, taken out of the pools; and why not, if it cannot be."""
         wanted: list[Listing] = []
+        chosen = self._chosen.setdefault(record.id, {})
         for nic, number, name, known in self._lacking(record):
-            ip, trouble = self._choice(nic, known)
+            ip, trouble = self._choice(nic, known, chosen.get(nic.mac))
             if ip is None:
                 return tuple(wanted), trouble
             self._pools[nic.network].take(ip)
-            wanted.append(Listing(nic.mac, nic.network, ip, name, number))
+            chosen[nic.mac] = Listing(nic.mac, nic.network, ip, name, number)
+            wanted.append(chosen[nic.mac])
         return tuple(wanted), ""
 
-    def _choice(self, nic: Nic, known: Listing | None) -> tuple[str | None, str]:
+    def _choice(
+        self, nic: Nic, known: Listing | None, chosen: Listing | None
+    ) -> tuple[str | None, str]:
         pool = self._pools[nic.network]
         if known is not None:
             asked = known.stage is ListingStage.ASKED
@@ -199,10 +211,11 @@ class Names:
                     f"{nic.network}: destroy the instance and ask for another address, or for none."
                 )
             return known.ip, ""
+        if chosen is not None:
+            return chosen.ip, ""
         if self._is_free(nic):
             return nic.ip, ""
-        chosen = pool.choose()
-        return chosen, (
+        return pool.choose(), (
             f"All addresses of ipRange{nic.network} ({pool.span}) are taken: make the range larger "
             "or destroy what is not needed."
         )
@@ -225,11 +238,29 @@ class Names:
         for one in self._wanting.values():
             one.due = min(one.due, now)
 
-    def _release(self, wanted: Sequence[Listing], books: Books) -> None:
-        """Put back what was chosen in vain, unless it is somebody's by the books."""
-        for one in wanted:
-            if (one.network, one.ip) not in books.places:
-                self._pools[one.network].give_back(one.ip)
+    def _let_go(self, books: Books, now: float) -> None:
+        """Put back what was chosen for cards that have since got an address, or need none."""
+        for key, chosen in list(self._chosen.items()):
+            record = books.instances.get(key)
+            lacking = () if record is None else self._lacking(record)
+            wanted = {nic.mac: (nic.network, known and known.ip) for nic, _, _, known in lacking}
+            for one in list(chosen.values()):
+                network, ip = wanted.get(one.mac, (None, None))
+                if network != one.network or ip not in {None, one.ip}:
+                    self._give_back(chosen.pop(one.mac), books)
+                    self._look_again(now)
+            if not chosen:
+                del self._chosen[key]
+
+    def _release(self, key: InstanceId, books: Books) -> None:
+        """Put back what was chosen for an instance in vain."""
+        for one in self._chosen.pop(key, {}).values():
+            self._give_back(one, books)
+
+    def _give_back(self, one: Listing, books: Books) -> None:
+        """Put an address back, unless it is somebody's by the books."""
+        if (one.network, one.ip) not in books.places:
+            self._pools[one.network].give_back(one.ip)
 
     def _put_off(self, key: InstanceId, words: str, now: float) -> None:
         place = self._wanting.get(key)
