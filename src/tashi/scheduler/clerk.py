@@ -3,8 +3,9 @@
 Everything here waits on the world, so it happens on workers: the site's servers in lanes of their
 own, hooks in others, that none holds up the loop or each other. What is to be told follows from the
 record; so whoever died on the way, the next scheduler begins again, and does twice what may have
-been done. A server that is away is left alone for a growing while, by all instances at once; one
-that does not take an entry is told of the others.
+been done. One end escapes it: of an instance that is destroyed while hooks are told of its
+beginning, if the scheduler dies before it can tell them. A server that is away is left alone for a
+growing while, by all instances at once; one that does not take an entry is told of the others.
 """
 
 import threading
@@ -99,6 +100,7 @@ class Clerk:
         self._pauses = pauses or Pauses()
         self._lock = threading.Lock()
         self._cases: dict[InstanceId, _Case] = {}
+        self._unsettled: set[InstanceId] = set()
         self._away: dict[int, tuple[float, ServerAway]] = {}
         self._away_since: dict[int, int] = {}
 
@@ -108,6 +110,8 @@ class Clerk:
         `lacks_nothing` says that all is booked that is to be: hooks hear of it with its addresses.
         """
         with self._lock:
+            if record is not None and record.announced:
+                self._unsettled.discard(key)
             known = self._cases.get(key)
             turn = 0 if known is None else known.turn + 1
             owes_hooks = record is not None and lacks_nothing and self._owes_hooks(record)
@@ -226,15 +230,47 @@ class Clerk:
         over = record.state is InstanceState.EXITED
         if self._has_heard(key, over):
             return
+        self._call_hooks(record, over=over)
+        heard = self._say(key, SiteTold(announced=False)) if over else self._note_begun(record)
+        if heard:
+            self._note_heard(key, over)
+        elif not self._later("hooks", key, turn, self._tell_hooks) and not over:
+            self._note_begun_later(record, 1)
+
+    def _call_hooks(self, record: Instance, *, over: bool) -> None:
         for hook in self._hooks:
             try:
                 (hook.post_destroy if over else hook.pre_create)(record)
             except TashiError as error:
                 _log.error("%s, told of %s: %s", hook.name, record, error)
-        if self._say(key, SiteTold(announced=not over)):
-            self._note_heard(key, over)
-        else:
-            self._later("hooks", key, turn, self._tell_hooks)
+
+    def _note_begun(self, record: Instance) -> bool:
+        """Have the books say that hooks were told that it begins; whether that is settled.
+
+        Of one that was destroyed meanwhile the books have nothing: hooks hear of its end at once.
+        """
+        with self._lock:
+            self._unsettled.add(record.id)
+        try:
+            heard = self._book(record.id, SiteTold(announced=True))
+        except NoSuchInstance:
+            self._call_hooks(record, over=True)
+            heard = True
+        if heard:
+            with self._lock:
+                self._unsettled.discard(record.id)
+        return heard
+
+    def _note_begun_later(self, record: Instance, failures: int) -> None:
+        """Say it again, though the record has changed and no hook is to be told anew."""
+
+        def again() -> None:
+            with self._lock:
+                settled = record.id not in self._unsettled
+            if not settled and not self._note_begun(record):
+                self._note_begun_later(record, failures + 1)
+
+        self._workers.after(self._pauses.after(failures), _lane("hooks", record.id), again)
 
     def _has_heard(self, key: InstanceId, over: bool) -> bool:
         """Whether it is booked that hooks were told: a record from before that asked again."""
@@ -255,10 +291,16 @@ class Clerk:
         self._say(key, told)
 
     def _say(self, key: InstanceId, told: SiteTold) -> bool:
+        """Like `_book`; of what is gone nothing needs to be said."""
         try:
-            self._cluster.tell_site(key, told)
+            return self._book(key, told)
         except NoSuchInstance:
             return True
+
+    def _book(self, key: InstanceId, told: SiteTold) -> bool:
+        """Have the books say it; whether that was heard."""
+        try:
+            self._cluster.tell_site(key, told)
         except Failed as failure:
             _log.warning("What instance %d was told is not booked yet: %s", key, failure)
             return False
@@ -272,15 +314,17 @@ class Clerk:
 
     def _later(
         self, kind: str, key: InstanceId, turn: int, job: Callable[[InstanceId, int], None]
-    ) -> None:
+    ) -> bool:
+        """Do it again after a pause; not, when another job has taken that over."""
         with self._lock:
             case = self._cases.get(key)
             if case is None or case.turn != turn:
-                return
+                return False
             failures = case.failures.get(kind, 0) + 1
             case.failures[kind] = failures
         pause = self._pauses.after(failures)
         self._workers.after(pause, _lane(kind, key), partial(job, key, turn))
+        return True
 
 
 def _lane(kind: str, key: InstanceId) -> str:
