@@ -5,6 +5,7 @@ import pytest
 from cluster.cluster import ALICE, Cluster
 from cluster.image_calls import BOB, DATA, begin, finish, images, job, new_cluster, send
 from disk_images import qcow2
+from fakes.faulty_store import Fault
 from tashi.clustermanager.imports import PIECE_BYTES
 from tashi.domain.errors import (
     BadRequest,
@@ -12,7 +13,9 @@ from tashi.domain.errors import (
     ImagesFailed,
     NoSuchJob,
     NotPermitted,
+    OutcomeUnknown,
     Refused,
+    StoreFailed,
     TashiError,
 )
 from tashi.domain.jobs import JobState
@@ -184,3 +187,49 @@ def test_an_operator_deletes_what_was_put_there_by_hand(cluster: Cluster) -> Non
 
     assert job(cluster, begun.id).state is JobState.DONE
     assert images(cluster).keys() == {"web.qcow2"}
+
+
+@pytest.mark.parametrize("fault", Fault)
+@pytest.mark.parametrize("content", [RAW[:1024], qcow2(backing="data.qcow2")])
+def test_a_finish_whose_commit_fails_can_be_asked_again(
+    cluster: Cluster, content: bytes, fault: Fault
+) -> None:
+    to = begin(cluster, content)
+    send(cluster.calls(), to, content, 0)
+    finish_in_a_commit_that_fails(cluster, to, content, fault)
+
+    assert finish(cluster, to, content).state is JobState.DONE
+    assert cluster.images.kept["new.img"].content == content
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_a_finish_whose_commit_fails_holds_nothing(cluster: Cluster, fault: Fault) -> None:
+    content = qcow2(backing="data.qcow2")
+    to = begin(cluster, content)
+    send(cluster.calls(), to, content, 0)
+    finish_in_a_commit_that_fails(cluster, to, content, fault)
+
+    db = cluster.create("db", disks=DATA)
+    cluster.settle()
+    cluster.calls().call("cancelImport", ImportForm, import_id=to.id)
+    cluster.settle()
+
+    assert cluster.record(db).disks[0].uri == "data.qcow2"
+    assert begin(cluster, RAW, user=BOB).next == 0
+
+
+def finish_in_a_commit_that_fails(
+    cluster: Cluster, to: ImportForm, content: bytes, fault: Fault
+) -> None:
+    """Finish it in the same batch as a change of the books, and without success."""
+
+    def in_the_same_batch() -> None:
+        cluster.manager.ledger.ask(lambda draft: draft.next_operation())
+
+    cluster.workers.run("other", in_the_same_batch)
+    cluster.store.will(fault)
+    cluster.store.cannot_settle(2)
+    with pytest.raises((StoreFailed, OutcomeUnknown)):
+        finish(cluster, to, content)
+    cluster.settle()
+    assert cluster.calls().call("getJobs", tuple[JobForm, ...]) == ()

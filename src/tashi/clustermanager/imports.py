@@ -10,8 +10,9 @@ belongs to its lane.
 """
 
 import hashlib
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from tashi.clustermanager.claims import Claim, Claims
 from tashi.clustermanager.draft import Draft
@@ -119,24 +120,36 @@ class Imports:
         self._open[made.id] = made
         return made
 
-    def finish(self, draft: Draft, one: Import, request: str) -> Job:
+    def errand(self, one: Import, request: str) -> Errand:
+        """What a job is to do for an import that is whole. From any thread."""
+        assert one.intake is not None
+        return Errand(
+            words=one.claim.words,
+            user_id=one.owner,
+            act=one.intake.keep,
+            ended=lambda: self.forget(one),
+            request=request,
+        )
+
+    def finish(self, draft: Draft, one: Import, errand: Errand) -> Job:
         """Let a job make the image of what was sent; the same job, if that was asked before.
 
-        Raises ImageInUse when it is based on what somebody writes to.
+        Raises ImageInUse when it is based on what somebody writes to. `undo` is to hear of the
+        answer.
         """
         if one.job is None:
-            assert one.intake is not None
             if one.rests is not None:
                 self._claims.take(draft.books, one.rests)
-            errand = Errand(
-                words=one.claim.words,
-                user_id=one.owner,
-                act=one.intake.keep,
-                ended=lambda: self.forget(one),
-                request=request,
-            )
             one.job = self._undertaking.start(draft, errand)
         return self._jobs.get(one.job.id)
+
+    def undo(self, one: Import, errand: Errand, answer: Future[Any]) -> None:
+        """See that an errand that came to nothing leaves the import to be finished anew."""
+        if answer.exception() is None or not self._jobs.drop(errand):
+            return
+        one.job = None
+        if one.rests is not None:
+            self._claims.release(one.rests)
 
     def forget(self, one: Import) -> None:
         """Let go of an import whose intake is over; harmless if that was done."""

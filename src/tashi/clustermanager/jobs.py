@@ -101,11 +101,13 @@ class Jobs:
             self._ready.add(key)
             self._start_ready()
 
-    def drop(self, errand: Errand) -> None:
-        """Forget an errand that was never to start."""
-        for key in [key for key, one in self._errands.items() if one is errand]:
+    def drop(self, errand: Errand) -> bool:
+        """Forget an errand that was never to start; whether there was one."""
+        found = [key for key, one in self._errands.items() if one is errand]
+        for key in found:
             del self._errands[key], self._jobs[key]
             self._requests.pop(errand.request, None)
+        return bool(found)
 
     def get(self, key: int) -> Job:
         """That job; raises NoSuchJob."""

@@ -6,6 +6,7 @@ thread; a call's answer comes when both are through with it.
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from tashi.clustermanager.claims import check_at_rest
@@ -131,9 +132,12 @@ class ImagesCalls:
         one = office.imports.find(import_id, caller)
 
         def finish(_: ImportForm) -> Future[Any]:
-            return office.ledger.ask(
-                lambda draft: job_form(office.imports.finish(draft, one, request))
+            errand = office.imports.errand(one, request)
+            answer = office.ledger.ask(
+                lambda draft: job_form(office.imports.finish(draft, one, errand))
             )
+            answer.add_done_callback(partial(office.imports.undo, one, errand))
+            return answer
 
         closed = self._in_its_lane(one, lambda one: office.imports.close(one, sha256))
         return then(closed, finish)
