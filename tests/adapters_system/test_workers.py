@@ -201,3 +201,31 @@ def test_a_lane_that_could_have_no_thread_gets_one_the_next_time(
 
     assert ran.wait(SOON)
     assert later.wait(SOON)
+
+
+def test_jobs_of_later_that_could_have_no_thread_run_in_their_order_once_there_is_one(
+    workers: ThreadWorkers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(room, "_AGAIN_SECONDS", 0.01)
+    begin, refusals = threading.Thread.start, [True, True]
+    seen: list[str] = []
+    done, later = threading.Event(), threading.Event()
+
+    def start(self: threading.Thread) -> None:
+        if self.name != "later" and refusals:
+            refusals.pop()
+            raise RuntimeError("can't start new thread")
+        begin(self)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    workers.after(0.0, "lane", partial(seen.append, "first"))
+    workers.after(0.0, "lane", partial(seen.append, "second"))
+    workers.after(0.0, "lane", done.set)
+
+    assert done.wait(SOON)
+    assert seen == ["first", "second"]
+    workers.after(0.0, "another", later.set)
+    assert later.wait(SOON)
+    assert [one.message for one in caplog.records if "waits for a thread" in one.message] == [
+        "A job of lane 'lane' waits for a thread: can't start new thread."
+    ] * 2

@@ -172,11 +172,11 @@ def test_jobs_of_later_run_in_the_order_of_their_times(site: Site) -> None:
     seen: list[str] = []
     done = threading.Event()
 
-    site.workers.after(0.08, "lane", done.set)
-    site.workers.after(0.06, "lane", partial(seen.append, "third"))
-    site.workers.after(0.02, "lane", partial(seen.append, "first"))
-    site.workers.after(0.06, "lane", partial(seen.append, "fourth"))
-    site.workers.after(0.04, "lane", partial(seen.append, "second"))
+    site.workers.after(2.0, "lane", done.set)
+    site.workers.after(1.5, "lane", partial(seen.append, "third"))
+    site.workers.after(0.5, "lane", partial(seen.append, "first"))
+    site.workers.after(1.5, "lane", partial(seen.append, "fourth"))
+    site.workers.after(1.0, "lane", partial(seen.append, "second"))
     site.wait_for(done)
 
     assert seen == ["first", "second", "third", "fourth"]

@@ -19,6 +19,7 @@ from tashi.ports.workers import Job
 _log = getLogger(__name__)
 
 _LINGER_SECONDS: Final = 2.0
+_AGAIN_SECONDS: Final = 1.0
 
 
 class ThreadWorkers:
@@ -110,7 +111,13 @@ class ThreadWorkers:
                 if left > 0:
                     self._changed.wait(left)
                     continue
+                try:
+                    self.run(lane, job)
+                except RuntimeError as error:
+                    # No thread can be had now; what is due stays, in its order, until one can.
+                    _log.warning("A job of lane %r waits for a thread: %s.", lane, error)
+                    self._changed.wait(_AGAIN_SECONDS)
+                    continue
                 heappop(self._later)
-                self.run(lane, job)
             self._timer = None
             self._threads.discard(threading.current_thread())
