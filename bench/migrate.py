@@ -4,13 +4,15 @@ Usage: bench/migrate.py [--quick] [--output table|json] [--folder FOLDER] [--ima
 
 Two hosts are pretended on this machine (root is needed), with a switch between them. Four guests
 boot: for shared and for local disks one of Tashi's and one by hand, with the same command line.
-They move back and forth in turns, while the switch's machine pings the one that moves.
+They move back and forth in turns, whose order is turned round every time, while the switch's
+machine pings the one that moves.
 
 * `by hand`: QEMU's own words in a script that waits for events: target started, disks mirrored,
   memory sent, source ended;
 * `Tashi`: `migrateVm`, until the books say that the guest runs on the other host.
 
-`gap ms` is the longest time without an answer to a ping; `total s` is the whole move.
+`gap ms` is the longest time without an answer to a ping; `total s` is the whole move. Ratios are
+those of medians; `half` is where the middle half of the moves lies.
 """
 
 import os
@@ -101,8 +103,9 @@ def times_in(answers: Path) -> list[float]:
 def compare(lab: Lab, subjects: Sequence[Subject], rounds: int) -> list[list[Moved]]:
     """As many moves of each, in turns; the first of each is not counted."""
     found: list[list[Moved]] = [[] for _ in subjects]
-    for _ in range(rounds + 1):
-        for subject, moves in zip(subjects, found, strict=True):
+    turns = list(zip(subjects, found, strict=True))
+    for number in range(rounds + 1):
+        for subject, moves in reversed(turns) if number % 2 else turns:
             moves.append(move(lab, subject))
     return [moves[1:] for moves in found]
 
@@ -126,9 +129,11 @@ def rows(subjects: Sequence[Subject], found: Sequence[list[Moved]]) -> Iterator[
             "disks": subject.disks,
             "way": subject.mover.name,
             "gap ms": gap,
-            "worst gap ms": round(max(one.gap_ms for one in moves), 1),
+            "half": report.middle_half((one.gap_ms for one in moves), 0),
+            "worst": round(max(one.gap_ms for one in moves), 1),
             "gap ratio": round(gap / by_hand[subject.disks][0], 2),
             "total s": total,
+            "half of totals": report.middle_half((one.total_s for one in moves), 2),
             "total ratio": round(total / by_hand[subject.disks][1], 2),
         }
 
@@ -139,7 +144,7 @@ def main() -> None:
     options.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="a folder on a disk")
     options.add_argument("--image", type=Path, default=DEMO_GUEST, help="the guest's qcow2 image")
     chosen = options.parse_args()
-    rounds = 4 if chosen.quick else 20
+    rounds = 6 if chosen.quick else 20
     try:
         check_root()
     except Misconfigured as error:

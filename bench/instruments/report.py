@@ -46,6 +46,12 @@ def median(figures: Iterable[float], digits: int = 1) -> float:
     return round(statistics.median(figures), digits)
 
 
+def middle_half(figures: Iterable[float], digits: int = 1) -> str:
+    """Between which two the middle half of them lies."""
+    first, _, last = statistics.quantiles(figures, n=4, method="inclusive")
+    return f"{first:.{digits}f} to {last:.{digits}f}"
+
+
 def _lines(rows: Sequence[Row]) -> Iterable[str]:
     table = [list(rows[0]), *([_written(figure) for figure in row.values()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]

@@ -72,10 +72,12 @@ def may_stand(accel: str, passes: int) -> int:
 
     Under KVM it does so briefly, and for longer when that does not do. An emulated guest gets no
     more passes than it needs: between two of them QEMU looks which pages have changed, and a store
-    that the processor's thread has begun before that look and ends after it is not sent.
+    that the processor's thread has begun before that look and ends after it is not sent. Allowed
+    nothing, QEMU does not look before all has been sent once and the guest stands still; should a
+    version of it look all the same, there is no third pass.
     """
     if accel != KVM:
-        return _LONG_STOP_MILLISECONDS
+        return _LONG_STOP_MILLISECONDS if passes > 1 else 0
     doublings = max(0, passes - _EASY_PASSES)
     return min(_SHORT_STOP_MILLISECONDS << doublings, _LONG_STOP_MILLISECONDS)
 

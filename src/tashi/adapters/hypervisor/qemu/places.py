@@ -29,6 +29,11 @@ class Places:
         return self.folder / "record.json"
 
     @property
+    def departure(self) -> Path:
+        """Whether a guest that is being sent has left."""
+        return self.folder / "departure"
+
+    @property
     def lock(self) -> Path:
         """Locked for as long as there is a QEMU or one may yet begin."""
         return self.folder / "lock"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from tashi.adapters.hypervisor.qemu import devices
 from tashi.adapters.hypervisor.qemu.folder import GuestFolder
 from tashi.adapters.hypervisor.qemu.recall import Recall
-from tashi.adapters.hypervisor.qemu.record import Record
+from tashi.adapters.hypervisor.qemu.record import Move, Record
 from tashi.domain.identity import InstanceId, VmId
 from tashi.domain.instance import with_address
 from tashi.ports.hypervisor import Running
@@ -56,6 +56,19 @@ class Remembered:
         with self._remembering:
             self.record = change(self.record)
             self.folder.write(self.record, durably=durably)
+
+    def prepare_departure(self) -> None:
+        """Have all but one word of `depart` on the disk; raises OSError."""
+        with self._remembering:
+            self.folder.prepare_departure(self.record)
+
+    def depart(self) -> None:
+        """Write down, to outlive a power cut, that it never runs here again; raises OSError."""
+        with self._remembering:
+            if not self.folder.is_departure_prepared:
+                self.folder.prepare_departure(self.record)
+            self.folder.depart()
+            self.record = replace(self.record, move=Move.LEFT)
 
 
 class Pluggable(Remembered):

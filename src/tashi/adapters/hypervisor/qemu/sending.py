@@ -1,6 +1,6 @@
 """The source's end of a move: disks are mirrored, memory follows, and the guest has left.
 
-    knock at the target's door, and be let in
+    knock at the target's door, say how memory is to be sent meanwhile, and be let in
     copy the disks, and mirror every write
     send the memory until little is missing; QEMU then stops the vCPUs and waits for us
     end the mirrors, whose copies are whole now, and let QEMU send the rest
@@ -37,7 +37,6 @@ from tashi.adapters.hypervisor.qemu.moves import (
 )
 from tashi.adapters.hypervisor.qemu.papers import End
 from tashi.adapters.hypervisor.qemu.progress import Job, Meter, Migration
-from tashi.adapters.hypervisor.qemu.record import Move
 from tashi.adapters.hypervisor.qemu.road import Road
 from tashi.adapters.hypervisor.qemu.word import Word
 from tashi.domain.errors import HypervisorFailed
@@ -130,6 +129,7 @@ class Sending:
         with _knock(door, self.road.address, word) as line:
             _set_out(guest)
             self.road.prepare(guest, End.SOURCE, door.address)
+            _wait_at_the_door(door, line)
             on_step("let in")
             disks = crossing_disks(guest.record.spec)
             if disks:
@@ -141,6 +141,7 @@ class Sending:
             guest.ask("migrate", uri=f"fd:{_LINE}")
         on_step("sending")
         word.get_ready()
+        self._get_ready(guest)
         _wait_for(guest, _SWITCH, deadline, meter)
         on_step("standing")
         _check_still_on(guest)
@@ -170,10 +171,17 @@ class Sending:
                 **{"sync": "top", "copy-mode": "write-blocking", "auto-dismiss": False},
             )
 
+    def _get_ready(self, guest: Guest) -> None:
+        """Write down all of the promise but its word, while the guest still runs."""
+        try:
+            guest.prepare_departure()
+        except OSError as error:
+            raise HypervisorFailed(f"that it leaves cannot be written down: {error}.") from error
+
     def _promise(self, guest: Guest) -> None:
         """Write down, to outlive a power cut, that the guest never runs here again."""
         try:
-            guest.remember(lambda record: replace(record, move=Move.LEFT), durably=True)
+            guest.depart()
         except OSError as error:
             # Nobody has been told yet that it left, so the target does not run it.
             _stay(guest)
@@ -184,20 +192,30 @@ class Sending:
 
 
 def _knock(door: Door, address: str, word: Word) -> socket.socket:
-    """The line for the memory, once the target has let us in; raises HypervisorFailed."""
+    """The line for the memory; raises HypervisorFailed."""
     line = call((door.address, door.memory), address)
     try:
         line.sendall(word.knock)
-        answer = line.recv(len(LET_IN))
     except OSError as error:
         line.close()
-        raise HypervisorFailed(f"{door.address} does not open its door: {error}.") from error
+        raise _unopened(door, error) from error
+    return line
+
+
+def _wait_at_the_door(door: Door, line: socket.socket) -> None:
+    """Wait until the target has let us in; raises HypervisorFailed."""
+    try:
+        answer = line.recv(len(LET_IN))
+    except OSError as error:
+        raise _unopened(door, error) from error
     if answer != LET_IN:
-        line.close()
         raise HypervisorFailed(f"{door.address} does not wait for it any more.")
     # QEMU has its own way of waiting for a line.
     line.settimeout(None)
-    return line
+
+
+def _unopened(door: Door, error: OSError) -> HypervisorFailed:
+    return HypervisorFailed(f"{door.address} does not open its door: {error}.")
 
 
 def _greeted(door: Door, address: str) -> socket.socket:
