@@ -116,7 +116,7 @@ def test_a_node_with_a_certificate_speaks_for_its_own_host_only(call: str) -> No
             "reportNode": {"session": session, "number": 99, "reports": []},
             "tellGuests": {"hostId": host.id, "session": host.session, "guests": []},
         }[call]
-        request = envelope.write_request("1.1", site_name, call, json.dumps(said).encode())
+        request = envelope.write_request("1.2", site_name, call, json.dumps(said).encode())
         try:
             envelope.read_answer(wire.call(request, 10.0), site_name)
         except NotPermitted as refused:

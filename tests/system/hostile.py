@@ -34,7 +34,7 @@ from system.sites import SIMULATED, Shape, Site
 from tashi.adapters.rpyc import frames, plain, protocol
 from tashi.adapters.rpyc.papers import AUTHORITY, CERTIFICATE, KEY
 from tashi.domain.permissions import Role, Who
-from tashi.wire import envelope, versions
+from tashi.wire import codec, envelope, versions
 from tashi.wire.forms import HostForm, SnapshotForm
 from tashi.wire.methods import CLUSTER_MANAGER, NODE_MANAGER, Method
 
@@ -122,7 +122,8 @@ def a_request(draw: random.Random, rows: Sequence[Method], role: Role) -> bytes:
         )
     )
     said |= {"role": role.value, "user": 0}
-    return json.dumps(said).encode()
+    raw = draw.choice([None, None, b"", b"\0\0", draw.randbytes(5000)])
+    return codec.joined(json.dumps(said).encode(), raw)
 
 
 def turned_over(draw: random.Random, content: bytes) -> bytes:
@@ -260,7 +261,7 @@ class Attack:
             while (message := gathered.take()) is not None:
                 heard = protocol.hear(message)
                 if isinstance(heard, protocol.Reply) and isinstance(heard.content, bytes):
-                    yield json.loads(heard.content)
+                    yield json.loads(codec.text_of(heard.content))
 
     def _dribble(self) -> None:
         """One byte more of each request that comes a byte now and again."""

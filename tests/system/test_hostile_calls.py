@@ -22,7 +22,7 @@ from tashi.adapters.rpyc.peers import Link
 from tashi.domain.identity import UserId
 from tashi.domain.permissions import Caller, Role, Who
 from tashi.domain.states import InstanceState
-from tashi.wire import envelope, versions
+from tashi.wire import codec, envelope, versions
 from tashi.wire.forms import DiskForm, InstanceForm, MachineForm, NewInstanceForm
 from tashi.wire.methods import CLUSTER_MANAGER, NODE_MANAGER, Method, Row
 
@@ -47,6 +47,7 @@ ROLES: Final = {
 WAITS: Final = {"watch"}
 """What waits on purpose for as long as nothing happens: asked without its time to wait."""
 LONGEST_SENTENCE: Final = 400
+RAW: Final = (b"", b"\0", b"{}", b"\xff" * 700_000)
 
 
 def forged(kind: Any) -> Iterator[object]:
@@ -89,7 +90,21 @@ def answers(link: Link, version: versions.Version, rows: Row) -> Iterator[tuple[
             request = envelope.write_request(
                 str(version), f"{row.name} {number}", row.name, wanted.encode(), who
             )
-            yield f"{row.name} {wanted[:300]}", json.loads(link.call(request, 70.0))
+            answer = codec.text_of(link.call(request, 70.0))
+            yield f"{row.name} {wanted[:300]}", json.loads(answer)
+
+
+def raw_answers(link: Link, version: versions.Version, rows: Row) -> Iterator[tuple[str, Any]]:
+    """What requests with raw bytes behind them were answered, whatever they belong to."""
+    for row in rows.values():
+        who = Caller(ROLES.get(row.who, Role.USER), UserId(os.getuid()))
+        wanted = json.dumps(whole(row.takes)).encode()
+        for number, raw in enumerate(RAW):
+            request = envelope.write_request(
+                str(version), f"raw {row.name} {number}", row.name, wanted, who
+            )
+            answer = codec.text_of(link.call(codec.joined(request, raw), 70.0))
+            yield f"{row.name} with {len(raw)} raw bytes", json.loads(answer)
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +130,12 @@ def test_forged_calls_are_answered_in_a_sentence_and_surprise_nobody(
     link = Link(("127.0.0.1", port))
 
     given = list(answers(link, interface.version, rows))
+    with_raw = list(raw_answers(link, interface.version, rows))
 
     link.close()
+    given += with_raw
+    done = {asked.partition(" ")[0] for asked, answer in with_raw if "error" not in answer}
+    assert done <= {"typeConsole"}
     assert len(given) > 20 * len(rows)
     for asked, answer in given:
         if (error := answer.get("error")) is None:

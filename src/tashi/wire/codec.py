@@ -3,8 +3,12 @@
 What a peer sent is hostile until it has passed here, so decoding is strict (no silent conversion,
 no unknown fields in forms that forbid them) and whatever is wrong with it becomes one
 `BadRequest` with one clear sentence, of bounded length and without control characters.
+
+The bytes of a form travel inside the JSON as base64, or raw: then the JSON has none in their place,
+and behind it come a zero byte, which JSON never contains, and they themselves.
 """
 
+from functools import cache
 from typing import Final, TypeVar
 
 import msgspec
@@ -14,6 +18,7 @@ from tashi.domain.errors import BadRequest
 Form = TypeVar("Form")
 
 LONGEST_COMPLAINT: Final = 300
+_END_OF_TEXT: Final = b"\0"
 
 
 def decode(form: type[Form], content: bytes | msgspec.Raw, what: str) -> Form:
@@ -32,6 +37,57 @@ def decode(form: type[Form], content: bytes | msgspec.Raw, what: str) -> Form:
 def encode(record: object) -> bytes:
     """Write a record that `decode` reads back as its equal."""
     return msgspec.json.encode(record)
+
+
+def encode_apart(record: object) -> tuple[bytes, bytes | None]:
+    """Write a record, and apart from it the bytes in it that are to travel raw, if it has such."""
+    place = _place_of_raw(record)
+    if place is None:
+        return encode(record), None
+    assert isinstance(record, msgspec.Struct)
+    return encode(msgspec.structs.replace(record, **{place: b""})), getattr(record, place)
+
+
+def joined(text: bytes, raw: bytes | None) -> bytes:
+    """JSON, with raw bytes behind it if there are any to come."""
+    return text if raw is None else b"".join((text, _END_OF_TEXT, raw))
+
+
+def text_of(content: bytes) -> bytes:
+    """The JSON of what was joined."""
+    end = content.find(_END_OF_TEXT)
+    return content if end < 0 else content[:end]
+
+
+def raw_of(content: bytes) -> bytes | None:
+    """What stands raw behind the JSON, if anything was joined to it."""
+    end = content.find(_END_OF_TEXT)
+    return None if end < 0 else content[end + 1 :]
+
+
+def with_raw(record: Form, raw: bytes | None, what: str) -> Form:
+    """The record with the raw bytes that came with it; raises BadRequest where none belong."""
+    if raw is None:
+        return record
+    place = _place_of_raw(record)
+    if place is None:
+        raise BadRequest(f"{what} is not understood: no raw bytes belong to it.")
+    assert isinstance(record, msgspec.Struct)
+    if getattr(record, place):
+        raise BadRequest(f"{what} is not understood: its bytes came twice.")
+    return msgspec.structs.replace(record, **{place: raw})
+
+
+def _place_of_raw(record: object) -> str | None:
+    """The field of a form whose bytes can travel raw: the only one that is of bytes."""
+    kind: type = type(record)
+    return _only_bytes(kind) if isinstance(record, msgspec.Struct) else None
+
+
+@cache
+def _only_bytes(form: type[msgspec.Struct]) -> str | None:
+    places = [one.name for one in msgspec.structs.fields(form) if one.type is bytes]
+    return places[0] if len(places) == 1 else None
 
 
 def printable(text: str) -> str:

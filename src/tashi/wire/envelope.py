@@ -7,7 +7,8 @@
 and stays the same when it repeats a request, which is how a repeated request gets its first
 answer. `role` and `user` are what the caller says it is, worth as much as the connection is;
 `ticket`, which a log-in gave, stands above them.
-`args` and `ok` stay undecoded here: the row of the method decides their form.
+`args` and `ok` stay undecoded here: the row of the method decides their form. Raw bytes that belong
+to them may follow behind (see `codec`), from version 1.3 on.
 
 Errors cross the wire by the name of their class. A name this program does not know (a newer peer)
 becomes the family that its number belongs to, so that the caller still knows what it can do about
@@ -81,12 +82,12 @@ def write_request(
 
 def read_request(content: bytes) -> Request:
     """Unwrap a call; BadRequest if the bytes are no request."""
-    return codec.decode(Request, content, "The request")
+    return codec.decode(Request, codec.text_of(content), "The request")
 
 
-def write_result(request_id: str, result: bytes = b"null") -> bytes:
+def write_result(request_id: str, result: bytes = b"null", raw: bytes | None = None) -> bytes:
     """Wrap the encoded result of a call that was done."""
-    return codec.encode(_Answer(request_id, ok=msgspec.Raw(result)))
+    return codec.joined(codec.encode(_Answer(request_id, ok=msgspec.Raw(result))), raw)
 
 
 def write_error(request_id: str, error: Exception) -> bytes:
@@ -102,7 +103,7 @@ def read_answer(content: bytes, request_id: str) -> msgspec.Raw:
 
     Raises BadRequest when the bytes are no answer to that call.
     """
-    answer = codec.decode(_Answer, content, "The answer")
+    answer = codec.decode(_Answer, codec.text_of(content), "The answer")
     if answer.error is not msgspec.UNSET:
         raise error_from(answer.error)
     if answer.ok is msgspec.UNSET:
@@ -115,7 +116,7 @@ def read_answer(content: bytes, request_id: str) -> msgspec.Raw:
 def error_in(content: bytes) -> TashiError | None:
     """The error that an answer says a call ended with, if it says one."""
     try:
-        answer = codec.decode(_Answer, content, "The answer")
+        answer = codec.decode(_Answer, codec.text_of(content), "The answer")
     except BadRequest:
         return None
     return None if answer.error is msgspec.UNSET else error_from(answer.error)
@@ -124,7 +125,7 @@ def error_in(content: bytes) -> TashiError | None:
 def glance(content: bytes) -> tuple[str, str]:
     """Say the id and the call of a request for a log line or complaint, however damaged it is."""
     try:
-        seen = codec.decode(_Glance, content, "The request")
+        seen = codec.decode(_Glance, codec.text_of(content), "The request")
     except BadRequest:
         seen = _Glance()
     return codec.printable(seen.id), codec.printable(seen.call)

@@ -49,6 +49,10 @@ Over rpyc every service exposes one method, `call(request: bytes) -> bytes`. The
 same when a request is repeated. Decoding is strict: an unknown field, a missing one or one of the
 wrong type is a `BadRequest`.
 
+Bytes are written in base64. From version 1.3 on, those of a form that has just one field of them
+may travel raw: the field is then empty in the JSON, and behind the JSON come a zero byte and the
+bytes. A service takes both; it answers in that way who speaks 1.3.
+
 *Who* may call is said for each, and for all of them in [a table](#who-may-call-what).
 *Within* is how long an answer may take: *quick* is 10 s, *slow* 60 s, *long* the setting
 `migrateTimeout`. A call that may be *repeated* changes nothing the second time.

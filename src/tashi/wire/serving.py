@@ -18,7 +18,7 @@ from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from tashi.domain.errors import BadRequest, Broken, Failed
 from tashi.domain.identity import UserId
@@ -42,6 +42,14 @@ class Deed:
     caller: Caller
     peer: object
     arguments: object = None
+
+
+class _Asked(NamedTuple):
+    """A request, the raw bytes that came with it, and whether its answer may bring such."""
+
+    request: envelope.Request
+    raw: bytes | None
+    takes_raw: bool
 
 
 Note = Callable[[Deed, object, BaseException | None], None]
@@ -96,30 +104,31 @@ class Desk:
         and whatever the handler raises.
         """
         request = envelope.read_request(content)
-        versions.admit(self._interface, request.v, relaxed=self._relaxed)
+        spoken = versions.admit(self._interface, request.v, relaxed=self._relaxed)
         row = self._rows.get(request.call)
         if row is None:
             called = codec.printable(request.call)
             raise BadRequest(f"{self._interface.name.capitalize()} answers no call {called!r}.")
+        asked = _Asked(request, codec.raw_of(content), spoken >= versions.RAW)
         try:
             caller = self._identify(request, peer)
         except BaseException as error:
             self._end(row, _stranger_s(row, request, peer), None, error)
             raise
         if not isinstance(caller, Future):
-            return self._done(row, request, caller, peer)
+            return self._done(row, asked, caller, peer)
         caller.add_done_callback(partial(self._tell_failure, row, _stranger_s(row, request, peer)))
-        return then(caller, lambda known: self._done(row, request, known, peer))
+        return then(caller, lambda known: self._done(row, asked, known, peer))
 
     def _done(
-        self, row: Method, request: envelope.Request, caller: Caller, peer: object
+        self, row: Method, asked: _Asked, caller: Caller, peer: object
     ) -> bytes | Future[bytes]:
         """Have a request done, and note what may be asked about later."""
         arguments = None
         try:
             check_permission(row.who, caller, row.name)
-            arguments = _arguments(row, request)
-            result = self._handled(row, request, caller, arguments)
+            arguments = _arguments(row, asked)
+            result = self._handled(row, asked.request, caller, arguments)
         except BaseException as error:
             self._end(row, Deed(row.name, caller, peer, arguments), None, error)
             raise
@@ -128,7 +137,7 @@ class Desk:
             result.add_done_callback(partial(self._tell, row, deed))
         else:
             self._end(row, deed, result, None)
-        return _written(request.id, result)
+        return _written(asked, result)
 
     def _tell(self, row: Method, deed: Deed, done: "Future[object]") -> None:
         error = _error_of(done)
@@ -155,16 +164,19 @@ def _stranger_s(row: Method, request: envelope.Request, peer: object) -> Deed:
     return Deed(row.name, replace(said(request, peer), proven=Proven.NOTHING), peer)
 
 
-def _arguments(row: Method, request: envelope.Request) -> object:
-    return codec.decode(row.takes, request.args, f"What {row.name} was given")
+def _arguments(row: Method, asked: _Asked) -> object:
+    what = f"What {row.name} was given"
+    return codec.with_raw(codec.decode(row.takes, asked.request.args, what), asked.raw, what)
 
 
 def _error_of(done: "Future[T]") -> BaseException | None:
     return Failed(STOPPING) if done.cancelled() else done.exception()
 
 
-def _written(request_id: str, result: object) -> bytes | Future[bytes]:
+def _written(asked: _Asked, result: object) -> bytes | Future[bytes]:
     def write(outcome: object) -> bytes:
-        return envelope.write_result(request_id, codec.encode(outcome))
+        if asked.takes_raw:
+            return envelope.write_result(asked.request.id, *codec.encode_apart(outcome))
+        return envelope.write_result(asked.request.id, codec.encode(outcome))
 
     return then(result, write) if isinstance(result, Future) else write(result)

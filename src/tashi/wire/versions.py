@@ -71,6 +71,7 @@ CLUSTER_MANAGER: Final = Interface(
             Version(1, 2),
             "Logging in with a password, operators and agents; booked addresses; who leads.",
         ),
+        Line(Version(1, 3), "Pieces of images and of consoles may travel raw."),
     ),
 )
 
@@ -83,8 +84,12 @@ NODE_MANAGER: Final = Interface(
             "Many hosts: the order to put disks into the image store, and more calls.",
         ),
         Line(Version(1, 2), "Roles of callers as the cluster manager has them."),
+        Line(Version(1, 3), "Pieces of consoles may travel raw."),
     ),
 )
+
+RAW: Final = Version(1, 3)
+"""From which version of either on a peer understands raw bytes behind the JSON."""
 
 
 def agree(interface: Interface, theirs: Version, *, relaxed: bool = False) -> Version:

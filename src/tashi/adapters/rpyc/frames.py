@@ -19,7 +19,7 @@ AROUND: Final = HEADER.size + len(END)
 
 def frame(message: bytes) -> bytes:
     """Wrap a message for sending; always uncompressed."""
-    return HEADER.pack(len(message), 0) + message + END
+    return b"".join((HEADER.pack(len(message), 0), message, END))
 
 
 class Gatherer:

@@ -180,7 +180,7 @@ def ask_method(number: int, root: Reference) -> bytes:
 def ask_call(number: int, around: tuple[bytes, bytes], request: bytes) -> bytes:
     """Call the peer's method, given what is around a request to it."""
     before, after = around
-    return _BEFORE_NUMBER + write(number) + before + write(request) + after
+    return b"".join((_BEFORE_NUMBER, write(number), before, write(request), after))
 
 
 def hear(message: bytes) -> Reply | Refusal | Goodbye:
