@@ -95,6 +95,12 @@ class Bench:
             disk.seek(0, os.SEEK_END)
             disk.write(WRITTEN)
 
+    def remembered(self) -> Record:
+        """What a node manager that is started now finds."""
+        record = self.guest.folder.read()
+        assert record is not None
+        return record
+
     @property
     def is_kept(self) -> bool:
         """Whether that is there."""
@@ -145,6 +151,54 @@ def test_a_disk_that_is_in_too_late_is_not_taken_from_under_the_guest(
 
     assert bench.is_kept
     assert bench.guest.record.spec == FULL
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_what_was_not_plugged_in_while_the_monitor_hung_is_forgotten_when_it_answers(
+    tmp_path: Path, dies: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path)
+    bench.ports.is_late, bench.ports.falls_silent = True, True
+    with pytest.raises(HypervisorFailed, match="device_add"):
+        bench.plugging.alter(bench.guest, FULL)
+    bench.ports.devices.clear()
+    if dies:
+        bench.guest = Pluggable(bench.guest.folder, bench.remembered())
+
+    with pytest.raises(HypervisorFailed, match="qom-list"):
+        bench.plugging.settle(bench.guest)
+    meanwhile = bench.guest.record.spec
+    bench.ports.is_silent = False
+    bench.plugging.settle(bench.guest)
+
+    assert meanwhile == FULL
+    assert bench.remembered().spec == PLAIN
+    assert not bench.overlay.exists()
+
+
+def test_what_went_in_while_the_monitor_hung_is_remembered(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.ports.is_late, bench.ports.falls_silent = True, True
+    with pytest.raises(HypervisorFailed, match="device_add"):
+        bench.plugging.alter(bench.guest, FULL)
+    bench.write()
+    bench.ports.is_silent = False
+
+    bench.plugging.settle(bench.guest)
+
+    assert bench.remembered().spec == FULL
+    assert bench.is_kept
+
+
+def test_a_disk_that_the_guest_let_go_of_stays_when_there_is_nothing_to_settle(
+    bench: Bench,
+) -> None:
+    bench.ports.devices.clear()
+
+    bench.plugging.settle(bench.guest)
+
+    assert bench.remembered().spec == FULL
+    assert bench.is_kept
 
 
 def test_a_disk_that_is_plugged_in_again_is_new(bench: Bench) -> None:

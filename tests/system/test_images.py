@@ -176,10 +176,13 @@ def done(calls: Calls, job: JobForm) -> bool:
 @pytest.fixture
 def site(short_path: Path, books: Place) -> Iterator[Site]:
     site = Site(short_path, Shape(vmm=SIMULATED, books=books))
-    site.manager.start()
-    site.now()
-    yield site
-    assert not site.end()
+    try:
+        site.manager.start()
+        site.until(lambda _: True)  # it answers
+        yield site
+    finally:
+        left = site.end()
+    assert not left
 
 
 @pytest.fixture
@@ -313,7 +316,7 @@ def test_a_full_store_refuses_in_a_sentence_and_stays_clean(
 ) -> None:
     site = Site(short_path, Shape(vmm=SIMULATED, books=books))
     on_a_small_disk(site.manager, site.images)
-    site.now()
+    site.until(lambda _: True)
     store = Path(f"/proc/{site.manager.pid}/root{site.images}")
     disk, bigger = tmp_path / "a.raw", tmp_path / "b.raw"
     disk.write_bytes(os.urandom(5 * MIB))

@@ -8,6 +8,7 @@ single device goes in and out is up to the `Hands`.
 
 import time
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, Generic, Protocol, TypeVar
@@ -80,8 +81,9 @@ class Plugging(Generic[G]):
 
     def alter(self, guest: G, spec: GuestSpec) -> None:
         """Give the guest the devices of `spec`; raises HypervisorFailed."""
+        self.settle(guest)
         before = guest.record.spec
-        self._note(guest, _both(before, spec))
+        self._note(guest, _both(before, spec), plugging=_ports(spec) - _ports(before))
         self.on_step("plugging")
         try:
             self._change(guest, before, spec)
@@ -93,6 +95,26 @@ class Plugging(Generic[G]):
         self.on_step("plugged")
         self._note(guest, spec)
         self._remove_files(guest, spec)
+
+    def settle(self, guest: G) -> None:
+        """Forget the devices that an alteration was to plug in, and that are not in.
+
+        For whoever is to go by the record: while a monitor hangs it cannot be known. Raises
+        HypervisorFailed when it still cannot.
+        """
+        ports = set(guest.record.plugging)
+        if not ports:
+            return
+        spec, there = guest.record.spec, self.hands.there(guest)
+
+        def is_in(port: int, name: str) -> bool:
+            return port not in ports or name in there
+
+        disks = (one for one in spec.disks if is_in(one.port, devices.disk_name(one.port)))
+        nics = (one for one in spec.nics if is_in(one.port, devices.card_name(one.port)))
+        settled = replace(spec, disks=tuple(disks), nics=tuple(nics))
+        self._note(guest, settled)
+        self._remove_files(guest, settled)
 
     def _change(self, guest: G, before: GuestSpec, spec: GuestSpec) -> None:
         there = self.hands.there(guest)
@@ -184,16 +206,26 @@ class Plugging(Generic[G]):
         nics = (one for one in spec.nics if not one.port or devices.card_name(one.port) in there)
         return replace(spec, disks=tuple(filter(is_left, spec.disks)), nics=tuple(nics))
 
-    def _note(self, guest: G, spec: GuestSpec) -> None:
+    def _note(self, guest: G, spec: GuestSpec, plugging: AbstractSet[int] = frozenset()) -> None:
         known = {nic.mac: nic for nic in guest.record.nics}
         nics = tuple(known.get(nic.mac, nic) for nic in spec.nics)
         if any(nic.port for nic in nics):
             nics = self.hands.cards(guest, nics)
         fresh = replace(guest.record.spec, disks=spec.disks, nics=spec.nics, cdrom=spec.cdrom)
         try:
-            guest.remember(lambda record: replace(record, spec=fresh, nics=nics))
+            guest.remember(
+                lambda record: replace(
+                    record, spec=fresh, nics=nics, plugging=tuple(sorted(plugging))
+                )
+            )
         except OSError as error:
             raise HypervisorFailed(f"The guest's record cannot be written: {error}.") from error
+
+
+def _ports(spec: GuestSpec) -> set[int]:
+    """The ports that something is in."""
+    disks = {disk.port for disk in spec.disks if disk.port}
+    return disks | {nic.port for nic in spec.nics if nic.port}
 
 
 def _both(before: GuestSpec, after: GuestSpec) -> GuestSpec:

@@ -39,7 +39,8 @@ class Record:
     `command` is QEMU's command line and `vm_id` its process, once it runs. `saving` and
     `restoring` name the saved memory that is being written or was read. `incoming` is where a
     guest that is being received is to be sent. `ending` says how it ended, when that was known
-    before its QEMU was gone. `hardware` is what it was booted on.
+    before its QEMU was gone. `hardware` is what it was booted on. `plugging` are the ports that
+    were empty before an alteration of which it is not known how it ended.
     """
 
     spec: GuestSpec
@@ -52,6 +53,7 @@ class Record:
     incoming: str = ""
     ending: Ending | None = None
     hardware: Hardware | None = None
+    plugging: tuple[int, ...] = ()
     version: int = _VERSION
 
 

@@ -141,7 +141,9 @@ class Tending(ABC, Generic[G]):
 
     def send(self, guest: InstanceId, incoming: str) -> None:
         """Move the guest; what is left of it here is to be killed."""
-        self._means.sending.send(self._guests.known(guest), incoming)
+        known = self._guests.known(guest)
+        self._means.plugging.settle(known)
+        self._means.sending.send(known, incoming)
 
     def cancel(self, guest: InstanceId, what: str) -> None:
         """Let a send, a save or a store fail."""
