@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_FOR_A_SHELL: Final = re.compile(r"\d?[|&;<>]+[&\d]*")
+"""A word that is no argument but tells a shell what to do."""
 _LABEL: Final = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _DECIMAL: Final = r"[0-9]{1,18}(\.[0-9]*)?|\.[0-9]+"
 _PLACE: Final = (
@@ -186,6 +188,8 @@ def _read_command(written: str) -> tuple[str, ...]:
         raise Unsuitable("has a quotation mark that is never closed") from unclosed
     if not words:
         raise Unsuitable("names no program")
+    if any(map(_FOR_A_SHELL.fullmatch, words)):
+        raise Unsuitable("is a line for a shell, and no shell reads it")
     return words
 
 
