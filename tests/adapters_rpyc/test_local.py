@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tashi.adapters.rpyc.leading import LeaderLink
 from tashi.adapters.rpyc.limits import Limits
 from tashi.adapters.rpyc.listening import listen_locally
 from tashi.adapters.rpyc.local import LocalServer, account
-from tashi.adapters.rpyc.peers import LocalLink
+from tashi.adapters.rpyc.peers import Link, LocalLink
 from tashi.adapters.system.addresses import is_this_machine
 from tashi.domain.errors import Misconfigured, PeerSilent
 from tashi.domain.proofs import KernelsWord
@@ -179,3 +180,12 @@ def test_this_machine_is_known_by_all_its_names(host: str) -> None:
 @pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "bad..name"])
 def test_other_machines_are_not_this_one(host: str) -> None:
     assert not is_this_machine(host)
+
+
+def test_a_link_knows_whether_others_can_read_what_is_said_over_it() -> None:
+    here, abroad = LocalLink(Path("/run/none")), Link(("192.0.2.1", 9882))
+
+    assert here.private
+    assert not abroad.private
+    assert LeaderLink([here]).private
+    assert not LeaderLink([here, abroad]).private

@@ -1,6 +1,8 @@
 """A client whose cluster manager asks who is there."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,6 +92,10 @@ def test_a_password_of_the_settings_is_for_the_name_in_the_settings(
     assert "Nobody is here to be asked for the password" in ended.err
 
 
+def overheard(manager: FakeClusterManager, **more: Any) -> Shell:
+    return Shell(manager, link=lambda: replace(manager.link(), private=False), **more)
+
+
 def admins(manager: FakeClusterManager, *hidden: str) -> Shell:
     manager.entrance.passwords = None
     return Shell(manager, front=admin_front(), hidden=list(hidden))
@@ -145,6 +151,38 @@ def test_without_anybody_to_ask_a_file_is_needed(
     assert "give it with --file" in without.err
     assert "cannot be read: " in missing.err
     assert manager.done() == []
+
+
+# ---- where somebody on the way could read it ----------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [("logIn",), ("getHosts",)])
+@pytest.mark.parametrize("login", [Login("ada"), Login("ada", "open sesame")])
+def test_no_password_is_asked_for_or_sent_where_others_can_read_it(
+    manager: FakeClusterManager, words: tuple[str, ...], login: Login
+) -> None:
+    shell = overheard(manager, login=login, hidden=["open sesame"])
+
+    ended = shell.type(*words)
+
+    assert (ended.code, ended.out, shell.asked) == (1, "", [])
+    assert "is not encrypted, so no password is sent over it: set authAndEncrypt" in ended.err
+    assert "logIn" not in [name for name, _ in manager.asked]
+
+
+def test_no_new_password_is_asked_for_or_sent_where_others_can_read_it(
+    manager: FakeClusterManager, tmp_path: Path
+) -> None:
+    manager.entrance.passwords = None
+    (tmp_path / "new").write_text("new and long\n")
+    shell = overheard(manager, front=admin_front(), hidden=["old", "new", "new"])
+
+    asked = shell.type("setPassword")
+    given = shell.type("setPassword", "--user", "1000", "--file", str(tmp_path / "new"))
+
+    assert (asked.code, given.code, shell.asked) == (1, 1, [])
+    assert "no password is sent over it" in given.err
+    assert manager.asked == []
 
 
 # ---- where the ticket is kept -------------------------------------------------------------------

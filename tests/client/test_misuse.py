@@ -156,6 +156,8 @@ def test_an_error_cannot_speak_to_the_terminal() -> None:
 class Nowhere:
     """A link to where nobody is."""
 
+    private = True
+
     def __init__(self, sent: str) -> None:
         self.sent = sent
         self.calls: list[bool] = []

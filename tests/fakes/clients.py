@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from fakes.clusters import FakeClusterManager
 from tashi.client import admin, commands
 from tashi.client.command import Command
+from tashi.client.door import Way
 from tashi.client.parser import Front
 from tashi.client.person import Login, Ticket
 from tashi.client.run import World, run
 from tashi.client.terminal import Terminal
-from tashi.wire.calls import Link
 
 CLIENT = Front("tashi-client", "What users do.", commands.COMMANDS)
 
@@ -54,7 +54,7 @@ class Shell:
     front: Front = CLIENT
     uid: int = 1000
     width: int | None = None
-    link: Callable[[], Link] | None = None
+    link: Callable[[], Way] | None = None
     debug: bool = True
     typed: str | None = None
     """What is typed when the client asks; None: nobody is there."""

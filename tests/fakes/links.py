@@ -35,6 +35,7 @@ class DirectLink:
     sent: list[Sent] = field(default_factory=list)
     mishaps: list[TashiError] = field(default_factory=list)
     closed: bool = False
+    private: bool = True
 
     def call(self, request: bytes, timeout_seconds: float, *, repeatable: bool = False) -> bytes:
         read = envelope.read_request(request)

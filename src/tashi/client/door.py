@@ -5,6 +5,7 @@ is not: whoever typed a command wants to know at once that nobody listens, and w
 """
 
 from collections.abc import Callable
+from typing import Protocol
 
 from tashi.domain.errors import PeerSilent
 from tashi.wire.calls import Link
@@ -12,25 +13,46 @@ from tashi.wire.calls import Link
 _UNREACHED = "no"
 
 
+class Way(Link, Protocol):
+    """A link that knows whether a password may be sent over it."""
+
+    @property
+    def private(self) -> bool:
+        """Whether nobody on the way can read what is said."""
+        ...
+
+
 class Door:
     """A link that is made when it is first needed, and gives up at once if nobody is there."""
 
-    def __init__(self, make: Callable[[], Link]) -> None:
+    def __init__(self, make: Callable[[], Way]) -> None:
         self._make = make
-        self._link: Link | None = None
+        self._link: Way | None = None
+        self._knocked = False
+
+    @property
+    def private(self) -> bool:
+        """Whether nobody on the way can read what is said."""
+        return self._way().private
 
     def call(self, request: bytes, timeout_seconds: float, *, repeatable: bool = False) -> bytes:
         """Send a request and return its answer; raises PeerSilent."""
-        if self._link is None:
-            self._link = self._make()
+        link = self._way()
+        if not self._knocked:
+            self._knocked = True
             try:
-                return self._link.call(request, timeout_seconds)
+                return link.call(request, timeout_seconds)
             except PeerSilent as silent:
                 if silent.about.get("sent") == _UNREACHED:
                     raise _nobody(silent) from silent
                 if not repeatable:
                     raise
-        return self._link.call(request, timeout_seconds, repeatable=repeatable)
+        return link.call(request, timeout_seconds, repeatable=repeatable)
+
+    def _way(self) -> Way:
+        if self._link is None:
+            self._link = self._make()
+        return self._link
 
 
 def _nobody(silent: PeerSilent) -> PeerSilent:

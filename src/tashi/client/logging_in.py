@@ -43,6 +43,7 @@ def _log_out(session: Session, _given: Given) -> None:
 
 
 def _set_password(session: Session, given: Given) -> None:
+    session.person.check_private()
     terminal, whose = session.terminal, given[WHOSE]
     user_id = None if whose is None else session.cluster.user_id(whose)
     current = ""

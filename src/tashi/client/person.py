@@ -1,8 +1,9 @@
 """Who uses a client, for a cluster manager that asks for a password.
 
 Logging in happens by itself when that is asked for: the password comes from a file that the
-settings name, or somebody is asked, and never stands on a command line. The ticket that a log-in
-gives is kept, so that the next command need not ask again.
+settings name, or somebody is asked, and never stands on a command line; it is neither asked for
+nor sent where somebody on the way could read it. The ticket that a log-in gives is kept, so that
+the next command need not ask again.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tashi.client.terminal import Terminal
-from tashi.domain.errors import NotLoggedIn
+from tashi.domain.errors import NotLoggedIn, Refused
 from tashi.wire.answers import TicketForm
 from tashi.wire.calls import Calls
 
@@ -49,6 +50,8 @@ class Person:
 
     login: Callable[[], Login]
     pocket: Callable[[], Pocket]
+    private: Callable[[], bool]
+    """Whether nobody on the way to the cluster manager can read what is said."""
     terminal: Terminal
     uid: int
     name: str = ""
@@ -68,6 +71,7 @@ class Person:
 
     def log_in(self, calls: Calls, refusal: NotLoggedIn) -> None:
         """Log in, where there is a password or somebody to be asked; else raise the refusal."""
+        self.check_private()
         self._keep(None)
         own = self.login()
         name = self.name or own.name
@@ -78,6 +82,15 @@ class Person:
             password = self.terminal.hidden(f"Password of {name}: ")
         given = replace(calls, access=None).call("logIn", TicketForm, name=name, password=password)
         self._keep(Ticket(given.ticket, given.user_id))
+
+    def check_private(self) -> None:
+        """Raise Refused where a password must not be said."""
+        if not self.private():
+            raise Refused(
+                "The connection to the cluster manager is not encrypted, so no password is sent "
+                "over it: set authAndEncrypt = True in [Security], for this client and for the "
+                "cluster manager."
+            )
 
     def log_out(self, calls: Calls) -> bool:
         """Let the ticket be worth nothing, here and there; whether there was one."""

@@ -16,7 +16,7 @@ from tashi.client import parser
 from tashi.client.arguments import Misused
 from tashi.client.cluster import Cluster
 from tashi.client.command import Session
-from tashi.client.door import Door
+from tashi.client.door import Door, Way
 from tashi.client.parser import Front
 from tashi.client.person import Login, Person, Pocket
 from tashi.client.tables import harmless
@@ -25,7 +25,7 @@ from tashi.client.waiting import Clock
 from tashi.domain.errors import Misconfigured, Refused, TashiError
 from tashi.domain.identity import UserId
 from tashi.domain.permissions import Caller, Role
-from tashi.wire.calls import Link, to_cluster_manager
+from tashi.wire.calls import to_cluster_manager
 
 DONE, REFUSED, MISUSED, FAILED = range(4)
 INTERRUPTED: Final = 130
@@ -41,7 +41,7 @@ class World:
     """
 
     terminal: Terminal
-    link: Callable[[], Link]
+    link: Callable[[], Way]
     uid: int
     login: Callable[[], Login]
     pocket: Callable[[], Pocket]
@@ -103,9 +103,10 @@ def _run(front: Front, words: Sequence[str], world: World) -> None:
         return
     line = parser.read_line(front, words)
     terminal = replace(world.terminal, wishes=line.wishes)
-    person = Person(world.login, world.pocket, terminal, world.uid)
+    door = Door(world.link)
+    person = Person(world.login, world.pocket, lambda: door.private, terminal, world.uid)
     who = Caller(Role.USER, UserId(world.uid))
-    calls = to_cluster_manager(Door(world.link), who, access=person)
+    calls = to_cluster_manager(door, who, access=person)
     cluster = Cluster(calls, person.user_id)
     session = Session(cluster, terminal, world.clock, world.local_time, person)
     line.command.run(session, line.given)

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import tashi
+from tashi.client.door import Way
 from tashi.client.parser import Front
 from tashi.client.person import Login, Pocket
 from tashi.client.run import NOBODY_READS, World, run
 from tashi.client.terminal import Terminal
-from tashi.wire.calls import Link
 
 if TYPE_CHECKING:
     from tashi.adapters.rpyc.peers import Link as Line
@@ -102,7 +102,7 @@ def _settings() -> "Settings":
     return load(Program.CLIENT, os.environ)
 
 
-def _link() -> Link:
+def _link() -> Way:
     from tashi.adapters.rpyc.leading import LeaderLink
 
     return LeaderLink(list(ways().values()))

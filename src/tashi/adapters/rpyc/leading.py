@@ -35,6 +35,11 @@ class LeaderLink:
         self._first = 0
         self._closed = threading.Event()
 
+    @property
+    def private(self) -> bool:
+        """Whether nobody on the way can read what is said, whichever of them leads."""
+        return all(link.private for link in self._links)
+
     def __str__(self) -> str:
         return " and ".join(map(str, self._links))
 

@@ -64,6 +64,11 @@ class Link:
         self._failed: LineFailed | None = None
         self._closed = threading.Event()
 
+    @property
+    def private(self) -> bool:
+        """Whether nobody on the way can read what is said."""
+        return self._secrets is not None
+
     def __str__(self) -> str:
         host, port = self._address
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -198,6 +203,11 @@ class LocalLink(Link):
     def __init__(self, path: Path, *, connect_seconds: float = CONNECT_SECONDS) -> None:
         super().__init__((str(path), 0), connect_seconds=connect_seconds)
         self._path = str(path)
+
+    @property
+    def private(self) -> bool:
+        """Nothing that is said leaves this machine."""
+        return True
 
     def __str__(self) -> str:
         return self._path
