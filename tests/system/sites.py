@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -105,6 +106,12 @@ class Daemon:
                 stdout=log,
                 stderr=log,
             )
+
+    def another(self) -> "Daemon":
+        """A second one in the same place, not started yet."""
+        other = copy(self)
+        other._process = None
+        return other
 
     @property
     def pid(self) -> int:

@@ -268,6 +268,7 @@ def test_a_second_daemon_in_the_same_place_is_refused(site: Site, golden: Golden
         run(NM, site.configuration, node),
         run(NM, site.configuration, node, elsewhere),
         run(NM, site.configuration, same_port, port_of(node, same_port)),
+        run("scheduler", site.configuration),
     ]
 
     golden("second-daemons.txt", plain("\n".join(table), site.folder) + "\n")

@@ -100,6 +100,20 @@ def test_a_leader_that_ends_in_order_is_succeeded_at_once(
     assert "has fallen silent" not in standby.daemon.log.read_text()
 
 
+def test_a_second_one_in_the_place_of_a_first_is_refused_so_that_nmd_tries_again(
+    site: SharedSite, pair: tuple[Manager, Manager]
+) -> None:
+    codes = []
+    for one in pair:
+        second = one.daemon.another()
+        second.start()
+        codes.append(second.ended())
+
+        assert f"127.0.0.1:{one.port}: another program uses that port" in second.log.read_text()
+
+    assert codes == [1, 1]
+
+
 def test_a_leader_that_was_frozen_tells_and_writes_nothing_afterwards_and_ends(
     site: SharedSite, pair: tuple[Manager, Manager]
 ) -> None:

@@ -36,9 +36,9 @@ class AccountingDaemon:
     def __init__(self, settings: Settings) -> None:
         ours = settings.of(AccountingSettings)
         publisher = settings.of(AccountingParts).publisher
+        self._journal = FolderWriter(ours.journal)
         self._listener = Listener("accounting", settings, _ME, proving.AGENT, publisher)
         self._outlets = chosen_outlets(settings)
-        self._journal = FolderWriter(ours.journal)
         reader = FolderReader(ours.journal)
         self._deliveries = [Delivery(one, reader, self._listener.workers) for one in self._outlets]
         volume_bytes = ours.volume_size * _MIB

@@ -4,10 +4,12 @@ Where several share their books, one leads (`reign`) and the others stand by. Wh
 every call with the name of the leader, and looks twice a second whether it is its turn.
 """
 
+import errno
 import logging
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from tashi.adapters.rpyc.listening import listen, listen_locally
@@ -15,7 +17,7 @@ from tashi.adapters.rpyc.server import EventedServer
 from tashi.adapters.system.clock import SystemClock
 from tashi.adapters.system.workers import ThreadWorkers
 from tashi.clustermanager.standby import Standby
-from tashi.domain.errors import Misconfigured
+from tashi.domain.errors import Misconfigured, Refused
 from tashi.domain.succession import LEAST_SECONDS
 from tashi.ports.peers import Peer, Promise
 from tashi.ports.store import Store
@@ -61,13 +63,9 @@ class ClusterManagerDaemon:
         ours = settings.of(ClusterManagerSettings)
         self._settings = settings
         self._on_step = on_step
-        self._metering = Metering(
-            "clustermanager", settings, settings.of(ClusterManagerParts).publisher
-        )
         self._papers = proving.papers(settings, proving.CLUSTER_MANAGER)
         self._workers = ThreadWorkers()
         self._expiry = proving.Expiry(settings, proving.CLUSTER_MANAGER, self._workers)
-        self._metering.meter.ask(self._expiry.readings)
         self._store = store or chosen_store(
             settings, on_step, f"{own_address(ours.host)}:{ours.port}"
         )
@@ -78,12 +76,15 @@ class ClusterManagerDaemon:
         if succession is None:
             # After the books are ours: whoever finds them in use waits for their owner's end (exit
             # code 1), but whoever finds only the port taken must mend a file (2).
+            self._metering = self._metered()
             self._duty = self._loaded()
             self._servers = self._listening()
             self._duty.begin()
         else:
             self._duty = Standby(succession, SystemClock(), _limit(ours))
-            self._servers = self._listening()
+            with _waiting_for_ports():
+                self._metering = self._metered()
+                self._servers = self._listening()
             if self._duty.look():
                 self._take_over()
         for server, where in self._servers:
@@ -129,6 +130,12 @@ class ClusterManagerDaemon:
         self._duty = reign
         _log.info("This cluster manager leads.")
 
+    def _metered(self) -> Metering:
+        publisher = self._settings.of(ClusterManagerParts).publisher
+        metering = Metering("clustermanager", self._settings, publisher)
+        metering.meter.ask(self._expiry.readings)
+        return metering
+
     def _loaded(self) -> Reign:
         return Reign(
             self._settings,
@@ -157,6 +164,20 @@ class ClusterManagerDaemon:
 
     def _answer(self, request: bytes, peer: Peer) -> bytes | Promise:
         return self._duty.answer(request, peer)
+
+
+@contextmanager
+def _waiting_for_ports() -> Iterator[None]:
+    """Refuse, rather than ask for other settings, where a port is taken.
+
+    The lease keeps nobody from starting: it is a second one of ours, most likely, and will end.
+    """
+    try:
+        yield
+    except Misconfigured as wrong:
+        if getattr(wrong.__cause__, "errno", None) == errno.EADDRINUSE:
+            raise Refused(wrong.message) from wrong
+        raise
 
 
 def _limit(ours: ClusterManagerSettings) -> float:

@@ -70,10 +70,10 @@ class NodeManagerDaemon:
         hypervisor: Hypervisor | None = None,
     ) -> None:
         ours = settings.of(NodeManagerSettings)
-        self._metering = Metering("nodemanager", settings, settings.of(NodeManagerParts).publisher)
         shown = proving.papers(settings, proving.NODE_MANAGER)
         self._workers = ThreadWorkers()
         self._notebook = FolderNotebook(settings.of(QemuSettings).info_dir / "notes")
+        self._metering = Metering("nodemanager", settings, settings.of(NodeManagerParts).publisher)
         self._server = listen(
             self._answer,
             (ours.host, ours.port),

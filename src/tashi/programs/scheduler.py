@@ -7,6 +7,7 @@ from typing import Final
 from tashi import __version__
 from tashi.adapters.system.clock import SystemClock
 from tashi.adapters.system.commands import SystemCommands
+from tashi.adapters.system.seat import Seat
 from tashi.domain.permissions import Caller, Role
 from tashi.domain.placement.filters import Policy
 from tashi.programs import proving
@@ -20,6 +21,7 @@ from tashi.scheduler.queue import Pauses
 from tashi.scheduler.remote import RemoteClusterManager
 from tashi.settings.load import Settings
 from tashi.settings.search import Program
+from tashi.settings.sections.client import ClientSettings
 from tashi.settings.sections.clustermanager import ClusterManagerSettings
 from tashi.settings.sections.scheduler import AgentParts, PrimitiveSettings
 
@@ -33,9 +35,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class SchedulerDaemon:
-    """The scheduler with its link to the cluster manager."""
+    """The scheduler with its link to the cluster manager.
+
+    On another machine a second one may run: nothing is booked twice, as the cluster manager looks.
+    """
 
     def __init__(self, settings: Settings) -> None:
+        self._seat = Seat("scheduler", f"the cluster manager at {_places(settings)}")
         ours = settings.of(PrimitiveSettings)
         rules = settings.of(ClusterManagerSettings)
         policy = Policy(
@@ -68,6 +74,7 @@ class SchedulerDaemon:
 
     def tick(self) -> None:
         """Look at the certificate; the loop knows itself what else is due."""
+        self._seat.greet()
         self._listener.tick()
 
     def wake(self) -> None:
@@ -77,6 +84,12 @@ class SchedulerDaemon:
     def stop(self) -> None:
         """Let go of the lines; who is being told of something is told again by the next one."""
         self._listener.stop()
+        self._seat.give_up()
+
+
+def _places(settings: Settings) -> str:
+    places = settings.of(ClientSettings).cluster_managers
+    return ", ".join(sorted(f"{host}:{port}" for host, port in places))
 
 
 if __name__ == "__main__":
