@@ -10,7 +10,6 @@ from fakes.users import FakeDirectory
 from tashi.domain.catalogue import User
 from tashi.domain.errors import (
     HostStateError,
-    InstanceIdTaken,
     NoSuchUser,
     NotPermitted,
     Refused,
@@ -125,7 +124,7 @@ def test_hosts_are_added_noted_and_removed_only_when_nothing_is_left_on_them() -
     noted = admin(cluster).call("setHostNotes", HostForm, host_id=added.id, notes="rack 4")
     with pytest.raises(HostStateError, match="web"):
         admin(cluster).call("delHost", HostForm, host_id=key)
-    with pytest.raises(InstanceIdTaken):
+    with pytest.raises(Refused, match="already"):
         admin(cluster).call("addHost", HostForm, name="spare")
     admin(cluster).call("delHost", HostForm, host_id=added.id)
 
@@ -153,6 +152,39 @@ def test_networks_and_users_are_added_and_removed() -> None:
     assert [(one.id, one.default) for one in networks] == [(1, True), (999, False)]
     assert [one.name for one in users] == ["alice"]
     assert [one.id for one in cluster.calls().call("getNetworks", tuple[NetworkForm, ...])] == [1]
+
+
+def test_nobody_is_added_over_somebody_else_of_the_directory() -> None:
+    cluster = Cluster(directory=FakeDirectory("alice", "bob"))  # 500 and 501
+    calls = admin(cluster)
+    cluster.settle()
+
+    for key, name in ((500, "mallory"), (7, "bob"), (501, "alice")):
+        with pytest.raises(Refused, match=r"directory of users has user 50. \("):
+            calls.call("addUser", UserForm, user_id=key, name=name)
+    calls.call("addUser", UserForm, user_id=501, name="bob")
+
+    users = cluster.calls().call("getUsers", tuple[UserForm, ...])
+    assert {(one.id, one.name) for one in users} == {(500, "alice"), (501, "bob")}
+
+
+def test_a_user_who_stood_before_the_directorys_is_removed_whatever_that_one_owns() -> None:
+    cluster = Cluster(directory=FakeDirectory())
+    calls = admin(cluster)
+    calls.call("addUser", UserForm, user_id=500, name="mallory")
+    wanted = NewInstanceForm(name="web", disks=(DiskForm("web.qcow2"),), user_id=500)
+    calls.call("createVm", InstanceForm, instance=wanted)
+    with pytest.raises(Refused, match="still owns"):
+        calls.call("delUser", UserForm, user_id=500)
+
+    assert isinstance(cluster.directory, FakeDirectory)
+    cluster.directory.names.append("alice")
+    cluster.clock.turn(10_000.0)
+    cluster.calls().call("getUsers", tuple[UserForm, ...])
+    cluster.settle()
+    calls.call("delUser", UserForm, user_id=500)
+
+    assert [one.name for one in cluster.calls().call("getUsers", tuple[UserForm, ...])] == ["alice"]
 
 
 def test_a_user_who_is_added_anew_has_not_the_password_of_who_was_removed() -> None:

@@ -4,8 +4,9 @@ import re
 from typing import Final
 
 from tashi.clustermanager.draft import Draft
+from tashi.clustermanager.people import Roster
 from tashi.domain.catalogue import Network, User
-from tashi.domain.errors import InstanceIdTaken, NoSuchNetwork, NoSuchUser, Refused
+from tashi.domain.errors import NoSuchNetwork, NoSuchUser, Refused
 from tashi.domain.identity import NetworkId, UserId
 from tashi.domain.journal import Kind
 
@@ -21,7 +22,7 @@ def add_network(draft: Draft, key: NetworkId, name: str, by: str) -> Network:
     _check_name(name, "network")
     for network in draft.books.networks.values():
         if network.id == key or network.name == name:
-            raise InstanceIdTaken(f"Network {network.id} is named {network.name!r} already.")
+            raise Refused(f"Network {network.id} is named {network.name!r} already.")
     network = Network(key, name)
     draft.put(network, "CM NETWORK ADD", by)
     return network
@@ -39,26 +40,35 @@ def remove_network(draft: Draft, key: NetworkId, by: str) -> Network:
     return network
 
 
-def add_user(draft: Draft, key: UserId, name: str, by: str) -> User:
-    """Add a user; raises if id or name is taken or impossible."""
+def add_user(draft: Draft, key: UserId, name: str, roster: Roster, by: str) -> User:
+    """Add a user; raises if id or name is impossible, or taken here or in the directory.
+
+    Whoever is added stands before the directory's: somebody else's instances would be theirs.
+    """
     if not 0 <= key <= _LARGEST_UID:
         raise Refused(f"{key} is no user id: give one from 0 to {_LARGEST_UID}.")
     _check_name(name, "user")
     for user in draft.books.users.values():
         if user.id == key or user.name == name:
-            raise InstanceIdTaken(f"User {user.id} is named {user.name!r} already.")
+            raise Refused(f"User {user.id} is named {user.name!r} already.")
     user = User(key, name)
+    other = roster.mistaken_for(user)
+    if other is not None:
+        raise Refused(
+            f"The directory of users has {other} already: choose a number and a name that nobody "
+            "has there, or add just that user."
+        )
     draft.put(user, "CM USER ADD", by)
     return user
 
 
-def remove_user(draft: Draft, key: UserId, by: str) -> User:
-    """Remove a user; raises Refused while one of the instances is theirs."""
+def remove_user(draft: Draft, key: UserId, roster: Roster, by: str) -> User:
+    """Remove a user; raises Refused while an instance of theirs would be nobody's."""
     user = draft.books.users.get(key)
     if user is None:
         raise NoSuchUser(f"There is no user {key} in Tashi's own list.")
     for instance in draft.books.visible():
-        if instance.user_id == key:
+        if instance.user_id == key and key not in roster.users:
             raise Refused(f"User {key} still owns {instance}.")
     draft.drop(Kind.USER, key, "CM USER REMOVE", by)
     return user

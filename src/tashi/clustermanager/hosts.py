@@ -4,7 +4,7 @@ from collections.abc import Container
 from dataclasses import replace
 
 from tashi.clustermanager.draft import Draft
-from tashi.domain.errors import HostStateError, InstanceIdTaken, InvalidInstance, NoSuchUser
+from tashi.domain.errors import HostStateError, InvalidInstance, NoSuchUser, Refused
 from tashi.domain.host import Host
 from tashi.domain.hostnames import check_host_name
 from tashi.domain.identity import HostId, UserId
@@ -19,7 +19,7 @@ def add(draft: Draft, name: str, by: str) -> Host:
     """Add a host that its node manager has not registered yet; raises if the name is taken."""
     check_host_name(name)
     if any(host.name == name for host in draft.books.hosts.values()):
-        raise InstanceIdTaken(f"There is a host named {name!r} already.")
+        raise Refused(f"There is a host named {name!r} already.")
     host = Host(id=draft.next_host(), name=name)
     draft.put(host, "CM HOST REGISTER", by)
     return host

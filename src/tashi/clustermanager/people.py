@@ -40,6 +40,12 @@ class Roster:
     local: frozenset[str] = frozenset()
     at: float | None = None
 
+    def mistaken_for(self, user: User) -> User | None:
+        """Whoever has that user's number or name, but not both."""
+        if self.users.get(user.id) == user:
+            return None
+        return self.users.get(user.id) or self.names.get(user.name)
+
 
 class People:
     """The directory's users, about `threshold_seconds` old; for any thread but the ledger's."""

@@ -122,10 +122,11 @@ class AdminsCalls:
     def add_user(self, caller: Caller, request: str, user_id: int, name: str) -> Future[Any]:
         """Add a user to Tashi's own list."""
         key, office = UserId(user_id), self._office
+        roster = office.people.now()
 
         def act(draft: Draft) -> User:
-            user = catalogue.add_user(draft, key, name, caller.name)
-            if office.people.now().users.get(key) != user:
+            user = catalogue.add_user(draft, key, name, roster, caller.name)
+            if roster.users.get(key) != user:
                 # Whoever was removed may have left a password, if we died or the file was away.
                 draft.once_durable(lambda: office.logins.forget(user))
             return user
@@ -133,11 +134,12 @@ class AdminsCalls:
         return office.change(request, act, UserForm)
 
     def remove_user(self, caller: Caller, request: str, user_id: int) -> Future[Any]:
-        """Remove a user who owns no instance."""
+        """Remove a user who owns no instance, unless the directory has that number as well."""
         key, logins = UserId(user_id), self._office.logins
+        roster = self._office.people.now()
 
         def act(draft: Draft) -> User:
-            user = catalogue.remove_user(draft, key, caller.name)
+            user = catalogue.remove_user(draft, key, roster, caller.name)
             draft.once_durable(lambda: logins.forget(user))
             return user
 
