@@ -134,6 +134,80 @@ def test_a_reader_that_leaves_early_is_no_error(surroundings: Mapping[str, str])
     assert (client.returncode, client.stderr) == (141, b"")
 
 
+@pytest.mark.parametrize("words", [("getInstances",), ("--help",), ("watch", "--since", "100")])
+def test_an_output_that_is_full_is_said_in_a_sentence(
+    manager: FakeClusterManager, surroundings: Mapping[str, str], words: tuple[str, ...]
+) -> None:
+    manager.coming = [(entry(100, WEB),)]
+    with Path("/dev/full").open("w") as full:
+        client = subprocess.run(
+            command(*words),
+            env=surroundings,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    assert client.stderr == (
+        "tashi-client: The output cannot be written: No space left on device.\n"
+    )
+    assert client.returncode == 3
+
+
+@pytest.mark.parametrize("streams", [">&-", "2>&-", ">&- 2>&- <&-", "2>/dev/full"])
+def test_a_stream_that_is_closed_or_full_keeps_nobody_from_what_can_be_done(
+    manager: FakeClusterManager, surroundings: Mapping[str, str], streams: str
+) -> None:
+    words = " ".join(command("pauseVm", "--instance", "3"))
+
+    client = subprocess.run(
+        ["/bin/sh", "-c", f"{words} {streams}"],
+        env=surroundings,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (client.returncode, client.stderr) == (0, b"")
+    assert ("pauseVm", {"instance_id": 3}) in manager.done()
+
+
+def test_a_complaint_that_nobody_can_read_leaves_its_exit_code(
+    surroundings: Mapping[str, str],
+) -> None:
+    words = " ".join(command("pauseVm", "--instance", "99"))
+
+    codes = [
+        subprocess.run(
+            ["/bin/sh", "-c", f"{words} {streams}"], env=surroundings, check=False, timeout=60
+        ).returncode
+        for streams in ("2>&-", "2>/dev/full")
+    ]
+
+    assert codes == [1, 1]
+
+
+@pytest.mark.parametrize("program", ["nodemanager", "nmd"])
+def test_settings_for_an_output_that_is_full_are_a_sentence(
+    surroundings: Mapping[str, str], program: str
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        daemon = subprocess.run(
+            command("--show-settings", program=program),
+            env=surroundings,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    assert daemon.stderr == f"{program}: The output cannot be written: No space left on device.\n"
+    assert daemon.returncode == 3
+
+
 def test_people_get_a_table_that_fits_and_a_bold_header(surroundings: Mapping[str, str]) -> None:
     ours, theirs = pty.openpty()
     try:

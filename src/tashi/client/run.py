@@ -5,7 +5,9 @@ Whatever goes wrong ends here, in one sentence on the error stream and a number:
 environment. The cluster manager is looked for only once the command line is understood.
 """
 
+import errno
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
@@ -22,7 +24,7 @@ from tashi.client.person import Login, Person, Pocket
 from tashi.client.tables import harmless
 from tashi.client.terminal import Terminal
 from tashi.client.waiting import Clock
-from tashi.domain.errors import Misconfigured, Refused, TashiError
+from tashi.domain.errors import Failed, Misconfigured, Refused, TashiError
 from tashi.domain.identity import UserId
 from tashi.domain.permissions import Caller, Role
 from tashi.wire.calls import to_cluster_manager
@@ -30,6 +32,8 @@ from tashi.wire.calls import to_cluster_manager
 DONE, REFUSED, MISUSED, FAILED = range(4)
 INTERRUPTED: Final = 130
 NOBODY_READS: Final = 141
+_UNWRITTEN: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
+"""What an output says that takes no more; nothing else here lets such an error pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,9 @@ def run(front: Front, words: Sequence[str], world: World) -> int:
     except BrokenPipeError:
         return NOBODY_READS
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _UNWRITTEN:
+            words = f"The output cannot be written: {error.strerror}."
+            return _complain(front, terminal, Failed(words))
         if world.environment.get("DEBUG"):
             raise
         return _complain(front, terminal, _unforeseen(front, error))
@@ -145,7 +152,9 @@ def _complain(front: Front, terminal: Terminal, error: TashiError) -> int:
         words = msgspec.json.encode({"error": about}).decode()
     else:
         words = "\n".join(map(harmless, f"{front.name}: {error.message}".splitlines()))
-    terminal.err.write(f"{words}\n")
+    with suppress(OSError):  # the exit code says it as well
+        terminal.err.write(f"{words}\n")
+        terminal.err.flush()
     return exit_code(error)
 
 

@@ -22,6 +22,7 @@ from tashi import __version__
 from tashi.domain.errors import Failed, Misconfigured, Refused, TashiError
 from tashi.programs import signals
 from tashi.programs.loglines import Verbosity
+from tashi.programs.printing import print_out
 from tashi.settings.load import Settings, load
 from tashi.settings.search import Program
 from tashi.settings.show import as_json, as_text
@@ -73,7 +74,7 @@ def run(
     try:
         settings = load(program, os.environ)
         if asked.show_settings:
-            print(as_json(settings) if asked.output == "json" else as_text(settings), end="")
+            print_out(as_json(settings) if asked.output == "json" else as_text(settings))
             return DONE
         _set_up_logging(settings)
         daemon = build(settings)

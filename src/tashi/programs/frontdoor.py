@@ -18,8 +18,10 @@ import tashi
 from tashi.client.door import Way
 from tashi.client.parser import Front
 from tashi.client.person import Login, Pocket
-from tashi.client.run import NOBODY_READS, World, run
+from tashi.client.run import World, run
 from tashi.client.terminal import Terminal
+from tashi.programs.printing import let_go
+from tashi.supervisor.background import fill_standard_descriptors
 
 if TYPE_CHECKING:
     from tashi.adapters.rpyc.peers import Link as Line
@@ -30,15 +32,17 @@ def enter(front: Front, words: Sequence[str]) -> int:
     """Run a client on this process's streams and environment; returns the exit code."""
     gc.freeze()
     gc.enable()
-    for stream in (sys.stdout, sys.stderr):
+    fill_standard_descriptors()
+    out, err = sys.stdout, sys.stderr = _there(sys.stdout, 1), _there(sys.stderr, 2)
+    for stream in (out, err):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     world = World(
         terminal=Terminal(
-            out=sys.stdout,
-            err=sys.stderr,
-            out_width=_width(sys.stdout),
-            err_width=_width(sys.stderr),
+            out=out,
+            err=err,
+            out_width=_width(out),
+            err_width=_width(err),
             keys=sys.stdin if sys.stdin and sys.stdin.isatty() else None,
             hidden=_ask_hidden if sys.stdin and sys.stdin.isatty() else None,
         ),
@@ -53,9 +57,17 @@ def enter(front: Front, words: Sequence[str]) -> int:
         show_settings=_show_settings,
     )
     code = run(front, words, world)
-    if code == NOBODY_READS:  # nor is there anybody for what is flushed at the end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for stream in (out, err):
+        try:
+            stream.flush()
+        except OSError:  # it was said already, and is no better at the end
+            let_go(stream.fileno())
     return code
+
+
+def _there(stream: TextIO | None, number: int) -> TextIO:
+    """A standard stream; where the caller has closed it, one that leads nowhere."""
+    return os.fdopen(number, "w") if stream is None else stream
 
 
 def _width(stream: TextIO) -> int | None:

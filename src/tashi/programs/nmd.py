@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tashi import __version__
 from tashi.domain.errors import Failed, Misconfigured, Refused, TashiError
+from tashi.programs.printing import print_out
 from tashi.settings import show
 from tashi.settings.load import load
 from tashi.settings.search import Program
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None, policy: KeepPolicy | None = None) ->
         settings = load(FILES_OF.get(_name(asked), Program.NODE_MANAGER), os.environ)
         if asked.show_settings:
             form = show.as_json if asked.output == "json" else show.as_text
-            print(form(settings, only="Supervisor"), end="")
+            print_out(form(settings, only="Supervisor"))
             return DONE
         ours = settings.of(SupervisorSettings)
         return _keep(asked, policy or _policy(ours), ours.log_file)
