@@ -72,6 +72,26 @@ def test_when_one_of_many_is_refused_it_is_said_how_many_there_are() -> None:
         "tashi-client: The name 'w-2' is taken: choose another. (2 of 4 were created.)\n"
     )
     assert ended.code == 1
+    assert [line.split()[2] for line in ended.out.splitlines()[1:]] == ["w-0", "w-1"]
+
+
+def test_whoever_interrupts_the_making_of_many_hears_and_sees_how_many_there_are() -> None:
+    manager = FakeClusterManager(instances=[])
+    link = manager.link()
+
+    class Interrupted:
+        private = True
+
+        def call(self, request: bytes, seconds: float, *, repeatable: bool = False) -> bytes:
+            if len(manager.instances) == 2:
+                raise KeyboardInterrupt
+            return link.call(request, seconds, repeatable=repeatable)
+
+    shell = Shell(manager, link=Interrupted)
+    ended = shell.type("createMany", "--basename", "w", "--count", "10000", "--disks", "a")
+
+    assert (ended.code, ended.err) == (130, "2 of 10000 were created.\n")
+    assert "w-0001" in ended.out
 
 
 @pytest.mark.parametrize(

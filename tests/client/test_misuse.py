@@ -1,5 +1,6 @@
 """What is typed wrong: one sentence on the error stream, its exit code, and nothing done."""
 
+import json
 from collections.abc import Callable
 
 import msgspec
@@ -38,7 +39,7 @@ TYPED_WRONG = [
     (f"{WEB2} --cores", "--cores: expected one argument: see tashi-client createVm --help."),
     (f"{WEB2} --cores two", "--cores takes a whole number, not 'two'."),
     (f"{WEB2} --cores 1.5", "--cores takes a whole number, not '1.5'."),
-    (f"{WEB2} --memory {'9' * 30}", f"--memory takes a whole number, not '{'9' * 30}'."),
+    (f"{WEB2} --memory {'9' * 30}", "--memory takes no number of more than 18 digits."),
     ("pauseVm --instance=", "--instance is empty: give it a value."),
     (f"{WEB2} --hints dense", "--hints takes NAME=VALUE, not 'dense'."),
     (f"{WEB2} --onExit explode", "--onExit takes forget or stop or restart, not 'explode'."),
@@ -55,8 +56,15 @@ TYPED_WRONG = [
     ),
     (
         "createMany --basename w --count 0 --disks a",
-        "--count takes a number from 1 on, not '0'.",
+        "--count takes a number from 1 to 10000, not '0'.",
     ),
+    (
+        "createMany --basename w --count 1000000000 --disks a",
+        "--count takes a number from 1 to 10000, not '1000000000'.",
+    ),
+    ("createVm --na ax", "createVm takes no --na: did you mean --name?"),
+    (f"{WEB2} --name b", "--name is given twice: say it once."),
+    ("getHosts --output json --output=json", None),
     ("--print-completion fish", "--print-completion takes bash, zsh, tcsh, not 'fish'."),
 ]
 
@@ -266,6 +274,25 @@ def test_mistakes_in_the_configuration_are_named_without_a_cluster_manager() -> 
         "tashi-admin: The configuration needs mending.\netc/Tashi.cfg:3: There is no key 'prefx'.\n"
     )
     assert manager.asked == []
+
+
+def test_scripts_get_the_mistakes_in_the_configuration_where_they_get_their_absence() -> None:
+    front = admin_front(mistakes=("There is no key 'prefx'.",), warnings=("[Old] is ignored.",))
+
+    ended = Shell(FakeClusterManager(), front).type("checkConfig", "--output", "json")
+
+    assert ended.code == 2
+    assert json.loads(ended.out) == {
+        "mistakes": ["There is no key 'prefx'."],
+        "warnings": ["[Old] is ignored."],
+    }
+
+
+def test_what_only_says_a_sentence_has_no_columns() -> None:
+    for words in ("pauseVm --instance web", "migrateVm --instance web --dst 1", "changeCdrom"):
+        ended = Shell(FakeClusterManager()).type(*words.split(), "--show-id")
+
+        assert (ended.code, "takes no --show-id" in ended.err) == (2, True)
 
 
 def test_names_of_functions_are_not_the_admins_in_the_users_client() -> None:

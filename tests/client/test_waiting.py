@@ -1,6 +1,9 @@
 """How a client waits for what becomes of a command, and follows what happens."""
 
+import json
+
 import msgspec
+import pytest
 
 from fakes.clients import Ended, Shell
 from fakes.clusters import WEB, FakeClusterManager, entry
@@ -253,7 +256,7 @@ def test_waiting_for_a_series_to_go_ends_when_all_are_gone() -> None:
 
     ended = Shell(manager).type("destroyMany", "--basename", "w", "--wait")
 
-    assert (ended.code, ended.out) == (0, "2 instances are being destroyed.\n")
+    assert (ended.code, ended.out) == (0, "2 instances are gone.\n")
     assert manager.coming == []
 
 
@@ -303,3 +306,75 @@ def test_an_interruption_ends_the_wait_for_a_move_and_not_the_move() -> None:
         "Only the wait for web is over, the work goes on. cancelMigration --instance web leaves "
         "it where it is.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        ("createVm --name w --disks a", "w"),
+        ("createMany --basename w --count 2 --disks a", "2 instances"),
+        ("destroyMany --basename web", "1 instance"),
+        ("renameVm --instance 20 --name w", "w"),
+        ("destroyVm --instance 20", "web-0"),
+    ],
+)
+def test_whoever_interrupts_a_wait_is_told_that_nothing_else_is_over(words: str, what: str) -> None:
+    made = msgspec.structs.replace(WEB, id=20, name="web-0", state=InstanceState.ALTERING)
+
+    ended = Shell(Mover(instances=[made])).type(*words.split(), "--wait")
+
+    assert (ended.code, ended.err) == (
+        130,
+        f"Only the wait for {what} is over, the work goes on.\n",
+    )
+
+
+def test_whoever_interrupts_a_wait_for_many_sees_what_was_made() -> None:
+    ended = Shell(Mover(instances=[])).type(
+        *[
+            "createMany",
+            "--basename",
+            "w",
+            "--count",
+            "2",
+            "--disks",
+            "a",
+            "--wait",
+            "--output",
+            "json",
+        ]
+    )
+
+    assert [one["name"] for one in json.loads(ended.out)] == ["w-0", "w-1"]
+
+
+def test_a_wait_for_many_that_is_in_vain_shows_what_was_made_as_it_is() -> None:
+    manager = FakeClusterManager(instances=[])
+    created = Shell(manager).type("createVm", "--name", "x", "--disks", "a")
+    assert created.code == 0
+    first, second = (manager.instances[0].id + 1, manager.instances[0].id + 2)
+    running = msgspec.structs.replace(WEB, id=first, name="w-0", operation=900)
+    held = msgspec.structs.replace(
+        WEB, id=second, name="w-1", operation=901, state=InstanceState.HELD, reason="No."
+    )
+    manager.coming = [(entry(100, running), entry(101, held))]
+
+    ended = Shell(manager).type(
+        *[
+            "createMany",
+            "--basename",
+            "w",
+            "--count",
+            "2",
+            "--disks",
+            "a",
+            "--wait",
+            "--hide-all",
+            "--show-name",
+        ],
+        "--show-state",
+    )
+
+    assert ended.code == 3
+    assert ended.out == "name  state\nw-0   Running\nw-1   Held\n"
+    assert "1 of 2 have failed. The first: w-1 is Held: No." in ended.err

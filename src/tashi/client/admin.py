@@ -116,10 +116,14 @@ def _del_user(session: Session, given: Given) -> None:
 def _check_config(check: Callable[[], Findings]) -> Callable[[Session, Given], None]:
     def run(session: Session, _given: Given) -> None:
         mistakes, warnings = check()
-        if mistakes:
-            raise Misconfigured("\n".join(["The configuration needs mending.", *mistakes]))
-        words = "\n".join(["The configuration is in order.", *warnings])
-        session.terminal.say(words, {"mistakes": [], "warnings": list(warnings)})
+        found = {"mistakes": list(mistakes), "warnings": list(warnings)}
+        if not mistakes:
+            words = "\n".join(["The configuration is in order.", *warnings])
+            session.terminal.say(words, found)
+            return
+        if session.terminal.json:
+            session.terminal.say("", found)
+        raise Misconfigured("\n".join(["The configuration needs mending.", *mistakes, *warnings]))
 
     return run
 

@@ -11,7 +11,7 @@ from tashi.client import arguments as a
 from tashi.client import sheets
 from tashi.client.arguments import Argument, Given, Misused
 from tashi.client.command import Session
-from tashi.client.doing import Run, begun_wait, shown_row
+from tashi.client.doing import Run, begun_wait, only_a_wait, shown_row
 from tashi.client.waiting import Fate, Goal
 from tashi.domain.errors import Failed
 from tashi.domain.states import InstanceState
@@ -33,7 +33,7 @@ def _alter(call: str, asks: Asks, said: str, when_done: str = "") -> Run:
         awaited = begun_wait(session, given, _GOAL)
         altered = cluster.calls.call(call, InstanceForm, instance_id=instance_id, **arguments)
         if awaited is not None:
-            with session.terminal.progress(1) as note:
+            with only_a_wait(session, altered.name), session.terminal.progress(1) as note:
                 (fate,) = awaited.until_there([altered], note)
             altered = _checked(fate, altered)
         words = said if awaited is None else when_done or said

@@ -15,6 +15,9 @@ from tashi.domain.instance import OnExit, OnLoss
 from tashi.domain.states import HostState
 from tashi.wire import forms
 
+MOST_AT_ONCE: Final = 10_000
+"""How many instances one command creates at most: one call each."""
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -91,8 +94,10 @@ def any_text(typed: str) -> str:
 def whole_number(typed: str) -> int:
     """A whole number of a size that computers count to."""
     plain = typed.strip()
-    if not plain.removeprefix("-").isdecimal() or len(plain) > syntax.MOST_DIGITS:
+    if not plain.removeprefix("-").isdecimal():
         raise ValueError(f"takes a whole number, not {typed!r}")
+    if len(plain) > syntax.MOST_DIGITS:
+        raise ValueError(f"takes no number of more than {syntax.MOST_DIGITS} digits")
     return int(plain)
 
 
@@ -101,6 +106,13 @@ def count(typed: str) -> int:
     number = whole_number(typed)
     if number < 1:
         raise ValueError(f"takes a number from 1 on, not {typed!r}")
+    return number
+
+
+def _how_many(typed: str) -> int:
+    number = whole_number(typed)
+    if not 1 <= number <= MOST_AT_ONCE:
+        raise ValueError(f"takes a number from 1 to {MOST_AT_ONCE}, not {typed!r}")
     return number
 
 
@@ -194,7 +206,7 @@ BASENAME: Final = Argument(
     words="what the names begin with, as in NAME-0, NAME-1 …",
 )
 COUNT: Final = Argument(
-    name="count", read=count, metavar="NUMBER", required=True, words="how many to create"
+    name="count", read=_how_many, metavar="NUMBER", required=True, words="how many to create"
 )
 CORES: Final = Argument(
     name="cores", read=whole_number, metavar="NUMBER", default=1, words="how many cores"

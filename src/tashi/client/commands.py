@@ -37,7 +37,6 @@ def _change(name: str, goal: Goal, said: str, words: str) -> Command:
         takes=(a.INSTANCE, *_WAITING),
         help=words,
         examples=("--instance web", "--instance 17 --wait"),
-        sheet=sheets.INSTANCES,
     )
 
 
@@ -99,7 +98,6 @@ COMMANDS: Final = (
         takes=(a.INSTANCE, a.DESTINATION, *_WAITING),
         help="Move a running instance to another host without stopping it.",
         examples=("--instance web --dst rack2", "--instance 17 --dst 3 --wait"),
-        sheet=sheets.INSTANCES,
     ),
     _change(
         "cancelMigration",
@@ -127,7 +125,6 @@ COMMANDS: Final = (
         takes=(a.INSTANCE, a.NEW_NAME, *_WAITING),
         help="Call an instance something else; its guest hears of it when it starts next.",
         examples=("--instance web --name web-old",),
-        sheet=sheets.INSTANCES,
     ),
     Command(
         name="resizeVm",
@@ -135,7 +132,6 @@ COMMANDS: Final = (
         takes=(a.INSTANCE, a.NEW_CORES, a.NEW_MEMORY, *_WAITING),
         help="Give an instance that is stopped or waits other cores or memory.",
         examples=("--instance web --memory 2048", "--instance web --cores 4 --memory 4096"),
-        sheet=sheets.INSTANCES,
     ),
     Command(
         name="attachDisk",
@@ -143,7 +139,6 @@ COMMANDS: Final = (
         takes=(a.INSTANCE, a.DISK, *_WAITING),
         help="Plug a disk into a running or stopped instance.",
         examples=("--instance web --disk data.qcow2:True --wait", "--instance web --disk new.raw"),
-        sheet=sheets.INSTANCES,
     ),
     Command(
         name="detachDisk",
@@ -151,7 +146,6 @@ COMMANDS: Final = (
         takes=(a.INSTANCE, a.DISK, *_WAITING),
         help="Plug a disk out again; what was written to it is lost unless it is persistent.",
         examples=("--instance web --disk data.qcow2 --wait",),
-        sheet=sheets.INSTANCES,
     ),
     Command(
         name="attachNic",
@@ -159,7 +153,6 @@ COMMANDS: Final = (
         takes=(a.INSTANCE, a.NIC, *_WAITING),
         help="Plug a network card into a running or stopped instance.",
         examples=("--instance web --nic 999 --wait", "--instance web"),
-        sheet=sheets.INSTANCES,
     ),
     Command(
         name="detachNic",
@@ -167,7 +160,6 @@ COMMANDS: Final = (
         takes=(a.INSTANCE, a.MAC, *_WAITING),
         help="Plug a network card out again.",
         examples=("--instance web --mac 52:54:00:12:34:56 --wait",),
-        sheet=sheets.INSTANCES,
     ),
     Command(
         name="changeCdrom",
@@ -175,7 +167,6 @@ COMMANDS: Final = (
         takes=(a.INSTANCE, a.MEDIUM, *_WAITING),
         help="Put an image into an instance's CD drive, or take out what is there.",
         examples=("--instance web --image tools.iso", "--instance web"),
-        sheet=sheets.INSTANCES,
     ),
     Command(
         name="startVnc",

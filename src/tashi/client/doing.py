@@ -5,7 +5,9 @@ several instances each is commanded by itself: one that is refused does not keep
 but counts in the end.
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
@@ -13,8 +15,7 @@ from tashi.client import arguments as a
 from tashi.client import sheets
 from tashi.client.arguments import Given
 from tashi.client.command import Session
-from tashi.client.tables import Row
-from tashi.client.terminal import Note
+from tashi.client.tables import Row, counted
 from tashi.client.waiting import Fate, Goal, Vigil
 from tashi.domain.errors import Failed, Refused, TashiError
 from tashi.domain.states import InstanceState
@@ -31,23 +32,31 @@ def create_one(session: Session, given: Given) -> None:
     vigil = begun_wait(session, given, _RUNNING)
     instance = session.cluster.calls.call("createVm", InstanceForm, instance=wish)
     if vigil is not None:
-        with session.terminal.progress(1) as note:
+        with only_a_wait(session, instance.name), session.terminal.progress(1) as note:
             instance = vigil.until_there([instance], note)[0].instance
     session.terminal.show_one(sheets.INSTANCES, shown_row(instance, users))
 
 
 def create_many(session: Session, given: Given) -> None:
-    """Create several instances, numbered with as many digits as the last one needs."""
+    """Create several instances, numbered with as many digits as the last one needs.
+
+    Those that were made are shown also when others were not, or are not there yet.
+    """
     count = given[a.COUNT]
     digits = len(str(count - 1))
     first = _wish(session, given, f"{given[a.BASENAME]}-{0:0{digits}}")
     users, vigil = session.cluster.users(), begun_wait(session, given, _RUNNING)
-    names = [f"{given[a.BASENAME]}-{number:0{digits}}" for number in range(count)]
-    with session.terminal.progress(count) as note:
-        made = _create_each(session, first, names, note)
+    names = (f"{given[a.BASENAME]}-{number:0{digits}}" for number in range(count))
+    made: list[InstanceForm] = []
+    try:
+        _create_each(session, first, names, count, made)
         if vigil is not None:
-            made = [fate.instance for fate in vigil.until_there(made, note)]
-    session.terminal.show(sheets.INSTANCES, sheets.instance_rows(made, users))
+            with only_a_wait(session, counted(count, "instance")):
+                _until_all_there(session, vigil, made)
+    finally:
+        if made:
+            shown = made if vigil is None else vigil.last_seen(made)
+            session.terminal.show(sheets.INSTANCES, sheets.instance_rows(shown, users))
 
 
 def change(call: str, goal: Goal, said: str) -> Run:
@@ -73,13 +82,15 @@ def change_many(call: str, goal: Goal, said: str) -> Run:
     def run(session: Session, given: Given) -> None:
         series = session.cluster.instances_of_series(given[a.BASENAME])
         users, vigil = session.cluster.users(), begun_wait(session, given, goal)
-        with session.terminal.progress(len(series)) as note:
-            accepted, failures = _command_each(session, call, series, note)
-            if vigil is not None:
-                accepted = [fate.instance for fate in vigil.until_there(accepted, note)]
-        plural = "instance is" if len(accepted) == 1 else "instances are"
-        rows = sheets.instance_rows(accepted, users)
-        session.terminal.say(f"{len(accepted)} {plural} {said}.", rows)
+        accepted, failures = _command_each(session, call, series, said)
+        words = _are(len(accepted), said)
+        if vigil is not None and accepted:
+            with only_a_wait(session, counted(len(accepted), "instance")):
+                fates = _until_all_there(session, vigil, accepted)
+            accepted = [fate.instance for fate in fates]
+            found = Counter(fate.words for fate in fates).items()
+            words = ", ".join(_are(number, became) for became, number in found)
+        session.terminal.say(f"{words}.", sheets.instance_rows(accepted, users))
         if failures:
             raise _with(failures[0], f" ({len(failures)} of {len(series)} were not {said}.)")
 
@@ -111,43 +122,75 @@ def reset(session: Session, given: Given) -> None:
     session.terminal.say(f"{instance.name} is reset.", shown_row(instance, users))
 
 
-def _until_there(session: Session, vigil: Vigil, instance: InstanceForm, hint: str = "") -> Fate:
-    """What became of it; an interruption ends the wait and nothing else."""
+@contextmanager
+def only_a_wait(session: Session, what: str, hint: str = "") -> Iterator[None]:
+    """Say of an interruption that it ends the wait and nothing else."""
     try:
-        with session.terminal.crossing() as (note, shows):
-            (fate,) = vigil.until_there([instance], note, shows)
+        yield
     except KeyboardInterrupt:
-        session.terminal.add(f"Only the wait for {instance.name} is over, the work goes on.{hint}")
+        session.terminal.add(f"Only the wait for {what} is over, the work goes on.{hint}")
         raise
+
+
+def _until_there(session: Session, vigil: Vigil, instance: InstanceForm, hint: str = "") -> Fate:
+    with (
+        only_a_wait(session, instance.name, hint),
+        session.terminal.crossing() as (note, shows),
+    ):
+        (fate,) = vigil.until_there([instance], note, shows)
     return fate
 
 
+def _until_all_there(
+    session: Session, vigil: Vigil, accepted: Sequence[InstanceForm]
+) -> tuple[Fate, ...]:
+    with session.terminal.progress(len(accepted)) as note:
+        return vigil.until_there(accepted, note)
+
+
 def _create_each(
-    session: Session, first: NewInstanceForm, names: Sequence[str], note: Note
-) -> list[InstanceForm]:
-    made: list[InstanceForm] = []
-    for name in names:
-        note(f"creating {name}", len(made))
-        wish = msgspec.structs.replace(first, name=name)
-        try:
-            made.append(session.cluster.calls.call("createVm", InstanceForm, instance=wish))
-        except TashiError as error:
-            raise _with(error, f" ({len(made)} of {len(names)} were created.)") from error
-    return made
+    session: Session,
+    first: NewInstanceForm,
+    names: Iterable[str],
+    count: int,
+    made: list[InstanceForm],
+) -> None:
+    """Add to those that are `made`, one call each; who interrupts it hears how many there are."""
+    try:
+        with session.terminal.progress(count) as note:
+            for name in names:
+                note(f"creating {name}", len(made))
+                wish = msgspec.structs.replace(first, name=name)
+                made.append(session.cluster.calls.call("createVm", InstanceForm, instance=wish))
+    except TashiError as error:
+        raise _with(error, f" ({len(made)} of {count} were created.)") from error
+    except KeyboardInterrupt:
+        session.terminal.add(f"{len(made)} of {count} were created.")
+        raise
 
 
 def _command_each(
-    session: Session, call: str, series: Sequence[InstanceForm], note: Note
+    session: Session, call: str, series: Sequence[InstanceForm], said: str
 ) -> tuple[list[InstanceForm], list[TashiError]]:
     accepted: list[InstanceForm] = []
     failures: list[TashiError] = []
-    for one in series:
-        note(one.name, len(accepted))
-        try:
-            accepted.append(session.cluster.calls.call(call, InstanceForm, instance_id=one.id))
-        except (Refused, Failed) as error:
-            failures.append(error)
+    try:
+        with session.terminal.progress(len(series)) as note:
+            for one in series:
+                note(one.name, len(accepted))
+                try:
+                    found = session.cluster.calls.call(call, InstanceForm, instance_id=one.id)
+                    accepted.append(found)
+                except (Refused, Failed) as error:
+                    failures.append(error)
+    except KeyboardInterrupt:
+        session.terminal.add(f"{_are(len(accepted), said)}, of {len(series)}.")
+        raise
     return accepted, failures
+
+
+def _are(number: int, what: str) -> str:
+    return f"{counted(number, 'instance')} {'is' if number == 1 else 'are'} {what}"
 
 
 def _with(error: TashiError, more: str) -> TashiError:

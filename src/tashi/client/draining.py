@@ -1,4 +1,4 @@
-"""Emptying a host, for administrators: the plan, the wish, and how far it is.
+"""Emptying a host, for operators: the plan, the wish, and how far it is.
 
 The rows are in both clients, because people look for them in either. Whoever waits follows the
 events and asks for the plan again when one of them is about the host or what is on it; the wait
@@ -13,6 +13,7 @@ from tashi.client import arguments as a
 from tashi.client import sheets
 from tashi.client.arguments import Given, Misused
 from tashi.client.command import Command, Session
+from tashi.client.doing import only_a_wait
 from tashi.client.tables import counted
 from tashi.client.terminal import Note
 from tashi.domain.errors import Failed, TimedOut, TooOld
@@ -36,7 +37,8 @@ def drain(session: Session, given: Given) -> None:
         cluster.calls.call("drainHost", HostForm, host_id=host_id)
     plan = cluster.calls.call("getDrainPlan", DrainPlanForm, host_id=host_id)
     if given[a.WAIT]:
-        plan = _until_empty(session, plan, given[a.TIMEOUT])
+        with only_a_wait(session, plan.host.name, " cancelDrain ends it."):
+            plan = _until_empty(session, plan, given[a.TIMEOUT])
     _show(session, plan)
 
 

@@ -53,6 +53,21 @@ class Line:
     wishes: tuple[Wish, ...]
 
 
+class _Once(argparse.Action):
+    """Keeps a value, of which there is one."""
+
+    def __call__(
+        self,
+        _parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option: str | None = None,
+    ) -> None:
+        if getattr(namespace, self.dest) is not None:
+            raise Misused(f"{option} is given twice: say it once.")
+        setattr(namespace, self.dest, values)
+
+
 class Parser(argparse.ArgumentParser):
     """argparse, complaining in our words and by an exception."""
 
@@ -70,6 +85,7 @@ def read_line(front: Front, words: Sequence[str]) -> Line:
     if function is None:
         raise Misused(f"Say what to do: {front.name} --help lists the functions.")
     command = front.command(function)
+    _check_known(front, command, rest)
     typed, left = command_parser(front, command).parse_known_args(rest)
     wishes = _wishes(front, command, left)
     values = vars(typed)
@@ -79,6 +95,17 @@ def read_line(front: Front, words: Sequence[str]) -> Line:
         if values[one.name] not in (None, False)
     }
     return Line(command, read_all(command.takes, texts), wishes)
+
+
+def _check_known(front: Front, command: Command, words: Iterable[str]) -> None:
+    """Raise Misused for an option that there is not, before others are missed."""
+    known = {f"--{argument.name}" for argument in command.takes} | {"--output", "--examples", "--"}
+    for word in words:
+        typed = word.partition("=")[0]
+        if word.startswith("--") and typed not in known:
+            wishes = wishes_about(command.sheet)
+            if typed not in wishes:
+                raise Misused(_unknown(front, command, word, wishes))
 
 
 def named_function(words: Sequence[str]) -> str | None:
@@ -105,7 +132,7 @@ def add_arguments(parser: argparse.ArgumentParser, command: Command) -> None:
         _add(parser, argument)
     *others, last = (_OUTPUTS[one] for one in command.outputs)
     words = f"{', '.join(others)}, or {last}"
-    parser.add_argument("--output", choices=command.outputs, help=words)
+    parser.add_argument("--output", action=_Once, choices=command.outputs, help=words)
     parser.add_argument("--examples", action="store_true", help="show examples and leave")
 
 
@@ -189,7 +216,7 @@ def _add(parser: argparse.ArgumentParser, argument: Argument[object]) -> None:
         words += f" (default: {argument.default})"
     parser.add_argument(
         f"--{argument.name}",
-        action="append" if argument.repeats else "store",
+        action="append" if argument.repeats else _Once,
         metavar=argument.metavar,
         required=argument.required,
         help=words,

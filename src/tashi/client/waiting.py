@@ -38,9 +38,13 @@ class Fate:
     instance: InstanceForm
     is_gone: bool = False
 
+    @property
+    def words(self) -> str:
+        """What it is, in a word."""
+        return "gone" if self.is_gone else self.instance.state.title
+
     def __str__(self) -> str:
-        words = "gone" if self.is_gone else self.instance.state.title
-        return f"{self.instance.name} is {words}"
+        return f"{self.instance.name} is {self.words}"
 
 
 def has_arrived(fate: Fate, goal: Goal) -> bool:
@@ -72,9 +76,14 @@ class Vigil:
         self._since = cluster.snapshot().next
         self._awaited: dict[int, InstanceForm] = {}
         self._arrived: dict[int, Fate] = {}
+        self._seen: dict[int, InstanceForm] = {}
         self._failures: list[Failed] = []
         self._explained: set[int] = set()
         self._longest = _ONE_LOOK_SECONDS
+
+    def last_seen(self, accepted: Sequence[InstanceForm]) -> list[InstanceForm]:
+        """The instances as they were when they were last heard of, or else as they are given."""
+        return [self._seen.get(one.id, one) for one in accepted]
 
     def until_there(
         self, accepted: Sequence[InstanceForm], note: Note, shows: Shows | None = None
@@ -105,7 +114,7 @@ class Vigil:
             return
         now = seen or last
         fate = Fate(now, is_gone=seen is None or now.state is InstanceState.EXITED)
-        self._awaited[instance_id] = now
+        self._awaited[instance_id] = self._seen[instance_id] = now
         try:
             if has_arrived(fate, self._goal):
                 self._arrived[instance_id] = fate

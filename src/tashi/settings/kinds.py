@@ -69,12 +69,12 @@ def whole(expects: str, at_least: int, at_most: int = _HIGHEST_COUNT) -> Kind[in
     """A whole number between two bounds, both included."""
 
     def read(written: str) -> int:
-        if not (written.isascii() and written.isdigit() and len(written) <= len(str(at_most))):
-            raise Unsuitable(f"is no whole number from {at_least} to {at_most}")
-        number = int(written)
-        if not at_least <= number <= at_most:
+        if not (written.isascii() and written.removeprefix("-").isdigit()):
+            raise Unsuitable("is no whole number")
+        # Nobody reads thousands of digits to know that they are too many.
+        if len(written) > len(str(at_most)) or not at_least <= int(written) <= at_most:
             raise Unsuitable(f"is outside {at_least} to {at_most}")
-        return number
+        return int(written)
 
     return Kind(expects, read)
 
@@ -83,8 +83,10 @@ def decimal(expects: str, *, zero: bool, at_most: float) -> Kind[float]:
     """A plain decimal number; `zero` says whether 0 is allowed."""
 
     def read(written: str) -> float:
-        if re.fullmatch(_DECIMAL, written) is None:
+        if re.fullmatch(_DECIMAL, written.removeprefix("-")) is None:
             raise Unsuitable("is no decimal number")
+        if written.startswith("-"):
+            raise Unsuitable("is below 0")
         number = float(written)
         if number == 0 and not zero:
             raise Unsuitable("must be more than 0")
