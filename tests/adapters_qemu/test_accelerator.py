@@ -141,3 +141,23 @@ def test_nothing_but_the_verdict_is_left(tmp_path: Path, kvm: Path) -> None:
     choose("auto", QEMU, tmp_path, FakeQemu())
 
     assert {path.name for path in tmp_path.iterdir()} == {kvm.name, "accelerator.json"}
+
+
+def test_what_cannot_be_kept_is_found_out_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "accelerator.new").mkdir()  # cannot be written, like a file on a full disk
+    qemu = FakeQemu()
+
+    first = choose("tcg", QEMU, tmp_path, qemu)
+    trials = len(qemu.trials)
+    again = choose("tcg", QEMU, tmp_path, qemu)
+
+    assert first == again
+    assert len(qemu.trials) == 2 * trials
+    assert "is not kept" in caplog.text
+
+
+def test_where_nothing_can_be_written_it_says_so(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match=r"probe\.img cannot be written"):
+        choose("tcg", QEMU, tmp_path / "nowhere", FakeQemu())

@@ -3,6 +3,7 @@
 import pytest
 
 from nodemanager.machine import Machine, RationedNotebook
+from tashi.domain.errors import StoreFailed
 from tashi.domain.identity import InstanceId
 from tashi.domain.states import Order
 
@@ -76,6 +77,41 @@ def test_a_program_that_dies_at_any_write_is_taken_over_by_the_next(
     assert without_repeats(machine.reported()) == LIFE
     assert machine.notebook.pages() == {}
     assert machine.hypervisor.kept() == set()
+
+
+@pytest.mark.parametrize(
+    ("order", "outcome"), [(Order.KILL, "GuestEnded"), (Order.FORGET, "Cleared")]
+)
+def test_on_a_disk_that_stays_full_a_guest_is_ended_all_the_same(
+    order: Order, outcome: str
+) -> None:
+    machine = Machine()
+    machine.begin()
+    machine.insist(machine.order(Order.START))
+    machine.insist(machine.order(Order.START, guest=8))
+    machine.notebook.is_full = True
+    ended = machine.order(order)
+
+    taken = machine.tell(ended)
+
+    assert isinstance(taken.exception(0), StoreFailed)
+    assert machine.hypervisor.kept() == {InstanceId(8)}
+    assert machine.reported() == ["Started", "Started"]
+    machine.notebook.is_full = False
+    machine.insist(ended)
+    assert machine.reported()[2:] == [outcome]
+
+
+def test_a_kill_of_the_past_ends_nobody_on_a_full_disk() -> None:
+    machine = Machine()
+    machine.begin()
+    late = machine.order(Order.KILL)
+    machine.insist(machine.order(Order.START, attempt=2))
+    machine.notebook.is_full = True
+
+    machine.tell(late, machine.order(Order.PAUSE, attempt=2))
+
+    assert machine.hypervisor.running() == {SEVEN}
 
 
 def without_repeats(kinds: list[str]) -> list[str]:

@@ -1,7 +1,9 @@
 """What waits for the writer of a node's notes."""
 
+from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 
+from tashi.domain.errors import TashiError
 from tashi.ports.workers import Job
 
 
@@ -26,3 +28,13 @@ class Inbox:
                 self._jobs.get_nowait()()
         except Empty:
             pass
+
+
+def settle(answer: Future[bool], job: Job) -> None:
+    """Do a job that somebody waits for: it is done, or has failed for a reason."""
+    try:
+        job()
+    except TashiError as error:
+        answer.set_exception(error)
+    else:
+        answer.set_result(True)

@@ -17,23 +17,24 @@ from logging import getLogger
 
 import msgspec
 
-from tashi.domain.errors import StaleSession, StoreFailed, TashiError
+from tashi.domain.errors import StaleSession, StoreFailed
 from tashi.domain.guest import Glimpse, GuestState, Progress, Stats
 from tashi.domain.identity import Epoch, InstanceId, Operation
 from tashi.domain.states import Order
 from tashi.nodemanager import guests
 from tashi.nodemanager.guests import Do, Note, Step
-from tashi.nodemanager.inbox import Inbox
+from tashi.nodemanager.inbox import Inbox, settle
 from tashi.nodemanager.notes import read, stranger
 from tashi.nodemanager.orders import (
     InDoubt,
     came,
     cancel,
-    clear_after_leaving,
+    clear_away,
     hold,
     left,
     see_through,
     started,
+    to_be_no_more,
 )
 from tashi.nodemanager.outbox import Outbox
 from tashi.nodemanager.sightings import Sightings
@@ -108,10 +109,10 @@ class Node:
         elif note is not None:
             self._compare(key, found)
             if note.cleared and found is not None and found.running is None:
-                self._clear_after_leaving(key)
+                self._clear_away(key)
 
-    def _clear_after_leaving(self, key: InstanceId) -> None:
-        self._workers.run(_lane(key), partial(clear_after_leaving, self._hypervisor, key))
+    def _clear_away(self, key: InstanceId) -> None:
+        self._workers.run(_lane(key), partial(clear_away, self._hypervisor, key))
 
     def _finish(self, note: Note, order: OrderForm, found: FoundGuest | None) -> None:
         """Go on with what was under way when the program before this one ended."""
@@ -133,7 +134,7 @@ class Node:
         """A send is cut short with the program, or it was complete and the guest has left."""
         if found is None or found.found is Found.LEFT:
             self._conclude(note.id, order, left(order))
-            self._clear_after_leaving(note.id)
+            self._clear_away(note.id)
         elif found.running is not None:
             self._conclude(note.id, order, guests.failure(order, "Its node was restarted."))
             self._compare(note.id, found)
@@ -214,7 +215,7 @@ class Node:
     ) -> Future[bool]:
         """Take orders up; the future ends once their notes are on disk."""
         answer: Future[bool] = Future()
-        take = partial(self._take_or_refuse, answer, epoch, session, number, orders)
+        take = partial(settle, answer, partial(self._take, epoch, session, number, orders))
         if self._outbox.is_opening and epoch >= self._epoch:
             # The order may have overtaken the answer to our hello; it belongs to the new session.
             self._early.append(take)
@@ -222,30 +223,22 @@ class Node:
             take()
         return answer
 
-    def _take_or_refuse(
-        self,
-        answer: Future[bool],
-        epoch: Epoch,
-        session: int,
-        number: int,
-        orders: Sequence[OrderForm],
-    ) -> None:
-        try:
-            self._take(epoch, session, number, orders)
-        except TashiError as error:
-            answer.set_exception(error)
-        else:
-            answer.set_result(True)
-
     def _take(self, epoch: Epoch, session: int, number: int, orders: Sequence[OrderForm]) -> None:
         current = self._outbox.session
         if epoch < self._epoch or current is None or current.session != session:
             raise StaleSession(f"Session {session} of epoch {epoch} is not open here.")
         if number <= self._taken:
             return
-        self._catch_up()
-        for order in orders:
-            self._take_up(order)
+        try:
+            self._catch_up()
+            for order in orders:
+                self._take_up(order)
+        except StoreFailed:
+            # They are asked again until they are answered, and what goes with a guest makes room.
+            for note in to_be_no_more(self._notes, orders):
+                self._call_back(note)
+                self._clear_away(note.id)
+            raise
         self._taken = number
 
     def _take_up(self, order: OrderForm) -> None:
@@ -257,10 +250,12 @@ class Node:
         self._settle(result)
         if result.do is not None:
             if note and (result.do in {Do.CANCEL, Do.KILL} or guests.is_stored(note)):
-                # What is under way in the guest's lane would keep this waiting.
-                run_beside = partial(cancel, self._hypervisor, note)
-                self._workers.run(f"cancel {order.instance_id}", run_beside)
+                self._call_back(note)
             self._do(result.do, order)
+
+    def _call_back(self, note: Note) -> None:
+        """Let what is under way in the guest's lane keep what follows there waiting no longer."""
+        self._workers.run(f"cancel {note.id}", partial(cancel, self._hypervisor, note))
 
     def _store_again(self, order: OrderForm) -> None:
         note = self._notes.get(InstanceId(order.instance_id))
@@ -278,7 +273,7 @@ class Node:
             key = InstanceId(order.instance_id)
             self._inbox.post(partial(self._conclude, key, order, outcome))
             if do is Do.SEND and outcome == left(order):
-                clear_after_leaving(self._hypervisor, key)
+                clear_away(self._hypervisor, key)
 
         if do is not Do.CANCEL:
             self._workers.run(_lane(order.instance_id), job)

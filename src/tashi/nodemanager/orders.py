@@ -5,6 +5,7 @@ that has a name becomes the order's outcome; nothing is decided here.
 """
 
 import dataclasses
+from collections.abc import Iterable, Mapping
 from logging import getLogger
 from typing import Final
 
@@ -23,7 +24,7 @@ from tashi.domain.guest import Ending
 from tashi.domain.identity import Attempt, InstanceId, Mib, Operation
 from tashi.domain.instance import Disk, Nic, saved_name, stored_name
 from tashi.domain.states import Order
-from tashi.nodemanager.guests import Do, Note, about, failure, keeps_disks, success
+from tashi.nodemanager.guests import Do, Note, about, failure, keeps_disks, ordered, success
 from tashi.ports.hypervisor import GuestSpec, Hypervisor, Running
 from tashi.wire.forms import (
     InstanceForm,
@@ -196,16 +197,16 @@ def left(order: OrderForm) -> ReportForm:
     return success(order, "SourceLeft")
 
 
-def clear_after_leaving(hypervisor: Hypervisor, guest: InstanceId) -> None:
-    """Clear away what is still here of a guest that has left.
+def clear_away(hypervisor: Hypervisor, guest: InstanceId) -> None:
+    """Clear away what is still here of a guest that is to be no more, if that can be.
 
-    Its outcome is told before, for until the target hears of that the guest stands still.
+    Of one that has left, the outcome is told before: until its target hears, it stands still.
     """
     try:
         hypervisor.kill(guest)
         hypervisor.clear(guest)
     except TashiError as error:
-        _log.warning("Instance %d has left, but not all of it is cleared away: %s", guest, error)
+        _log.warning("Instance %d: not all of it is cleared away: %s", guest, error)
 
 
 def cancel(hypervisor: Hypervisor, note: Note) -> None:
@@ -214,6 +215,17 @@ def cancel(hypervisor: Hypervisor, note: Note) -> None:
         hypervisor.cancel(note.id, _known_as(note.doing))
     except TashiError as error:
         _log.info("Instance %d: what is under way was not cancelled: %s", note.id, error)
+
+
+def to_be_no_more(notes: Mapping[InstanceId, Note], orders: Iterable[OrderForm]) -> list[Note]:
+    """Guests that orders end or clear away which could not be noted: that needs no note."""
+    found = []
+    for order in orders:
+        note = notes.get(InstanceId(order.instance_id))
+        step = None if note is None else ordered(note, order)
+        if note is not None and step is not None and step.do in {Do.KILL, Do.CLEAR}:
+            found.append(note)
+    return found
 
 
 def _known_as(order: OrderForm | None) -> str:

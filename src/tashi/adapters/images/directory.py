@@ -153,6 +153,8 @@ class ImageFolder:
         try:
             with path.open("rb") as log:
                 begin = log.seek(start_of(offset, log.seek(0, os.SEEK_END)))
+                with suppress(OSError):  # there is nothing more
+                    begin = log.seek(begin, os.SEEK_DATA)  # past what its node had cut
                 said = log.read(most)
         except FileNotFoundError as error:
             raise NoSuchImage(f"The image store has no console of {name!r}.") from error

@@ -23,6 +23,7 @@ from tashi.adapters.hypervisor.libvirt.site import Site
 from tashi.adapters.hypervisor.qemu.backends import check_backend
 from tashi.adapters.hypervisor.qemu.caretaker import Caretaker
 from tashi.adapters.hypervisor.qemu.command_line import guest_uuid
+from tashi.adapters.hypervisor.qemu.consoles import keep_short
 from tashi.adapters.hypervisor.qemu.departing import departures
 from tashi.adapters.hypervisor.qemu.folder import GuestFolder, private_folder
 from tashi.adapters.hypervisor.qemu.guests import Guests
@@ -94,6 +95,7 @@ class Libvirt(Tending[Guest]):
             way=way, launcher=self._launcher, uri=site.uri, tell=guests.tell, on_step=on_step
         )
         sending = Sending(way, self._launcher.around, departures(qemu, on_step))
+        self._reactor.begin(keep_short(guests, commands))
         self._adoption = Adoption(self._memory, self._launcher, sending, guests.watched)
         self._caretaker = Caretaker(networks)
         super().__init__(

@@ -18,6 +18,7 @@ import msgspec
 
 from tashi.adapters.hypervisor.qemu.boot_sector import WORD, boot_disk
 from tashi.adapters.hypervisor.qemu.command_line import SANDBOX
+from tashi.adapters.hypervisor.qemu.folder import PRIVATE_FILE
 from tashi.domain.errors import CommandFailed, Misconfigured
 from tashi.ports.commands import Commands
 
@@ -72,10 +73,21 @@ def _verdict(qemu: str, folder: Path, commands: Commands) -> Verdict:
         if known.of == of:
             return known
     verdict = _try(of, _Probe(qemu, folder / "probe.img", commands))
-    partial = kept.with_suffix(".new")
-    partial.write_bytes(msgspec.json.format(msgspec.json.encode(verdict)) + b"\n")
-    partial.replace(kept)
+    keep(kept, verdict)
     return verdict
+
+
+def keep(kept: Path, found_out: msgspec.Struct | Verdict) -> None:
+    """Keep what was found out for the next start, which finds it out again where it cannot be."""
+    partial = kept.with_suffix(".new")
+    try:
+        partial.touch(PRIVATE_FILE)
+        partial.write_bytes(msgspec.json.format(msgspec.json.encode(found_out)) + b"\n")
+        partial.replace(kept)
+    except OSError as error:
+        _LOG.warning("What was found out of QEMU is not kept in %s: %s.", kept, error.strerror)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def circumstances(qemu: str) -> str:
@@ -112,7 +124,13 @@ class _Probe:
     commands: Commands
 
     def __enter__(self) -> Self:
-        self.disk.write_bytes(boot_disk())
+        try:
+            self.disk.write_bytes(boot_disk())
+        except OSError as error:
+            raise Misconfigured(
+                f"What QEMU can do cannot be tried, for {self.disk} cannot be written "
+                f"({error.strerror}): make room in infoDir."
+            ) from error
         return self
 
     def __exit__(self, *_: object) -> None:

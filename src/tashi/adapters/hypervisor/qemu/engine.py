@@ -15,8 +15,7 @@ from zlib import crc32
 
 import msgspec
 
-from tashi.adapters.hypervisor.qemu.accelerator import circumstances
-from tashi.adapters.hypervisor.qemu.folder import PRIVATE_FILE
+from tashi.adapters.hypervisor.qemu.accelerator import circumstances, keep
 from tashi.domain.engine import (
     HOST_CPU,
     KVM,
@@ -126,10 +125,7 @@ def known_engine(qemu: str, accel: str, folder: Path, commands: Commands) -> Kno
         if known.of == of:
             return known
     known = _ask(of, qemu, accel, commands)
-    partial = kept.with_suffix(".new")
-    partial.write_bytes(msgspec.json.format(msgspec.json.encode(known)) + b"\n")
-    partial.chmod(PRIVATE_FILE)
-    partial.replace(kept)
+    keep(kept, known)
     return known
 
 

@@ -109,8 +109,9 @@ class GuestFolder:
     def said(self, offset: int, most: int) -> tuple[bytes, int]:
         """A part of the console's log, as the port's `console` promises; raises NoSuchVm."""
         try:
-            with self.places.console_log.open("rb") as log:
-                begin = log.seek(start_of(offset, log.seek(0, os.SEEK_END)))
+            with self.places.console_log.open("rb", buffering=0) as log:
+                begin = start_of(offset, log.seek(0, os.SEEK_END))
+                begin = log.seek(_past_holes(log.fileno(), begin))
                 said = log.read(most)
         except FileNotFoundError as error:
             name = self.places.folder.name
@@ -167,6 +168,14 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _past_holes(descriptor: int, begin: int) -> int:
+    """Where anything is from there on: `consoles` cuts logs."""
+    try:
+        return os.lseek(descriptor, begin, os.SEEK_DATA)
+    except OSError:  # there is nothing more
+        return begin
 
 
 def _open(path: Path) -> int:

@@ -10,6 +10,7 @@ from tashi.adapters.hypervisor.qemu import accelerator
 from tashi.adapters.hypervisor.qemu.adoption import Adoption
 from tashi.adapters.hypervisor.qemu.backends import check_backend
 from tashi.adapters.hypervisor.qemu.caretaker import Caretaker
+from tashi.adapters.hypervisor.qemu.consoles import keep_short
 from tashi.adapters.hypervisor.qemu.counting import counters
 from tashi.adapters.hypervisor.qemu.departing import departures
 from tashi.adapters.hypervisor.qemu.disk_store import DiskStore
@@ -87,6 +88,7 @@ class Qemu(Tending[Guest]):
         self._receiving = Receiving(road, on_step)
         sending = Sending(road, departures(settings, on_step))
         self._memory = _memory(settings, prefix / "suspend", commands, on_step)
+        self._reactor.begin(keep_short(guests, commands))
         self._adoption = Adoption(premises, self._memory, sending, around, guests.watched)
         self._caretaker = Caretaker(networks)
         self._storing = Storing(self._disks, guests.go_on, on_step)
