@@ -63,7 +63,7 @@ def test_it_is_skipped_in_the_image_store_too(folder: GuestFolder, tmp_path: Pat
     log, commands = folder.places.console_log, SystemCommands()
     log.write_bytes(LOUD)
     shorten(log, commands)
-    store = DiskStore(tmp_path / "suspend", commands, WAIT)
+    store = DiskStore(tmp_path / "suspend", commands)
     (tmp_path / "images").mkdir()
 
     store.put(log, "7-a1.console", Leash(), lambda _: None)

@@ -80,7 +80,7 @@ class Bench:
         for one in (folder / "images", premises.info, premises.overlays):
             one.mkdir(parents=True)
         (folder / "images" / IDLE).write_bytes(bytes(512))
-        store = DiskStore(folder / "suspend", SystemCommands(), 10.0)
+        store = DiskStore(folder / "suspend", SystemCommands())
         self.disks = Disks(premises, Images(folder / "images"), SystemCommands(), store)
         self.ports = Ports()
         self.plugging: Plugging[Pluggable] = Plugging(self.ports, self.disks, 1.0, lambda: None)

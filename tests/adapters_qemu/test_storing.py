@@ -53,7 +53,7 @@ class Bench:
         self.told: list[Progress] = []
         self.suspended = folder / "suspend"
         premises = Premises(folder / "info", folder / "scratch")
-        store = DiskStore(self.suspended, commands, 10.0)
+        store = DiskStore(self.suspended, commands)
         disks = Disks(premises, Images(folder / "images"), commands, store)
         self.storing = Storing(disks, lambda _, progress: self.told.append(progress))
         premises.info.mkdir()

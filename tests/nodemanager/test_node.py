@@ -77,6 +77,7 @@ class Busy(SimulatedHypervisor):
         (Order.SEND, Order.CANCEL_SEND, "there:7000"),
         (Order.SEND, Order.KILL, "there:7000"),
         (Order.SAVE, Order.KILL, "7-2"),
+        (Order.START, Order.KILL, "7-a1"),
         (Order.PAUSE, Order.KILL, ""),
     ],
 )

@@ -234,6 +234,8 @@ def _known_as(order: OrderForm | None) -> str:
         return saved_name(InstanceId(order.instance_id), Operation(order.operation))
     if order is not None and order.order is Order.SEND and order.instance is not None:
         return order.instance.incoming
+    if order is not None and order.order in {Order.START, Order.RESTORE}:
+        return stored_name(InstanceId(order.instance_id), Attempt(order.attempt))
     return ""
 
 

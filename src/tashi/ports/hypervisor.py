@@ -194,6 +194,8 @@ class Hypervisor(Protocol):
     def follow(self, follower: Follower) -> None:
         """Tell `follower` from now on how far each `save`, `store` and `send` is, from any thread.
 
+        Of a start, how far stored disks are fetched.
+
         As often as people want to look, about once a second, and in vain when it is over at once.
         """
         ...
@@ -317,6 +319,7 @@ class Hypervisor(Protocol):
     def cancel(self, guest: InstanceId, what: str) -> None:
         """Let the `send` to that door fail, or the `save` under that name, or a `store`.
 
+        Or the fetching of stored disks for the attempt whose own would be stored under that name.
         May run beside it, and also before it: then it fails at once. (One that QEMU does for itself
         may be done all the same.) A guest that has left stays away. Harmless when that is over, or
         nothing of the kind.

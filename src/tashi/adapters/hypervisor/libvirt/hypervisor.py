@@ -78,7 +78,7 @@ class Libvirt(Tending[Guest]):
         self._making: set[InstanceId] = set()
         self._others = Others()
         self._most_moves = qemu.max_parallel_migrations
-        self._disks = site.disks(self._premises, commands)
+        self._disks = site.disks(self._premises, commands, guests.go_on)
         self._storing = Storing(self._disks, guests.go_on)
         saved = SavedMemory(site.prefix / "suspend")
         self._memory = Memory(saved=saved, limit_seconds=qemu.migrate_timeout, on_step=on_step)

@@ -16,6 +16,7 @@ from tashi.adapters.hypervisor.qemu.places import Premises
 from tashi.domain.engine import LIBVIRT
 from tashi.domain.errors import Misconfigured
 from tashi.ports.commands import Commands
+from tashi.ports.hypervisor import Follower
 from tashi.settings.sections.qemu import QemuSettings
 
 
@@ -27,10 +28,10 @@ class Site:
     qemu: QemuSettings
     prefix: Path
 
-    def disks(self, premises: Premises, commands: Commands) -> Disks:
-        """The disks of guests there."""
-        store = DiskStore(self.prefix / "suspend", commands, self.qemu.migrate_timeout)
-        return Disks(premises, Images(self.prefix / "images"), commands, store)
+    def disks(self, premises: Premises, commands: Commands, tell: Follower) -> Disks:
+        """The disks of guests there; `tell` hears how far it is when they are fetched."""
+        store = DiskStore(self.prefix / "suspend", commands)
+        return Disks(premises, Images(self.prefix / "images"), commands, store, tell)
 
     def emulator(self) -> str:
         """The path of QEMU, as libvirt wants it; raises Misconfigured."""

@@ -17,17 +17,17 @@ from tashi.domain.errors import CommandFailed, HypervisorFailed
 from tashi.ports.commands import Commands, Leash
 
 _LOOK_SECONDS: Final = 1.0
+_REBASE_SECONDS: Final = 60.0
 _BLOCK: Final = 512
 """What the kernel counts the blocks of a file in."""
 
 
 @dataclass(frozen=True, slots=True)
 class DiskStore:
-    """The folder `suspend/`; whatever is fetched may take so many seconds."""
+    """The folder `suspend/`. A copy takes as long as it takes, unless its leash is pulled."""
 
     folder: Path
     commands: Commands
-    limit_seconds: float
 
     def put(self, source: Path, name: str, leash: Leash, look: Callable[[int], None]) -> None:
         """Copy a disk into the store; now and then, `look` how many bytes are there.
@@ -38,42 +38,50 @@ class DiskStore:
         partial = final.with_name(f".{name}.partial")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with ThreadPoolExecutor(1, "store") as pool:
-                copying = pool.submit(self._copy_for_long, source, partial, leash)
-                while wait((copying,), _LOOK_SECONDS).not_done:
-                    look(size_of(partial))
-                copying.result()
+            self._copy(source, partial, leash, look)
             sync(partial)
             partial.rename(final)
             sync(self.folder)
         except (CommandFailed, OSError) as error:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
-            why = "nobody waits for it any more." if leash.pulled else error
+            why = _why(leash, error)
             raise HypervisorFailed(f"{source} was not put into the image store: {why}") from error
 
-    def fetch(self, name: str, target: Path) -> None:
-        """Copy a disk out of the store; raises HypervisorFailed."""
+    def fetch(self, name: str, target: Path, leash: Leash, look: Callable[[int], None]) -> None:
+        """Copy a disk out of the store, as `put` copies one into it; raises HypervisorFailed."""
         try:
-            self._copy(self.folder / name, target)
+            self._copy(self.folder / name, target, leash, look)
         except (CommandFailed, OSError) as error:
-            raise HypervisorFailed(f"The stored disk {name} cannot be had: {error}") from error
+            why = _why(leash, error)
+            raise HypervisorFailed(f"The stored disk {name} cannot be had: {why}") from error
+
+    def size(self, name: str) -> int:
+        """How many bytes of a disk are in the store."""
+        return size_of(self.folder / name)
 
     def rebase(self, disk: Path, base: Path, form: str) -> None:
         """Tell a fetched disk where this machine has its image; raises HypervisorFailed."""
         command = ["qemu-img", "rebase", "-u", "-f", "qcow2", "-b", str(base), "-F", form]
         try:
-            self.commands.run([*command, str(disk)], timeout_seconds=self.limit_seconds)
+            self.commands.run([*command, str(disk)], timeout_seconds=_REBASE_SECONDS)
         except CommandFailed as failed:
             raise HypervisorFailed(f"{disk} cannot be based on {base}: {failed}") from failed
 
-    def _copy(self, source: Path, target: Path) -> None:
-        _make_anew(target)
-        self.commands.run(_copying(source, target), timeout_seconds=self.limit_seconds)
+    def _copy(self, source: Path, target: Path, leash: Leash, look: Callable[[int], None]) -> None:
+        with ThreadPoolExecutor(1, "store") as pool:
+            copying = pool.submit(self._copy_for_long, source, target, leash)
+            while wait((copying,), _LOOK_SECONDS).not_done:
+                look(size_of(target))
+            copying.result()
 
     def _copy_for_long(self, source: Path, target: Path, leash: Leash) -> None:
         _make_anew(target)
         self.commands.follow(_copying(source, target), hear=lambda _: None, leash=leash)
+
+
+def _why(leash: Leash, error: Exception) -> object:
+    return "nobody waits for it any more." if leash.pulled else error
 
 
 def size_of(file: Path) -> int:

@@ -9,19 +9,23 @@ and QEMU's locks keep a second writer out.
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from tashi.adapters.hypervisor.qemu.command_line import DiskFile
 from tashi.adapters.hypervisor.qemu.devices import Drive, drives
 from tashi.adapters.hypervisor.qemu.disk_store import DiskStore
-from tashi.adapters.hypervisor.qemu.folder import PRIVATE_FILE, private_folder
+from tashi.adapters.hypervisor.qemu.folder import PRIVATE_FILE, private_folder, sync
 from tashi.adapters.hypervisor.qemu.images import Images
 from tashi.adapters.hypervisor.qemu.places import Premises
+from tashi.adapters.hypervisor.qemu.progress import Meter
+from tashi.adapters.hypervisor.qemu.recall import Leashes
 from tashi.domain.errors import CommandFailed, DisksGone, HypervisorFailed
 from tashi.domain.identity import InstanceId
+from tashi.domain.instance import stored_name
 from tashi.ports.commands import Commands
-from tashi.ports.hypervisor import GuestSpec
+from tashi.ports.hypervisor import Follower, GuestSpec
 
 _SECONDS: Final = 60.0
 _NEW: Final = ".new"
@@ -49,6 +53,8 @@ class Disks:
     images: Images
     commands: Commands
     store: DiskStore
+    tell: Follower = lambda _guest, _progress: None
+    leashes: Leashes = field(default_factory=Leashes)
 
     def make(self, spec: GuestSpec, made: MadeDisks) -> None:
         """Add the disks of a guest that is about to start to `made`, one after the other.
@@ -88,7 +94,7 @@ class Disks:
         """Let the console's log of a guest with stored disks go on where it was."""
         if spec.stored:
             with suppress(HypervisorFailed):  # it is missed by nobody's disk
-                self.store.fetch(f"{spec.stored}.console", log)
+                self._fetch(spec, f"{spec.stored}.console", log)
 
     def make_one(self, spec: GuestSpec, drive: Drive, made: MadeDisks) -> DiskFile:
         """Make one of the guest's disks; raises HypervisorFailed."""
@@ -102,6 +108,8 @@ class Disks:
         if not spec.keep_disks:
             with _made_anew(target, made) as new:
                 self._fill(spec, base, target, new)
+            if spec.stored:
+                sync(target.parent)
         elif not target.exists():
             raise DisksGone(f"The disk {target} that it left here is gone.")
         return DiskFile(str(target), "qcow2")
@@ -122,14 +130,21 @@ class Disks:
         A scratch disk is based on nothing.
         """
         if spec.stored:
-            self.store.fetch(_stored(spec.stored, target), new)
+            self._fetch(spec, _stored(spec.stored, target), new)
             if base is not None:
                 self.store.rebase(new, Path(base.path).absolute(), base.format)
+            sync(new)  # once the guest runs, what is in the store is spent
         elif base is None:
             self._create([str(new), f"{spec.hints['scratchSpace']}G"], target, new)
         else:
             based_on = ["-b", str(Path(base.path).absolute()), "-F", base.format]
             self._create([*based_on, str(new)], target, new)
+
+    def _fetch(self, spec: GuestSpec, name: str, target: Path) -> None:
+        guest, total = spec.instance_id, self.store.size(name)
+        meter = Meter(partial(self.tell, guest))
+        with self.leashes.held(guest, stored_name(guest, spec.attempt)) as leash:
+            self.store.fetch(name, target, leash, lambda copied: meter.copies(copied, total))
 
     def _create(self, arguments: list[str], target: Path, new: Path) -> None:
         create = ["qemu-img", "create", "-q", "-f", "qcow2", *arguments]

@@ -77,8 +77,8 @@ class Qemu(Tending[Guest]):
         chosen = accelerator.choose(settings.accel, settings.qemu_bin, premises.info, commands)
         known = known_engine(settings.qemu_bin, chosen.name, premises.info, commands)
         guests = Guests[Guest](premises, "qemu-news")
-        store = DiskStore(prefix / "suspend", commands, settings.migrate_timeout)
-        self._disks = Disks(premises, Images(prefix / "images"), commands, store)
+        store = DiskStore(prefix / "suspend", commands)
+        self._disks = Disks(premises, Images(prefix / "images"), commands, store, guests.go_on)
         self._reactor = Reactor()
         patience = settings.monitor_timeout
         around = Surroundings(

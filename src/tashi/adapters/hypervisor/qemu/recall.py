@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tashi.domain.identity import InstanceId
+from tashi.ports.commands import Leash
+
 
 class Recall:
     """What of a guest's was called back; each thing has a name that no other ever has."""
@@ -28,3 +31,28 @@ class Recall:
     def is_set(self) -> bool:
         """Whether what is under way is to fail."""
         return self._under_way in self._called_back
+
+
+class Leashes:
+    """On which copies of guests' disks hang, so that others need not wait for them."""
+
+    def __init__(self) -> None:
+        self._held: dict[InstanceId, Leash] = {}
+        self._called_back: dict[InstanceId, str] = {}
+
+    @contextmanager
+    def held(self, guest: InstanceId, what: str = "") -> Iterator[Leash]:
+        """The leash of what is done with that guest's disks meanwhile: pulled, if it was before."""
+        leash = self._held[guest] = Leash()
+        if what and self._called_back.get(guest) == what:
+            leash.pull()
+        try:
+            yield leash
+        finally:
+            del self._held[guest]
+
+    def pull(self, guest: InstanceId, what: str) -> None:
+        """Let what is under way for the guest fail, and that also if it has yet to begin."""
+        self._called_back[guest] = what
+        if (leash := self._held.get(guest)) is not None:
+            leash.pull()

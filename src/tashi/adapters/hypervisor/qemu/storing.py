@@ -14,7 +14,6 @@ from tashi.adapters.hypervisor.qemu.launch import Steps
 from tashi.adapters.hypervisor.qemu.progress import Meter
 from tashi.domain.errors import NoSuchVm
 from tashi.domain.identity import InstanceId
-from tashi.ports.commands import Leash
 from tashi.ports.hypervisor import Follower
 
 
@@ -25,7 +24,6 @@ class Storing:
         self._disks = disks
         self._tell = tell
         self._on_step = on_step
-        self._under_way: dict[InstanceId, Leash] = {}
 
     def put_all(self, guest: InstanceId, name: str) -> None:
         """Copy the guest's overlays, its scratch disk and its console's log to that name.
@@ -36,25 +34,21 @@ class Storing:
         files = self._files(guest, name)
         meter = Meter(partial(self._tell, guest))
         total, done = sum(map(size_of, files.values())), 0
-        leash = self._under_way[guest] = Leash()
 
         def look(copied: int) -> None:
             meter.copies(done + copied, total)
 
-        try:
+        with self._disks.leashes.held(guest) as leash:
             self._on_step("storing")
             for to, source in files.items():
                 self._disks.store.put(source, to, leash, look)
                 done += size_of(source)
                 self._on_step("stored-part")
             self._on_step("stored")
-        finally:
-            del self._under_way[guest]
 
-    def give_up(self, guest: InstanceId) -> None:
-        """Let what is under way for the guest fail."""
-        if (leash := self._under_way.get(guest)) is not None:
-            leash.pull()
+    def give_up(self, guest: InstanceId, what: str = "") -> None:
+        """Let what is copied for the guest fail, and a start that is called so before it begins."""
+        self._disks.leashes.pull(guest, what)
 
     def _files(self, guest: InstanceId, name: str) -> dict[str, Path]:
         folder = GuestFolder(self._disks.premises.of(guest))

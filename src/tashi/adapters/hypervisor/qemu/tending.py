@@ -146,8 +146,8 @@ class Tending(ABC, Generic[G]):
         self._means.sending.send(known, incoming)
 
     def cancel(self, guest: InstanceId, what: str) -> None:
-        """Let a send, a save or a store fail."""
-        self._means.storing.give_up(guest)
+        """Let a send, a save, a store or the start from stored disks fail."""
+        self._means.storing.give_up(guest, what)
         if (known := self._guests.watched.get(guest)) is not None:
             self._means.sending.departures.call_back(known, what)
 
