@@ -80,10 +80,7 @@ class Qemu(Tending[Guest]):
         store = DiskStore(prefix / "suspend", commands)
         self._disks = Disks(premises, Images(prefix / "images"), commands, store, guests.go_on)
         self._reactor = Reactor()
-        patience = settings.monitor_timeout
-        around = Surroundings(
-            self._reactor, guests.later, guests.tell, self._forget, patience, guests.go_on
-        )
+        around = self._surroundings(guests, settings.monitor_timeout)
         self._most_moves = settings.max_parallel_migrations
         self._receiving = Receiving(road, on_step)
         sending = Sending(road, departures(settings, on_step))
@@ -93,7 +90,7 @@ class Qemu(Tending[Guest]):
         self._caretaker = Caretaker(networks)
         self._storing = Storing(self._disks, guests.go_on, on_step)
         plugging = Plugging(
-            Plugs(networks), self._disks, patience, self._caretaker.tidy_soon, on_step
+            Plugs(networks), self._disks, around.patience, self._caretaker.tidy_soon, on_step
         )
         self._launcher = Launcher(
             qemu=settings.qemu_bin,
@@ -118,6 +115,11 @@ class Qemu(Tending[Guest]):
                 screens=Screens(settings.vnc_address, encrypts=road.papers is not None),
                 caretaker=self._caretaker,
             )
+        )
+
+    def _surroundings(self, guests: Guests[Guest], patience: float) -> Surroundings:
+        return Surroundings(
+            self._reactor, guests.later, guests.tell, self._forget, patience, guests.go_on
         )
 
     def close(self) -> None:

@@ -18,6 +18,7 @@ from tashi.domain.errors import HypervisorFailed
 
 _SECONDS: Final = 10.0
 _LOOK_AGAIN_SECONDS: Final = 0.002
+_CALL_AGAIN_SECONDS: Final = 0.05
 _AT_ONCE: Final = 4096
 
 
@@ -26,11 +27,26 @@ def type_in(console: Path, typed: bytes) -> None:
     deadline = time.monotonic() + _SECONDS
     try:
         with socket.socket(socket.AF_UNIX) as line:
-            line.connect(bytes(console))
             line.setblocking(False)
+            _connect(line, console, deadline)
             _send(line, typed, deadline)
     except OSError as error:
         raise HypervisorFailed(f"The console cannot be typed on: {error}.") from error
+
+
+def _connect(line: socket.socket, console: Path, deadline: float) -> None:
+    """Wait in QEMU's queue of callers, which tells nobody when it is full no more: connect(2)."""
+    while True:
+        try:
+            line.connect(bytes(console))
+        except BlockingIOError as full:
+            if time.monotonic() >= deadline:
+                raise HypervisorFailed(
+                    "The guest's QEMU hangs, or another program on its host has the console open."
+                ) from full
+            select.select([], [], [], _CALL_AGAIN_SECONDS)
+        else:
+            return
 
 
 def _send(line: socket.socket, typed: bytes, deadline: float) -> None:

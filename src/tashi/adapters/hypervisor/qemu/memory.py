@@ -65,6 +65,7 @@ class Memory:
         Raises UnableToSuspend.
         """
         try:
+            _check_wanted(guest)
             self.saved.check_free(name)
             guest.remember(lambda record: replace(record, saving=name))
             self._write(guest, name)
@@ -165,28 +166,40 @@ class Memory:
             if command == "migrate":
                 guest.ask("migrate_cancel")
             within = f"it took longer than {self.limit_seconds:g} s"
+            _check_wanted(guest)
             raise HypervisorFailed(f"QEMU gave up: {status or within}.")
 
 
-def _last(statuses: "queue.SimpleQueue[str]", deadline: float, look: Callable[[], object]) -> str:
-    """How a migration ended; nothing when it has not. Now and then, `look` how far it is."""
+def _check_wanted(guest: Guest) -> None:
+    if guest.recalled.is_set():
+        raise HypervisorFailed("it was called back.")
+
+
+def _last(statuses: "queue.SimpleQueue[str]", deadline: float, look: Callable[[], bool]) -> str:
+    """How a migration ended; nothing when it has not.
+
+    Now and then, `look` how far it is, and whether it is to go on.
+    """
     while (left := deadline - time.monotonic()) > 0:
         with suppress(queue.Empty):
             status = statuses.get(timeout=min(left, _LOOK_SECONDS))
             if status in {_COMPLETED, "failed", "cancelled", GONE}:
                 return status
             continue
-        look()
+        if not look():
+            break
     return ""
 
 
-def _look(guest: Guest, meter: Meter) -> None:
+def _look(guest: Guest, meter: Meter) -> bool:
     with suppress(HypervisorFailed):  # if it has ended, that is said in another way
         meter.memory(msgspec.convert(guest.ask("query-migrate"), Migration))
+    return not guest.recalled.is_set()
 
 
-def _no_look() -> None:
-    """What is read is not measured: it takes a moment."""
+def _no_look() -> bool:
+    """What is read is neither measured nor called back: it takes a moment."""
+    return True
 
 
 def _forget_all(statuses: "queue.SimpleQueue[str]") -> None:
