@@ -12,6 +12,7 @@ from tashi.domain.errors import (
     HostStateError,
     NoSuchUser,
     NotPermitted,
+    PeerSilent,
     Refused,
     TashiError,
     TooOld,
@@ -317,6 +318,18 @@ def test_the_console_of_a_guest_is_read_through_its_node_by_its_owner() -> None:
     assert (piece.text, piece.offset) == ("BOOT\n", 5)
     with pytest.raises(NotPermitted):
         cluster.calls(UserId(5)).call("getConsole", ConsoleForm, **arguments)
+
+
+def test_the_console_on_a_host_that_is_silent_is_refused_at_once_with_the_hosts_name() -> None:
+    cluster = Cluster()
+    node = cluster.add_node("h1")
+    web = cluster.create("web")
+    cluster.settle()
+    node.uplink.cut = node.wire.cut = True
+    cluster.let_pass(40)
+
+    with pytest.raises(PeerSilent, match=r"h1, where instance 1 \(web\) is, is silent"):
+        cluster.calls().call("getConsole", ConsoleForm, instance_id=web, offset=0, timeout=0.0)
 
 
 def test_a_reset_reaches_the_guest_and_is_refused_for_one_that_does_not_run() -> None:

@@ -266,3 +266,15 @@ def test_the_link_to_a_host_that_is_forgotten_is_closed() -> None:
 
     assert closed == [True]
     assert [link.closed for link in site.links] == [True, False]
+
+
+def test_who_reads_and_types_on_consoles_has_a_link_beside_that_of_the_orders() -> None:
+    site = OverTheWire()
+
+    site.nodes.live_check(site.host, site.epoch)
+    for _ in range(2):
+        site.nodes.console(site.host, WEB, 0, 0.0)
+    site.nodes.forget(site.host.id)
+
+    assert site.connected == [("10.0.0.1", 9883)] * 2
+    assert [link.closed for link in site.links] == [True, True]

@@ -35,6 +35,7 @@ from tashi.clustermanager.service import (
     site,
     vmmcalls,
 )
+from tashi.clustermanager.service.aside import Looks, Readers
 from tashi.clustermanager.service.office import Handler, Office, Renew
 from tashi.clustermanager.tickets import Tickets
 from tashi.clustermanager.timing import Timing
@@ -106,11 +107,7 @@ class ClusterManager:
         self._world = world
         self._plan = plan
         self.dispatch = Dispatch(
-            world.nodes,
-            world.workers,
-            lambda: self.ledger.epoch,
-            world.images,
-            self._note_deleted,
+            world.nodes, world.workers, lambda: self.ledger.epoch, world.images, self._note_deleted
         )
         self.ledger = Ledger(
             world.store,
@@ -156,6 +153,8 @@ class ClusterManager:
             making=Images(world.images),
             undertaking=undertaking,
             imports=self.imports,
+            looks=Looks(world.workers),
+            readers=Readers(world.workers),
             clock=world.clock,
             rules=plan.rules,
             draws=world.draws,

@@ -1,7 +1,8 @@
 """The nodes, called over the wire.
 
-There is one link for each host, kept while its address stays the same and the host is not
-forgotten: no socket is left over from an address that nobody has any more.
+There are two links to each host: one for what Tashi has to say, one for what people read and type
+on consoles, who may be many and wait long. They are kept while the host's address stays the same
+and the host is not forgotten: no socket is left over from an address that nobody has any more.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ _ME: Final = Caller(Role.CLUSTER_MANAGER, name="clustermanager")
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """The way to one host's node."""
+    """One way to a host's node."""
 
     address: tuple[str, int]
     link: peers.Caller
@@ -37,12 +38,14 @@ class RemoteNodes:
     def __init__(self, connect: Callable[[str, int], peers.Caller]) -> None:
         self._connect = connect
         self._lines: dict[HostId, _Line] = {}
+        self._console_lines: dict[HostId, _Line] = {}
 
     def forget(self, host: HostId) -> None:
-        """Let go of the line to a host's node."""
-        line = self._lines.pop(host, None)
-        if line is not None:
-            line.link.close()
+        """Let go of the lines to a host's node."""
+        for lines in (self._lines, self._console_lines):
+            line = lines.pop(host, None)
+            if line is not None:
+                line.link.close()
 
     def take_orders(
         self, host: Host, epoch: Epoch, number: int, orders: Sequence[NodeOrder]
@@ -83,14 +86,14 @@ class RemoteNodes:
         self, host: Host, instance: InstanceId, attempt: Attempt, typed: bytes
     ) -> None:
         """Type on a guest's serial console."""
-        call = self._to(host).call
+        call = self._to_consoles(host).call
         call("typeConsole", bool, instance_id=instance, attempt=attempt, data=typed)
 
     def read_console(
         self, host: Host, instance: InstanceId, offset: int, timeout_seconds: float
     ) -> tuple[bytes, int]:
         """What a guest's serial console said, to the byte, and where to ask again."""
-        piece = self._to(host).call(
+        piece = self._to_consoles(host).call(
             "readConsole", TypedForm, instance_id=instance, offset=offset, timeout=timeout_seconds
         )
         return piece.data, piece.offset
@@ -99,14 +102,20 @@ class RemoteNodes:
         self, host: Host, instance: InstanceId, offset: int, timeout_seconds: float
     ) -> tuple[str, int]:
         """What a guest's serial console said, and where to ask again."""
-        piece = self._to(host).call(
+        piece = self._to_consoles(host).call(
             "getConsole", ConsoleForm, instance_id=instance, offset=offset, timeout=timeout_seconds
         )
         return piece.text, piece.offset
 
     def _to(self, host: Host) -> Calls:
+        return self._by(self._lines, host)
+
+    def _to_consoles(self, host: Host) -> Calls:
+        return self._by(self._console_lines, host)
+
+    def _by(self, lines: dict[HostId, _Line], host: Host) -> Calls:
         address = (host.address, host.port)
-        known = self._lines.get(host.id)
+        known = lines.get(host.id)
         if known is not None and known.address != address:
             self.forget(host.id)
             known = None
@@ -114,5 +123,5 @@ class RemoteNodes:
             link = self._connect(*address)
             line = _Line(address, link, to_node_manager(link, _ME))
             # Of two threads that come here at once, both use the link of the first.
-            known = self._lines.setdefault(host.id, line)
+            known = lines.setdefault(host.id, line)
         return known.calls

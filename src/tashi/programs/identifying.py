@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 
 from tashi.clustermanager.persons import Persons
-from tashi.clustermanager.service.office import elsewhere
+from tashi.clustermanager.service.aside import elsewhere
 from tashi.domain.errors import NotLoggedIn
 from tashi.domain.permissions import ROOT, Caller
 from tashi.domain.proofs import (

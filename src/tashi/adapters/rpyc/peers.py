@@ -188,7 +188,7 @@ class Link:
             words = f"{self} cannot be reached for {call}: {failure}."
         elif isinstance(failure, NoAnswer):
             words = (
-                f"{self} did not answer {call} within {seconds:g} s; it may have carried it out."
+                f"{self} did not answer {call} within {seconds:.3g} s; it may have carried it out."
             )
         else:
             words = (

@@ -59,8 +59,14 @@ class AdminsCalls:
         """Free what a silent host held, once the image store was asked what it still saved."""
         key, office = HostId(host_id), self._office
         names = nodes.may_have_saved(office.ledger.books, key)
-        memories = {name for name in names if office.images.has_saved(name)}
-        return self._host(request, lambda draft: nodes.bury(draft, key, memories, caller.name))
+
+        def saved() -> set[str]:
+            return {name for name in names if office.images.has_saved(name)}
+
+        def bury(memories: set[str]) -> Future[Any]:
+            return self._host(request, lambda draft: nodes.bury(draft, key, memories, caller.name))
+
+        return office.looks.then(caller.user_id, saved, bury)
 
     def set_host_state(
         self, caller: Caller, request: str, host_id: int, state: HostState

@@ -103,14 +103,18 @@ class AlterationsCalls:
         """Have it done if the image is there, and is not being made or removed just now."""
         claims = self._office.claims
         since = claims.turn
-        asker = Asker(caller, key, self._office.existing((disk,), caller))
 
-        def take_on(draft: Draft) -> Instance:
-            asker.instance(draft)
-            claims.check_disks((disk,), since)
-            return act(draft, asker)
+        def with_images(images: set[str]) -> Future[Any]:
+            asker = Asker(caller, key, images)
 
-        return self._change(request, take_on)
+            def take_on(draft: Draft) -> Instance:
+                asker.instance(draft)
+                claims.check_disks((disk,), since)
+                return act(draft, asker)
+
+            return self._change(request, take_on)
+
+        return self._office.with_existing((disk,), caller, with_images)
 
     def _change(self, request: str, act: Callable[[Draft], Instance]) -> Future[Any]:
         return self._office.change(request, act, InstanceForm)

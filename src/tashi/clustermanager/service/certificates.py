@@ -2,7 +2,8 @@
 
 from concurrent.futures import Future
 
-from tashi.clustermanager.service.office import Handler, Office, elsewhere
+from tashi.clustermanager.service.aside import elsewhere
+from tashi.clustermanager.service.office import Handler, Office
 from tashi.domain.errors import NotPermitted, Refused
 from tashi.domain.permissions import Caller, Proven
 

@@ -13,7 +13,8 @@ from tashi.clustermanager.claims import check_at_rest
 from tashi.clustermanager.draft import Draft
 from tashi.clustermanager.images import Order, Plan, names
 from tashi.clustermanager.imports import PIECE_BYTES, Import
-from tashi.clustermanager.service.office import Handler, Office, elsewhere
+from tashi.clustermanager.service.aside import elsewhere
+from tashi.clustermanager.service.office import Handler, Office
 from tashi.domain.books import Books
 from tashi.domain.catalogue import Image
 from tashi.domain.errors import BadRequest

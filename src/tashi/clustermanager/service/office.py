@@ -20,10 +20,11 @@ from tashi.clustermanager.logins import LogIns
 from tashi.clustermanager.monitor import Monitor
 from tashi.clustermanager.people import People
 from tashi.clustermanager.persons import Persons
+from tashi.clustermanager.service.aside import Looks, Readers, elsewhere
 from tashi.domain.catalogue import User
-from tashi.domain.errors import Broken, ImagesFailed, NoSuchImage, TashiError
+from tashi.domain.errors import ImagesFailed, NoSuchImage, PeerSilent
 from tashi.domain.host import Host
-from tashi.domain.identity import UserId
+from tashi.domain.identity import HostId, UserId
 from tashi.domain.images import check_is_disk
 from tashi.domain.instance import Disk, Instance
 from tashi.domain.permissions import Caller
@@ -65,6 +66,8 @@ class Office:
     making: Images
     undertaking: Undertaking
     imports: Imports
+    looks: Looks
+    readers: Readers
     clock: Clock
     rules: Rules
     draws: Random
@@ -90,6 +93,12 @@ class Office:
         heard = elsewhere(self.workers, _INQUIRIES, lambda: act(people.including(key)))
         return then(heard, lambda begun: begun)
 
+    def with_existing(
+        self, disks: Iterable[Disk], caller: Caller, act: Callable[[set[str]], Future[Any]]
+    ) -> Future[Any]:
+        """Act on which images of these disks are there, or raise like `existing`."""
+        return self.looks.then(caller.user_id, lambda: self.existing(disks, caller), act)
+
     def existing(self, disks: Iterable[Disk], caller: Caller) -> set[str]:
         """The images of these disks that are there.
 
@@ -111,6 +120,13 @@ class Office:
                 # The node will find out; an unreadable store is no reason to refuse a queued wish.
                 found.add(disk.uri)
         return found
+
+    def speaking_host(self, key: HostId, instance: Instance) -> Host:
+        """The host where an instance is; raises PeerSilent while nothing is heard of it."""
+        host = self.ledger.books.host(key)
+        if not host.up or self.monitor.is_decayed(key):
+            raise PeerSilent(f"{host.name}, where {instance} is, is silent: wait until it is back.")
+        return host
 
     def instance_form(self, instance: Instance, *, stats: bool = False) -> InstanceForm:
         """An instance in its wire shape, marked as decayed when what is known of it is old.
@@ -139,20 +155,3 @@ class Office:
             decayed=host.up and self.monitor.is_decayed(host.id),
             certificate_days=self.monitor.certificate_days(host.id),
         )
-
-
-def elsewhere(workers: Workers, lane: str, act: Callable[[], Any]) -> Future[Any]:
-    """The future of something that waits on the world, done by a worker."""
-    answer: Future[Any] = Future()
-
-    def job() -> None:
-        try:
-            answer.set_result(act())
-        except TashiError as error:
-            answer.set_exception(error)
-        except BaseException:
-            answer.set_exception(Broken("Tashi made a mistake; its log says more."))
-            raise
-
-    workers.run(lane, job)
-    return answer

@@ -9,7 +9,8 @@ from typing import Any
 from tashi.clustermanager import instances
 from tashi.clustermanager.draft import Draft
 from tashi.clustermanager.instances import Request
-from tashi.clustermanager.service.office import Handler, Office, elsewhere
+from tashi.clustermanager.service.aside import elsewhere
+from tashi.clustermanager.service.office import Handler, Office
 from tashi.domain import events as e
 from tashi.domain.admission import Wish, image_path
 from tashi.domain.catalogue import User
@@ -63,13 +64,13 @@ class OwnersCalls:
         since = office.claims.turn
         owner = None if instance.user_id is None else UserId(instance.user_id)
 
-        def create(users: Mapping[UserId, User]) -> Future[Any]:
+        def create(users: Mapping[UserId, User], images: set[str]) -> Future[Any]:
             asked = Request(
                 wanted=wanted,
                 caller=caller,
                 owner=owner,
                 users=users,
-                images=office.existing(disks, caller),
+                images=images,
                 draws=office.draws,
             )
 
@@ -79,10 +80,13 @@ class OwnersCalls:
 
             return office.change(request, take_on, InstanceForm)
 
+        def for_users(users: Mapping[UserId, User]) -> Future[Any]:
+            return office.with_existing(disks, caller, partial(create, users))
+
         # Only an administrator's word about somebody else is worth a look at who there is.
         if owner is None or not caller.is_admin or owner == caller.user_id:
-            return create({})
-        return office.with_people(owner, create)
+            return for_users({})
+        return office.with_people(owner, for_users)
 
     def migrate(self, caller: Caller, request: str, instance_id: int, host_id: int) -> Future[Any]:
         """Move a running instance to another host."""
@@ -127,12 +131,12 @@ class OwnersCalls:
         wait = min(max(timeout, 0.0), _MOST_CONSOLE_SECONDS)
         if where is None:
             return self._console_at_rest(instance, offset, wait)
-        host = office.ledger.books.host(where)
+        host = office.speaking_host(where, instance)
 
         def read() -> ConsoleForm:
             return ConsoleForm(*office.nodes.console(host, instance.id, offset, wait))
 
-        return elsewhere(office.workers, f"console {instance.id} {id(read)}", read)
+        return office.readers.read(host, read)
 
     def _console_at_rest(self, instance: Instance, offset: int, wait: float) -> Future[Any]:
         """What is in the image store; when there is nothing to read, the answer takes its time."""

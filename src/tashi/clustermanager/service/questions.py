@@ -11,7 +11,8 @@ from typing import Any
 from tashi.clustermanager import reasons
 from tashi.clustermanager.draft import Draft
 from tashi.clustermanager.history import Events
-from tashi.clustermanager.service.office import Handler, Office, elsewhere
+from tashi.clustermanager.service.aside import elsewhere
+from tashi.clustermanager.service.office import Handler, Office
 from tashi.domain.books import Books
 from tashi.domain.host import Host
 from tashi.domain.identity import EventNumber, InstanceId, UserId
@@ -29,6 +30,8 @@ from tashi.wire.forms import entry_form
 _LONGEST_WATCH_SECONDS = 60.0
 _NOBODY = UserId(-1)
 _USERS = "lists of users"
+_HISTORIES = "long histories"
+_FEW_EVENTS = 32
 
 Refusals = Callable[[Books, Host, Instance, Policy], tuple[Refusal, ...]]
 """How the rules are asked: for an instance that waits, or for one that might move."""
@@ -140,8 +143,14 @@ class Questions:
         def shape(events: Events) -> f.EventsForm:
             return f.EventsForm(tuple(map(entry_form, events.entries)), events.next)
 
+        def shaped(events: Events) -> Future[Any] | f.EventsForm:
+            # What is short is shaped at once, by the ledger's thread; what is long holds up nobody.
+            if len(events.entries) <= _FEW_EVENTS:
+                return shape(events)
+            return elsewhere(office.workers, _HISTORIES, lambda: shape(events))
+
         # The history belongs to the ledger's thread, so the look is taken there.
-        return then(then(office.ledger.ask(look), lambda watched: watched), shape)
+        return then(then(office.ledger.ask(look), lambda watched: watched), shaped)
 
     def _hosts(self) -> list[Host]:
         return sorted(self._office.ledger.books.hosts.values(), key=lambda host: host.id)

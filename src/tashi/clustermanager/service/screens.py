@@ -12,7 +12,8 @@ from concurrent.futures import Future
 from typing import Any, Final
 
 from tashi.clustermanager import instances
-from tashi.clustermanager.service.office import Handler, Office, elsewhere
+from tashi.clustermanager.service.aside import elsewhere
+from tashi.clustermanager.service.office import Handler, Office
 from tashi.domain import alterations as a
 from tashi.domain import events as e
 from tashi.domain.errors import BadRequest, IncorrectState, NoSuchVm
@@ -87,7 +88,7 @@ class ScreensCalls:
         def look() -> TypedForm:
             return TypedForm(*nodes.read_console(host, instance.id, offset, wait))
 
-        return elsewhere(self._office.workers, f"console {instance.id} {id(look)}", look)
+        return self._office.readers.read(host, look)
 
     def type_in(self, caller: Caller, _: str, instance_id: int, data: bytes) -> Future[Any]:
         """Type on a guest's serial console."""
