@@ -6,7 +6,8 @@ Every way makes the same overlay of the same image and starts the same QEMU, in 
 
 * `by hand`: `qemu-img create`, the command line that Tashi wrote, `cont` over its monitor;
 * `Tashi`: `createVm`, with cluster manager, scheduler and node manager as processes of their own;
-* `virsh`: `qemu-img create` and `virsh start` of a like domain, if libvirt answers here;
+* `virsh`: `qemu-img create` and `virsh start` of the domain that the next way makes, if libvirt
+  answers here;
 * `Tashi + libvirt`: `createVm` in a second cluster, whose host runs guests through that libvirt.
 
 `ready s` is the time to the guest's line GUEST-READY on its serial console, with the demo guest's
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from instruments import daemons, report
-from instruments.libvirt import default_uri, through_virsh
+from instruments.libvirt import answers, default_uri, through_virsh
 from instruments.starters import (
     MEMORY_MIB,
     TASHI_AND_LIBVIRT,
@@ -157,14 +158,15 @@ def ways(folder: Path, image: Path) -> Iterator[list[Starter]]:
                 by_hand = by_hand_like(tashi, first.key, folder / "by-hand")
         finally:
             first.end()
-        emulated = any(word.startswith("tcg") for word in by_hand.command)
-        with through_virsh(folder / "libvirt", emulated=emulated) as virsh, ExitStack() as stack:
-            if virsh is None:
-                yield [by_hand, tashi]
-                return
-            second = folder / "second"
-            second.mkdir()
-            through_libvirt = stack.enter_context(cluster(second, folder, default_uri()))
+        if not answers():
+            yield [by_hand, tashi]
+            return
+        second = folder / "second"
+        second.mkdir()
+        with (
+            cluster(second, folder, default_uri()) as through_libvirt,
+            through_virsh(folder / "libvirt", through_libvirt, image) as virsh,
+        ):
             yield [by_hand, tashi, virsh, through_libvirt]
 
 

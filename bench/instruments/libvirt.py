@@ -1,63 +1,34 @@
-"""The same guest through libvirt: `virsh start` of a domain as near to Tashi's QEMU as can be said.
+"""The same guest through libvirt: `virsh start` of the very domain that Tashi begins there.
 
 libvirt is used as it is found, at virsh's default connection (`LIBVIRT_DEFAULT_URI` chooses another
-one). The domain has the machine, processor, memory, disk, card and console of Tashi's guest, and a
-second monitor for whoever measures. As root, QEMU runs as root too, for the folder is private.
+one). What libvirt tells of a domain of Tashi's is defined anew under another name and with other
+files, so that the machine is the same to the last device; with a second monitor for whoever
+measures.
 """
 
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from socket import socket
 from typing import Final
+from xml.etree import ElementTree as ET
 
-from instruments.starters import MEMORY_MIB, PATIENCE_SECONDS, make_overlay
+from instruments.starters import PATIENCE_SECONDS, ThroughTashi, make_overlay, wait_until
+from tashi.adapters.hypervisor.libvirt.domain_xml import domain_name
+from tashi.adapters.hypervisor.qemu.places import Places
 
-_DOMAIN: Final = """\
-<domain type='{kind}' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
-  <name>{name}</name>
-  <memory unit='MiB'>{memory}</memory>
-  <vcpu>1</vcpu>
-  <os><type arch='x86_64' machine='q35'>hvm</type></os>
-  <features><acpi/>{features}</features>
-  {cpu}
-  <devices>
-    <emulator>{qemu}</emulator>
-    <controller type='usb' model='none'/>
-    <disk type='file' device='disk'>
-      <driver name='qemu' type='qcow2' discard='unmap'/>
-      <source file='{disk}'/>
-      <target dev='vda' bus='virtio'/>
-    </disk>
-    <interface type='user'><model type='virtio'/><rom enabled='no'/></interface>
-    <serial type='file'><source path='{console}'/></serial>
-    <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
-    <memballoon model='virtio'/>
-    <video><model type='none'/></video>
-  </devices>
-  {owner}
-  <qemu:commandline>
-    <qemu:arg value='-chardev'/>
-    <qemu:arg value='socket,id=human,path={monitor},server=on,wait=off'/>
-    <qemu:arg value='-mon'/>
-    <qemu:arg value='chardev=human,mode=control'/>
-  </qemu:commandline>
-</domain>
+_ITS_OWN: Final = {"uuid", "title", "metadata", "backingStore"}
+_MONITOR: Final = """\
+<commandline xmlns='http://libvirt.org/schemas/domain/qemu/1.0'>
+  <arg value='-chardev'/>
+  <arg value='socket,id=human,path={monitor},server=on,wait=off'/>
+  <arg value='-mon'/>
+  <arg value='chardev=human,mode=control'/>
+</commandline>
 """
-_EMULATED: Final = {
-    "kind": "qemu",
-    "features": "<tcg><tb-cache unit='MiB'>32</tb-cache></tcg>",
-    "cpu": "<cpu mode='custom' match='minimum' check='none'><model>qemu64</model></cpu>",
-}
-_ON_THE_PROCESSOR: Final = {
-    "kind": "kvm",
-    "features": "",
-    "cpu": "<cpu mode='host-passthrough'/>",
-}
-_AS_ROOT: Final = "<seclabel type='static' model='dac' relabel='no'><label>+0:+0</label></seclabel>"
 
 
 def default_uri() -> str:
@@ -65,15 +36,23 @@ def default_uri() -> str:
     return os.environ.get("LIBVIRT_DEFAULT_URI", "qemu:///system")
 
 
+def answers() -> bool:
+    """Whether there is a libvirt here."""
+    return shutil.which("virsh") is not None and _virsh("list").returncode == 0
+
+
 @contextmanager
-def through_virsh(folder: Path, *, emulated: bool) -> Iterator["ThroughVirsh | None"]:
-    """A domain in that folder, undefined at the end; None when libvirt does not answer here."""
-    if shutil.which("virsh") is None or _virsh("list").returncode != 0:
-        yield None
-        return
+def through_virsh(folder: Path, tashi: ThroughTashi, image: Path) -> Iterator["ThroughVirsh"]:
+    """A domain in that folder like the one that Tashi makes for the image; undefined at the end."""
     starter = ThroughVirsh(f"tashi-bench-{os.getpid()}", folder)
     folder.mkdir()
-    (folder / "domain.xml").write_text(starter.domain(emulated=emulated), "utf-8")
+    first = tashi.start(image)
+    try:
+        described = _told_of(domain_name(first.key))
+    finally:
+        first.end()
+    places, disk = tashi.premises.of(first.key), tashi.premises.disk(first.key, "0")
+    (folder / "domain.xml").write_text(starter.domain_like(described, places, disk), "utf-8")
     defined = _virsh("define", str(folder / "domain.xml"))
     if defined.returncode != 0:
         raise SystemExit(f"libvirt takes no such domain: {defined.stderr.strip()}")
@@ -83,6 +62,12 @@ def through_virsh(folder: Path, *, emulated: bool) -> Iterator["ThroughVirsh | N
         _virsh("undefine", starter.domain_name)
 
 
+def _told_of(domain: str) -> str:
+    """What libvirt tells of a domain, once it runs."""
+    wait_until("the domain", lambda: _virsh("domstate", domain).stdout.strip() == "running", 0.1)
+    return _virsh("dumpxml", domain).stdout
+
+
 class ThroughVirsh:
     """`virsh start` of one domain."""
 
@@ -90,22 +75,24 @@ class ThroughVirsh:
 
     def __init__(self, domain_name: str, folder: Path) -> None:
         self.domain_name = domain_name
+        self._folder = folder
         self._disk = folder / "disk.qcow2"
         self._monitor = folder / "human.sock"
         self._console = folder / "console.log"
 
-    def domain(self, *, emulated: bool) -> str:
-        """The domain in libvirt's XML."""
-        return _DOMAIN.format(
-            **(_EMULATED if emulated else _ON_THE_PROCESSOR),
-            name=self.domain_name,
-            memory=MEMORY_MIB,
-            qemu=shutil.which("qemu-system-x86_64"),
-            disk=self._disk,
-            console=self._console,
-            monitor=self._monitor,
-            owner=_AS_ROOT if os.geteuid() == 0 else "",
-        )
+    def domain_like(self, described: str, places: Places, disk: Path) -> str:
+        """That domain of Tashi's with a name and files of our own, in libvirt's XML."""
+        for there, here in {places.folder: self._folder, disk: self._disk}.items():
+            described = described.replace(str(there), str(here))
+        domain = ET.fromstring(described)
+        for parent in [domain, *domain.iter("disk")]:
+            for child in [child for child in parent if child.tag in _ITS_OWN]:
+                parent.remove(child)
+        name = domain.find("name")
+        assert name is not None
+        name.text = self.domain_name
+        domain.append(ET.fromstring(_MONITOR.format(monitor=self._monitor)))
+        return ET.tostring(domain, encoding="unicode")
 
     def start(self, image: Path) -> "DomainOfLibvirt":
         """Make the overlay, let virsh start the domain."""
@@ -124,7 +111,7 @@ class DomainOfLibvirt:
         self.monitor = monitor
         self.console = console
 
-    def go(self, monitor: socket.socket) -> None:
+    def go(self, monitor: socket) -> None:
         """Nothing: libvirt lets it run."""
 
     def end(self) -> None:

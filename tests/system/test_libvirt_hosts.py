@@ -5,61 +5,35 @@ other host goes through the doors of node managers.
 """
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import boot_sectors
-from libvirtds import Libvirtd
+from system.guests import guests_in
+from system.libvirt_sites import LibvirtHosts
 from system.many_hosts import ManyHosts
-from system.sites import LIBVIRT, QEMU, Daemon, Shape
+from system.readers import Reader
+from system.sites import Shape, state_of
 from tashi.domain.states import InstanceState as S
 
 pytestmark = [pytest.mark.qemu, pytest.mark.libvirt, pytest.mark.timeout(600)]
 
-QUICK = {"NodeManagerService": {"registerFrequency": 1}}
+QUICK = {
+    "ClusterManagerService": {"expireHostTime": 8},
+    "NodeManagerService": {"registerFrequency": 1},
+}
 SMALL = ("--disks", "idle.img", "--memory", "32", "--nics", "999")
+REAL = ("--disks", "guest.qcow2", "--nics", "999")
+BOOT_SECONDS = 180
 
 
-class MixedHosts(ManyHosts):
-    """Hosts of which the last runs guests by QEMU alone, and the others have a libvirtd each."""
+class MixedHosts(LibvirtHosts):
+    """Hosts of which the last runs guests by QEMU alone."""
 
-    def __init__(self, folder: Path, shape: Shape) -> None:
-        self.libvirtds: list[Libvirtd] = []
-        super().__init__(folder, shape)
-
-    def start(self) -> None:
-        """Make the machines and start their libvirtds first."""
-        self.lab.make()
-        for host in self.lab.hosts[:-1]:
-            made = Libvirtd(self._lair(host.name), host.name, host.inside)
-            self.libvirtds.append(made)
-            made.start()
-        super().start()
-
-    def end(self) -> list[str]:
-        """Stop the libvirtds last but for the machines."""
-        for node in self.nodes:
-            node.kill()
-        for libvirtd in self.libvirtds:
-            libvirtd.stop()
-        return super().end()
-
-    def _lair(self, name: str) -> Path:
-        return self.folder / f"lv-{name}"
-
-    def _node(self, number: int) -> Daemon:
-        node = super()._node(number)
-        machine = self.lab.hosts[number - 1]
-        chosen = QEMU if machine is self.lab.hosts[-1] else LIBVIRT
-        socket = self._lair(machine.name) / "sock/libvirt-sock"
-        with (machine.own / "config/NodeManager.cfg").open("a") as settings:
-            settings.write(
-                f"[NodeManager]\nvmm = {chosen}\n"
-                f"[Libvirt]\nuri = qemu+unix:///system?socket={socket}\n"
-            )
-        return node
+    BY_QEMU_ALONE = 1
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "encrypted"], scope="module")
@@ -81,6 +55,8 @@ def site(
 def hosts(site: MixedHosts) -> Iterator[MixedHosts]:
     """They are empty before and after each test."""
     yield site
+    for libvirtd in site.libvirtds:
+        libvirtd.start()
     for host in site.lab.hosts:
         site.run("admin", "undrain", "--host", host.name)
     site.empty()
@@ -131,3 +107,50 @@ def test_a_saved_guest_goes_on_on_another_host_of_its_kind(hosts: MixedHosts) ->
     assert while_saved == [0, 0]
     assert drained.returncode == 0, drained.stderr
     assert (where(hosts)["web"], domains(hosts)) == ("host2", [0, 1])
+
+
+def address(site: ManyHosts) -> str:
+    """What the only guest got by DHCP, once it has booted."""
+    [web] = site.now().instances
+    deadline = time.monotonic() + BOOT_SECONDS
+    while (found := site.lab.leases().get(web.nics[0].mac)) is None:
+        assert time.monotonic() < deadline, site.story()
+        time.sleep(0.1)
+    return found
+
+
+def test_a_connection_does_not_break_while_its_guest_moves_and_libvirtd_dies_in_between(
+    hosts: MixedHosts, guest_image: Path
+) -> None:
+    (hosts.images / "guest.qcow2").write_bytes(guest_image.read_bytes())
+    hosts.do("createVm", "--name", "web", *REAL, "--hints", "targetHost=host1", "--wait")
+    reader = Reader(hosts, address(hosts))
+    reader.start()
+    try:
+        for there in ("host2", "host1"):
+            for libvirtd in hosts.libvirtds:
+                libvirtd.kill()
+                libvirtd.start()
+            hosts.do("migrateVm", "--instance", "web", "--dst", there, "--wait")
+            assert where(hosts)["web"] == there
+    finally:
+        reader.stop()
+
+    assert reader.broken == ""
+    assert reader.numbers() == list(range(1, len(reader.numbers()) + 1))
+    assert len(reader.nonces()) == 1
+
+
+def test_a_host_whose_cable_was_pulled_comes_back_with_its_domain(hosts: MixedHosts) -> None:
+    hosts.do("createVm", "--name", "web", *SMALL, "--hints", "targetHost=host1", "--wait")
+    [before] = guests_in(hosts.folder)
+    host = hosts.lab.hosts[0]
+
+    hosts.lab.unplug(host)
+    hosts.until(lambda now: state_of(now, "web") is S.ORPHANED)
+    status = before.status()
+    hosts.lab.plug(host)
+    hosts.until(lambda now: state_of(now, "web") is S.RUNNING)
+
+    assert (status, before.status()) == ("running", "running")
+    assert guests_in(hosts.folder) == [before]

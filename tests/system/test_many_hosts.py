@@ -3,9 +3,7 @@
 The hosts are booted and the guests started once; every test leaves them running.
 """
 
-import re
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ import pytest
 import boot_sectors
 from system.guests import Guest, guests_in
 from system.many_hosts import ManyHosts
+from system.readers import Reader, connected
 from system.sites import Shape, state_of
 from tashi.domain.states import InstanceState as S
 
@@ -112,49 +111,6 @@ def test_guests_reach_their_own_vlan_across_hosts_and_no_other(hosts: ManyHosts)
     assert "Received 0 " in elsewhere
 
 
-class Reader(threading.Thread):
-    """Reads one HTTP answer that never ends, over one connection, until it is stopped."""
-
-    def __init__(self, site: ManyHosts, at: str) -> None:
-        super().__init__(name="reader")
-        self.lines: list[str] = []
-        self.longest_gap = 0.0
-        self.broken = ""
-        self._done = threading.Event()
-        self._line = connected(site, at, 80)
-        self._line.sendall(b"GET /cgi-bin/stream HTTP/1.0\r\n\r\n")
-
-    def stop(self) -> None:
-        """Let go, and wait for the thread."""
-        self._done.set()
-        self.join()
-        self._line.close()
-
-    def run(self) -> None:
-        with self._line.makefile(encoding="utf-8") as answer:
-            last = time.monotonic()
-            try:
-                while not self._done.is_set():
-                    line = answer.readline()
-                    if not line:
-                        self.broken = "the connection was closed"
-                        return
-                    self.lines.append(line.strip())
-                    now = time.monotonic()
-                    self.longest_gap = max(self.longest_gap, now - last)
-                    last = now
-            except OSError as error:
-                self.broken = str(error)
-
-
-def connected(site: ManyHosts, address: str, port: int) -> socket.socket:
-    """A connection from the switch's machine, which is on every VLAN."""
-    with site.lab.switch.namespace.network():
-        line = socket.create_connection((address, port), 30)
-    line.settimeout(30)
-    return line
-
-
 def test_an_http_connection_never_breaks_while_its_guest_moves_back_and_forth(
     hosts: ManyHosts,
 ) -> None:
@@ -170,12 +126,11 @@ def test_an_http_connection_never_breaks_while_its_guest_moves_back_and_forth(
     finally:
         reader.stop()
 
-    numbers = [int(found[1]) for line in reader.lines if (found := re.match(r"line=(\d+) ", line))]
-    nonces = {line.partition("nonce=")[2] for line in reader.lines if line.startswith("line=")}
+    numbers = reader.numbers()
     assert reader.broken == ""
     assert numbers == list(range(1, len(numbers) + 1))
     assert len(numbers) > 2 * ROUND_TRIPS
-    assert len(nonces) == 1
+    assert len(reader.nonces()) == 1
 
 
 def test_a_lost_image_folder_hurts_only_the_starts_of_that_host(hosts: ManyHosts) -> None:

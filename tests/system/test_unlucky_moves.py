@@ -7,6 +7,7 @@ import pytest
 
 import boot_sectors
 from system.counting import Tally, until
+from system.libvirt_sites import LibvirtHosts
 from system.many_hosts import ManyHosts
 from system.sites import Shape
 from tashi.domain.states import InstanceState as S
@@ -20,9 +21,18 @@ QUICK = {
 }
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ManyHosts]:
-    site = ManyHosts(tmp_path_factory.mktemp("s"), Shape(hosts=2, memory=512, extra=QUICK))
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(ManyHosts, id="qemu"),
+        pytest.param(LibvirtHosts, id="libvirt", marks=pytest.mark.libvirt),
+    ],
+)
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ManyHosts]:
+    shape = Shape(hosts=2, memory=512, extra=QUICK)
+    site: ManyHosts = request.param(tmp_path_factory.mktemp("s"), shape)
     for name in ("count.img", "kept.img"):
         boot_sectors.count(site.images / name)
     try:
