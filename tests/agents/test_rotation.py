@@ -44,16 +44,27 @@ def live_and_die(folder: Path, draws: random.Random) -> None:
 
 
 def rotate(folder: Path, draws: random.Random) -> None:
-    """Do what logrotate does with delaycompress, and at times `create`; pack complete volumes."""
+    """Do what logrotate does with delaycompress, and at times `create`; pack complete volumes.
+
+    The file that the daemon is at is not packed, however often one rotates: of a packed one nothing
+    can be cut.
+    """
     rotated = logs(folder)[:-1]
     if (folder / pursuit.LOG).exists():
         (folder / pursuit.LOG).rename(folder / f"{pursuit.LOG}.{len(rotated) + 1}")
         for path in rotated:
-            pack(path)
+            if path.stat().st_ino != held(folder):
+                pack(path)
     if draws.random() < 0.5:
         (folder / pursuit.LOG).touch()
     for volume in FolderReader(folder).volumes()[:-1]:
         pack(folder / volume.name)
+
+
+def held(folder: Path) -> int:
+    """The number of the file that the daemon writes into, or did when it died."""
+    kept = folder / "outlets/log.json"
+    return int(msgspec.json.decode(kept.read_bytes())["inode"]) if kept.exists() else 0
 
 
 def pack(path: Path) -> None:
