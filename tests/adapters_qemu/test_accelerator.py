@@ -35,7 +35,14 @@ class FakeQemu:
             raise CommandFailed(f"qemu had not ended after {timeout_seconds:g} s and was killed.")
         return "TASHI"
 
-    def follow(self, arguments: Sequence[str], *, hear: Callable[[str], None], leash: Leash) -> str:
+    def follow(
+        self,
+        arguments: Sequence[str],
+        *,
+        hear: Callable[[str], None],
+        leash: Leash,
+        descriptors: Descriptors = NO_DESCRIPTORS,
+    ) -> str:
         raise AssertionError(f"nothing is followed: {arguments} {hear} {leash}")
 
     def spawn(self, arguments: Sequence[str], *, log: str, inherited: Sequence[int] = ()) -> int:

@@ -60,7 +60,14 @@ class Talker:
         said = [{"QMP": {}}, {"return": {}}, *({"return": one} for one in self.answers)]
         return "\n".join(map(json.dumps, [*said, {"event": "SHUTDOWN"}, {"return": {}}]))
 
-    def follow(self, arguments: Sequence[str], *, hear: Callable[[str], None], leash: Leash) -> str:
+    def follow(
+        self,
+        arguments: Sequence[str],
+        *,
+        hear: Callable[[str], None],
+        leash: Leash,
+        descriptors: Descriptors = NO_DESCRIPTORS,
+    ) -> str:
         raise AssertionError(f"nothing is followed: {arguments} {hear} {leash}")
 
     def spawn(self, arguments: Sequence[str], *, log: str, inherited: Sequence[int] = ()) -> int:

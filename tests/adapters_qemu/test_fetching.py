@@ -51,7 +51,14 @@ class SlowCopies(SystemCommands):
             raise CommandFailed(f"cp had not ended after {timeout_seconds:g} s and was killed.")
         return ""
 
-    def follow(self, arguments: Sequence[str], *, hear: Callable[[str], None], leash: Leash) -> str:
+    def follow(
+        self,
+        arguments: Sequence[str],
+        *,
+        hear: Callable[[str], None],
+        leash: Leash,
+        descriptors: Descriptors = NO_DESCRIPTORS,
+    ) -> str:
         *_, source, target = map(Path, arguments)
         content = source.read_bytes()
         target.write_bytes(content[: len(content) // 2])

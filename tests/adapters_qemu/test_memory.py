@@ -70,16 +70,16 @@ class Endless:
 class Bench:
     """A save of such a guest, in a thread of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *squeeze: str) -> None:
         folder.joinpath("suspend").mkdir()
         self.saved = SavedMemory(folder / "suspend")
         self.guest = Endless()
         self.memory = Memory(
             saved=self.saved,
             commands=SystemCommands(),
-            squeeze=("cat",),
+            squeeze=squeeze,
             unsqueeze=("cat",),
-            limit_seconds=2 * WAIT,
+            limit_seconds=4 * WAIT,
         )
         self.failed: list[UnableToSuspend] = []
         self.saving = Thread(target=self._save)
@@ -92,11 +92,12 @@ class Bench:
             self.failed.append(failed)
 
 
+@pytest.mark.parametrize("squeeze", [("cat",), ("sleep", "120")], ids=["obedient", "deaf"])
 def test_a_save_that_is_called_back_waits_for_nothing_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, squeeze: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr(memory, "_LOOK_SECONDS", 0.01)
-    bench = Bench(tmp_path)
+    bench = Bench(tmp_path, *squeeze)
 
     bench.saving.start()
     assert bench.guest.under_way.wait(WAIT)
@@ -110,7 +111,7 @@ def test_a_save_that_is_called_back_waits_for_nothing_more(
 
 
 def test_a_save_that_was_called_back_before_it_began_does_nothing(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+    bench = Bench(tmp_path, "cat")
 
     bench.guest.recalled.note(NAME)
     bench.saving.start()

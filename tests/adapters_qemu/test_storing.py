@@ -18,7 +18,7 @@ from tashi.adapters.hypervisor.qemu.storing import Storing
 from tashi.adapters.system.commands import SystemCommands
 from tashi.domain.errors import CommandFailed, HypervisorFailed, NoSuchVm
 from tashi.domain.identity import InstanceId
-from tashi.ports.commands import Commands, Leash
+from tashi.ports.commands import NO_DESCRIPTORS, Commands, Descriptors, Leash
 
 if TYPE_CHECKING:
     from tashi.domain.guest import Progress
@@ -33,7 +33,14 @@ class SlowCopies(SystemCommands):
     def __init__(self) -> None:
         self.halfway, self.go_on = Event(), Event()
 
-    def follow(self, arguments: Sequence[str], *, hear: Callable[[str], None], leash: Leash) -> str:
+    def follow(
+        self,
+        arguments: Sequence[str],
+        *,
+        hear: Callable[[str], None],
+        leash: Leash,
+        descriptors: Descriptors = NO_DESCRIPTORS,
+    ) -> str:
         *_, source, target = map(Path, arguments)
         content = source.read_bytes()
         target.write_bytes(content[: len(content) // 2])

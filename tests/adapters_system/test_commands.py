@@ -213,3 +213,18 @@ def test_a_listener_that_has_heard_enough_ends_the_program() -> None:
 
     with pytest.raises(EnoughError):
         SystemCommands().follow(["sh", "-c", "echo a; sleep 60"], hear=stop, leash=Leash())
+
+
+def test_a_followed_program_with_a_sink_is_heard_as_far_as_it_complains(tmp_path: Path) -> None:
+    heard: list[str] = []
+    source, written = tmp_path / "source", tmp_path / "sink"
+    source.write_bytes(b"\0\1memory")
+
+    with source.open("rb") as reading, written.open("wb") as sink:
+        ends = Descriptors(source=reading.fileno(), sink=sink.fileno())
+        said = SystemCommands().follow(
+            ["sh", "-c", "cat; echo late >&2"], hear=heard.append, leash=Leash(), descriptors=ends
+        )
+
+    assert written.read_bytes() == b"\0\1memory"
+    assert said == "".join(heard) == "late\n"

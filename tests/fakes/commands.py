@@ -26,7 +26,14 @@ class ScriptedCommands:
     ) -> str:
         return self._find(arguments)(arguments, timeout_seconds)
 
-    def follow(self, arguments: Sequence[str], *, hear: Callable[[str], None], leash: Leash) -> str:
+    def follow(
+        self,
+        arguments: Sequence[str],
+        *,
+        hear: Callable[[str], None],
+        leash: Leash,
+        descriptors: Descriptors = NO_DESCRIPTORS,
+    ) -> str:
         said = self._find(arguments)(arguments, _LONG)
         if leash.pulled:
             raise CommandFailed(f"{arguments[0]} was killed by signal 9: it said nothing")

@@ -71,8 +71,17 @@ class Commands(Protocol):
         """
         ...
 
-    def follow(self, arguments: Sequence[str], *, hear: Callable[[str], None], leash: Leash) -> str:
+    def follow(
+        self,
+        arguments: Sequence[str],
+        *,
+        hear: Callable[[str], None],
+        leash: Leash,
+        descriptors: Descriptors = NO_DESCRIPTORS,
+    ) -> str:
         """What the program wrote, both streams in one, once it has ended well; it may take long.
+
+        With a `sink` that is what it complained of.
 
         `hear` is given its words as they come, in pieces of any length; what it raises ends the
         program and is raised here. Raises CommandFailed as `run` does, and when the leash was

@@ -66,11 +66,19 @@ class SystemCommands:
             raise _ended_badly(arguments, process.returncode, words)
         return heard.out.decode(errors="replace")
 
-    def follow(self, arguments: Sequence[str], *, hear: Callable[[str], None], leash: Leash) -> str:
+    def follow(
+        self,
+        arguments: Sequence[str],
+        *,
+        hear: Callable[[str], None],
+        leash: Leash,
+        descriptors: Descriptors = NO_DESCRIPTORS,
+    ) -> str:
         """Run the program to its end, however long that takes, and pass its words on."""
         if leash.pulled:
             raise CommandFailed(f"{arguments[0]} was killed before it began.")
-        process = _start(arguments, None, NO_DESCRIPTORS, subprocess.STDOUT)
+        complaints = subprocess.STDOUT if descriptors.sink is None else subprocess.PIPE
+        process = _start(arguments, None, descriptors, complaints)
 
         def end() -> None:
             with suppress(ProcessLookupError):
@@ -162,10 +170,11 @@ def last_words(output: bytes | bytearray) -> str:
 
 def _listen(process: subprocess.Popen[bytes], hear: Callable[[str], None]) -> bytes:
     """Pass on what the program says until it says no more; the end of it all."""
-    assert process.stdout is not None
+    pipe = process.stdout or process.stderr
+    assert pipe is not None
     decoder = getincrementaldecoder("utf-8")(errors="replace")
     said = b""
-    while piece := os.read(process.stdout.fileno(), _PIECE):
+    while piece := os.read(pipe.fileno(), _PIECE):
         said = (said + piece)[-_MOST_KEPT:]
         hear(decoder.decode(piece))
     return said

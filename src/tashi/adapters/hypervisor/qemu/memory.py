@@ -10,7 +10,7 @@ import os
 import queue
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -34,11 +34,12 @@ from tashi.domain.errors import (
     UnableToSuspend,
 )
 from tashi.domain.identity import InstanceId
-from tashi.ports.commands import Commands, Descriptors
+from tashi.ports.commands import Commands, Descriptors, Leash
 
 _log = getLogger(__name__)
 
 _FD: Final = "memory"
+_RECALLED: Final = "it was called back."
 _COMPLETED: Final = "completed"
 _LOCKS_LATE: Final = "late-block-activate"
 """Without it QEMU takes the locks of disks as it reads, and goes on if it does not get them."""
@@ -70,8 +71,9 @@ class Memory:
             guest.remember(lambda record: replace(record, saving=name))
             self._write(guest, name)
         except (HypervisorFailed, CommandFailed, OSError) as error:
+            why = _RECALLED if guest.recalled.is_set() else error
             self.run_on(guest)
-            raise UnableToSuspend(f"Instance {guest.id} was not suspended: {error}") from error
+            raise UnableToSuspend(f"Instance {guest.id} was not suspended: {why}") from error
 
     def run_on(self, guest: Guest) -> None:
         """Forget a saving that came to nothing: remove what it left and let the guest run."""
@@ -112,7 +114,7 @@ class Memory:
         with _opened(self.saved.partial(name), flags) as sink:
             guest.pause()
             reading, writing = os.pipe()
-            with self._piping(self.squeeze, Descriptors(source=reading, sink=sink), reading):
+            with self._piping(guest, self.squeeze, Descriptors(source=reading, sink=sink), reading):
                 self.on_step("writing")
                 self._migrate(guest, "migrate", writing)
             os.fsync(sink)
@@ -123,20 +125,23 @@ class Memory:
     def _read(self, guest: Guest, final: Path) -> None:
         with _opened(final, os.O_RDONLY | os.O_NOFOLLOW) as source:
             reading, writing = os.pipe()
-            with self._piping(self.unsqueeze, Descriptors(source=source, sink=writing), writing):
+            with self._piping(
+                guest, self.unsqueeze, Descriptors(source=source, sink=writing), writing
+            ):
                 self.on_step("reading")
                 self._migrate(guest, "migrate-incoming", reading)
 
     @contextmanager
     def _piping(
-        self, program: tuple[str, ...], descriptors: Descriptors, its_end: int
+        self, guest: Guest, program: tuple[str, ...], descriptors: Descriptors, its_end: int
     ) -> Iterator[None]:
         """Run the program meanwhile, and wait for it; its failure goes before what it caused."""
+        leash, deadline = Leash(), time.monotonic() + self.limit_seconds
 
         def run() -> None:
             try:
-                self.commands.run(
-                    program, timeout_seconds=self.limit_seconds, descriptors=descriptors
+                self.commands.follow(
+                    program, hear=lambda _: None, leash=leash, descriptors=descriptors
                 )
             finally:
                 # Else QEMU would wait for ever at the pipe of a program that is gone.
@@ -147,6 +152,10 @@ class Memory:
             try:
                 yield
             finally:
+                while not running.done():
+                    if guest.recalled.is_set() or time.monotonic() > deadline:
+                        leash.pull()
+                    wait((running,), _LOOK_SECONDS)
                 running.result()
 
     def _migrate(self, guest: Guest, command: str, end: int) -> None:
@@ -172,7 +181,7 @@ class Memory:
 
 def _check_wanted(guest: Guest) -> None:
     if guest.recalled.is_set():
-        raise HypervisorFailed("it was called back.")
+        raise HypervisorFailed(_RECALLED)
 
 
 def _last(statuses: "queue.SimpleQueue[str]", deadline: float, look: Callable[[], bool]) -> str:
