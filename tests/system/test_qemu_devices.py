@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
+from typing import NoReturn
 
 import pytest
 
@@ -13,9 +14,11 @@ import boot_sectors
 import viewer
 from contracts.machines import A_NIC, IDLE, SPEAKS, Heard, QemuMachine, a_spec
 from tashi.adapters.hypervisor.qemu.hypervisor import Qemu
+from tashi.adapters.hypervisor.qemu.plugs import Plugs
 from tashi.domain.errors import HypervisorFailed
 from tashi.domain.identity import Attempt, InstanceId, Mib
 from tashi.domain.instance import Disk
+from tashi.ports.hypervisor import Found
 
 pytestmark = pytest.mark.qemu
 
@@ -99,6 +102,31 @@ def test_a_guest_with_plugged_devices_moves_to_another_machine(
 
     assert numbers == list(range(1, len(numbers) + 1))
     assert plugged == {"plug1"}
+
+
+def test_a_guest_moves_though_its_monitor_hung_over_a_disk_that_never_got_in(
+    qemu: Qemu, machine: QemuMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang(*_: object, **__: object) -> NoReturn:
+        raise HypervisorFailed("QEMU did not answer within 1 s.")
+
+    plain = a_spec()
+    qemu.start(plain)
+    with monkeypatch.context() as patched:
+        patched.setattr(Plugs, "put_disk", lambda *_: patched.setattr(Plugs, "there", hang))
+        patched.setattr(Plugs, "change_medium", hang)
+        with pytest.raises(HypervisorFailed, match="did not answer"):
+            qemu.alter(replace(plain, disks=(*plain.disks, MORE)))
+    neighbour = machine.neighbour()
+    there = neighbour.open()
+
+    qemu.send(SEVEN, there.prepare_target(plain, "127.0.0.1"))
+    there.run(SEVEN)
+    [arrived] = there.adopt()
+    there.close()
+    neighbour.close()
+
+    assert arrived.found is Found.RUNNING
 
 
 def test_a_linux_guest_gets_devices_and_gives_them_back_also_across_a_crash(
