@@ -10,7 +10,10 @@ import pytest
 
 import boot_sectors
 from contracts.machines import PEER, QemuMachine, a_spec, found_verdict
+from tashi.adapters.hypervisor.qemu import sending
 from tashi.adapters.hypervisor.qemu.hypervisor import Qemu
+from tashi.adapters.hypervisor.qemu.moves import may_stand
+from tashi.domain.engine import KVM
 from tashi.domain.errors import HypervisorFailed
 from tashi.domain.identity import InstanceId
 from tashi.ports.hypervisor import Found
@@ -85,8 +88,11 @@ def test_a_busy_guest_arrives_where_the_network_is_quick(
 
 
 def test_a_guest_that_is_quicker_than_the_network_is_slowed_down_and_stays_in_the_end(
-    stack: ExitStack, here: QemuMachine, there: QemuMachine
+    stack: ExitStack, here: QemuMachine, there: QemuMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # An emulated guest is gone through once; what is done under KVM can be seen with it as well.
+    monkeypatch.setattr(sending, "may_stand", lambda _, passes: may_stand(KVM, passes))
+
     def narrow(step: str) -> None:
         if step == "copied":
             here.human(SEVEN, "migrate-set-parameters", **SLOWLY)
@@ -105,6 +111,22 @@ def test_a_guest_that_is_quicker_than_the_network_is_slowed_down_and_stays_in_th
     assert any("dirtied at " in one.words and "slowed down by " in one.words for one in told)
     assert all(one.rate < 64 * MIB for one in told)
     assert found(source) is Found.RUNNING
+
+
+def test_an_emulated_guest_that_is_quicker_than_the_network_stands_until_all_is_there(
+    stack: ExitStack, here: QemuMachine, there: QemuMachine
+) -> None:
+    def narrow(step: str) -> None:
+        if step == "copied":
+            here.human(SEVEN, "migrate-set-parameters", **SLOWLY)
+
+    source, target = opened(stack, here, on_step=narrow), opened(stack, there)
+    start(source)
+
+    source.send(SEVEN, target.prepare_target(BUSY, PEER))
+    target.run(SEVEN)
+
+    assert (found(source), found(target)) == (Found.LEFT, Found.RUNNING)
 
 
 def test_a_host_receives_no_more_guests_than_it_may(
