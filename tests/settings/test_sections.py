@@ -216,13 +216,15 @@ def test_every_key_of_apache_tashi_is_accepted_and_obsolete_ones_warn(configure:
     settings = load(Program.CLUSTER_MANAGER, configure(LEGACY))
 
     warned = [warning.split(": ", 1)[1] for warning in settings.warnings]
-    assert len(warned) == 24
+    assert len(warned) == 28
     assert {warning.split(" is ignored")[0] for warning in warned} == {
         "[AWS]",
+        "[AccessNodeManager]",
         "[Accounting] hook1",
         "[Accounting] service",
         "[AccountingService] pollSleep",
         "[AccountingService] port",
+        "[AllowedUsers]",
         "[ClusterManager] service",
         "[ClusterManagerService] accountingHost",
         "[ClusterManagerService] accountingPort",
@@ -238,8 +240,10 @@ def test_every_key_of_apache_tashi_is_accepted_and_obsolete_ones_warn(configure:
         "[NodeManagerService] accountingHost",
         "[NodeManagerService] accountingPort",
         "[NodeManagerService] convertExceptions",
+        "[Primitive] scheduleDelay",
         "[Qemu] migrationRetries",
         "[Qemu] pollDelay",
+        "[Qemu] scratchVg",
         "[Qemu] useMigrateArgument",
         "[XenPV]",
     }

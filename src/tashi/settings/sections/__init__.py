@@ -14,8 +14,6 @@ from tashi.settings.search import Program
 CATALOGUE: Final[Mapping[str, str]] = {
     "Security": "security.SecuritySettings",
     "AccessClusterManager": "security.AccessClusterManagerSettings",
-    "AccessNodeManager": "security.AccessNodeManagerSettings",
-    "AllowedUsers": "security.AllowedUsersSettings",
     "Client": "client.ClientSettings",
     "ClusterManager": "clustermanager.ClusterManagerParts",
     "ClusterManagerService": "clustermanager.ClusterManagerSettings",
@@ -46,8 +44,6 @@ CATALOGUE: Final[Mapping[str, str]] = {
 USED_BY: Final[Mapping[Program, tuple[str, ...]]] = {
     Program.CLUSTER_MANAGER: (
         "Security",
-        "AccessNodeManager",
-        "AllowedUsers",
         "ClusterManager",
         "ClusterManagerService",
         "Pickled",
@@ -62,8 +58,6 @@ USED_BY: Final[Mapping[Program, tuple[str, ...]]] = {
     ),
     Program.NODE_MANAGER: (
         "Security",
-        "AccessClusterManager",
-        "AllowedUsers",
         "Vfs",
         "NodeManager",
         "NodeManagerService",
@@ -78,7 +72,6 @@ USED_BY: Final[Mapping[Program, tuple[str, ...]]] = {
     Program.CLIENT: ("Security", "AccessClusterManager", "Client"),
     Program.AGENT: (
         "Security",
-        "AccessClusterManager",
         "Client",
         "ClusterManagerService",
         "Agent",
@@ -90,7 +83,6 @@ USED_BY: Final[Mapping[Program, tuple[str, ...]]] = {
     ),
     Program.ACCOUNTING: (
         "Security",
-        "AccessClusterManager",
         "Client",
         "Accounting",
         "AccountingService",
@@ -102,7 +94,14 @@ USED_BY: Final[Mapping[Program, tuple[str, ...]]] = {
     ),
 }
 
+_BY_CERTIFICATE: Final = (
+    "daemons show each other certificates, which tashi-admin issueCertificate makes, where "
+    "authAndEncrypt is True"
+)
+
 OBSOLETE: Final[Mapping[str, str]] = {
+    "AccessNodeManager": _BY_CERTIFICATE,
+    "AllowedUsers": _BY_CERTIFICATE,
     "XenPV": "Xen is not driven any more; the node manager's vmm is Qemu",
     "MauiWiki": "the scheduler is the one that [Primitive] describes",
     "LocalityService": "Tashi measures no distances between hosts",

@@ -11,6 +11,7 @@ from tashi.settings.declare import section, setting
     obsolete={
         "pollDelay": "guests are not polled; their ends are seen at once",
         "useMigrateArgument": "disks that are not shared always move with their guest",
+        "scratchVg": "scratch disks are files in scratchDir",
         "migrationRetries": "a migration that fails leaves the guest running where it was",
     },
 )
@@ -42,12 +43,6 @@ class QemuSettings:
         default=Path("/var/lib/tashi/scratch"),
         words="""Where the overlays of disks that are not persistent are kept. Not a folder that
         is emptied at boot: stopped instances keep their disks here.""",
-    )
-    scratch_vg: str | None = setting(
-        "scratchVg",
-        kinds.word,
-        default=None,
-        words="An LVM volume group; kept for old files, as scratch disks are files in scratchDir.",
     )
     reserved_mem: int = setting(
         "reservedMem",

@@ -17,7 +17,7 @@ class AgentParts:
     )
 
 
-@section("Primitive")
+@section("Primitive", obsolete={"scheduleDelay": "what changes is followed at once"})
 class PrimitiveSettings:
     """How the scheduler places instances."""
 
@@ -26,12 +26,6 @@ class PrimitiveSettings:
         kinds.flag,
         default=False,
         words="Whether hosts are filled one after the other; else instances are spread.",
-    )
-    schedule_delay: float = setting(
-        "scheduleDelay",
-        kinds.seconds,
-        default=2.0,
-        words="Seconds between two looks; kept for old files, as changes are followed.",
     )
     held_first_pause: float = setting(
         "heldFirstPause",

@@ -60,7 +60,7 @@ class SecuritySettings:
 
 @section("AccessClusterManager")
 class AccessClusterManagerSettings:
-    """What a daemon or client calls itself towards the cluster manager."""
+    """What a client calls itself towards the cluster manager; daemons show their certificates."""
 
     username: str | None = setting(
         "username", kinds.text, default=None, words="The name to log in with."
@@ -76,38 +76,4 @@ class AccessClusterManagerSettings:
         kinds.path,
         default=None,
         words="A file that holds the password, for its eyes only; a line break at its end is none.",
-    )
-
-
-@section("AccessNodeManager")
-class AccessNodeManagerSettings:
-    """What the cluster manager calls itself towards node managers."""
-
-    username: str | None = setting(
-        "username", kinds.text, default=None, words="The name to log in with."
-    )
-    password: str | None = setting("password", kinds.secret, default=None, words="Its password.")
-
-
-@section("AllowedUsers")
-class AllowedUsersSettings:
-    """The names and passwords under which daemons are let in when they log in by password."""
-
-    node_manager_user: str | None = setting(
-        "nodeManagerUser", kinds.text, default=None, words="The name of node managers."
-    )
-    node_manager_password: str | None = setting(
-        "nodeManagerPassword", kinds.secret, default=None, words="Their password."
-    )
-    agent_user: str | None = setting(
-        "agentUser", kinds.text, default=None, words="The name of the scheduler and other agents."
-    )
-    agent_password: str | None = setting(
-        "agentPassword", kinds.secret, default=None, words="Their password."
-    )
-    cluster_manager_user: str | None = setting(
-        "clusterManagerUser", kinds.text, default=None, words="The name of the cluster manager."
-    )
-    cluster_manager_password: str | None = setting(
-        "clusterManagerPassword", kinds.secret, default=None, words="Its password."
     )
