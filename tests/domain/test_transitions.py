@@ -238,13 +238,13 @@ def test_a_command_that_does_not_fit_is_refused_with_what_would() -> None:
         step(a_record(_S.PAUSED, 1), e.Pause(Operation(9)))
 
     assert refused.value.message == (
-        "Pause does not fit: instance 1 (i1) is Paused, and would have to be Running."
+        "pauseVm does not fit: instance 1 (i1) is Paused, and would have to be Running."
     )
     assert refused.value.about == {"instance": 1}
 
 
 def test_what_is_possible_is_said_where_that_is_shorter() -> None:
-    with pytest.raises(IncorrectState, match="is Activating, where you can Destroy"):
+    with pytest.raises(IncorrectState, match="is Activating, where you can destroyVm it"):
         step(a_record(_S.ACTIVATING, 1), Rename(Operation(9), "web"))
 
 
@@ -256,7 +256,7 @@ def test_placing_is_not_offered_to_people() -> None:
 
 
 def test_where_no_command_fits_one_can_only_wait() -> None:
-    with pytest.raises(IncorrectState, match="is Exited, where you can nothing but wait"):
+    with pytest.raises(IncorrectState, match="is Exited, where you can only wait"):
         step(a_record(_S.EXITED), e.Destroy(Operation(9)))
 
 

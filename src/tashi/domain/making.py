@@ -38,7 +38,7 @@ def check_new_size(record: Instance, cores: int, memory: int, limits: Limits) ->
     check_sizes(cores, memory, limits)
     if record.saved is not None:
         raise IncorrectState(
-            f"Resize does not fit: {record} waits to go on from its saved memory, which has the "
+            f"resizeVm does not fit: {record} waits to go on from its saved memory, which has the "
             "size that it had. Resume it and stop it first.",
             instance=record.id,
         )

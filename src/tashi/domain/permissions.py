@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
+from tashi.domain import typed
 from tashi.domain.errors import NotLoggedIn, NotPermitted
 from tashi.domain.identity import UserId
 
@@ -119,10 +120,10 @@ def check_permission(who: Who, caller: Caller, call: str) -> None:
         return
     if caller.proven is Proven.NOTHING:
         raise NotLoggedIn(
-            f"{call} is for those who show who they are: log in with a name and a password, bring "
+            f"{typed.function(call)} is for those who show who they are: log in with a name and a password, bring "
             "a certificate, or call on the cluster manager's own machine."
         )
-    daemon = _DAEMONS.get(who)
+    call, daemon = typed.function(call), _DAEMONS.get(who)
     if who is Who.ADMIN and not caller.is_admin:
         raise NotPermitted(f"{call} is for administrators; you are {caller.name}.")
     if who is Who.OPERATOR and not caller.is_operator:

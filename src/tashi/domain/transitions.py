@@ -17,6 +17,7 @@ from typing import Final
 from tashi.domain import alterations as a
 from tashi.domain import events as e
 from tashi.domain import notices as n
+from tashi.domain import typed
 from tashi.domain.edits import EDITS, Edit
 from tashi.domain.errors import Broken, IncorrectState
 from tashi.domain.identity import InstanceId, Mib, UserId
@@ -273,13 +274,13 @@ def _either(words: list[str]) -> str:
 
 
 def _refusal(before: Instance, kind: type[e.Command]) -> IncorrectState:
-    allowed = [one.__name__ for one in commands_in(before.state) if one not in _PLACING]
+    allowed = [typed.command(one) for one in commands_in(before.state) if one not in _PLACING]
     fitting = [state.title for state in InstanceState if (state, kind) in RULES]
     if len(allowed) > len(fitting) > 0:
         remedy = f"and would have to be {_either(fitting)}"
     else:
-        remedy = f"where you can {_either(allowed) or 'nothing but wait'}"
+        remedy = f"where you can {f'{_either(allowed)} it' if allowed else 'only wait'}"
     return IncorrectState(
-        f"{kind.__name__} does not fit: {before} is {before.state.title}, {remedy}.",
+        f"{typed.command(kind)} does not fit: {before} is {before.state.title}, {remedy}.",
         instance=before.id,
     )
