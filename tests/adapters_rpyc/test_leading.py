@@ -78,6 +78,19 @@ def test_one_alone_that_is_not_there_is_named_at_once() -> None:
         link.call(REQUEST, 600.0)
 
 
+def test_whoever_waits_for_one_that_is_not_there_hears_of_it_at_once_and_once() -> None:
+    address, said = nowhere(), list[str]()
+    link = LeaderLink([Link(address)], said.append)
+
+    with closing(link):
+        for _ in range(2):
+            with pytest.raises(PeerSilent):
+                link.call(REQUEST, 0.3, repeatable=True)
+
+    [words] = said
+    assert words.startswith(f"127.0.0.1:{address[1]} cannot be reached for pauseVm: Connection")
+
+
 def test_one_alone_whose_own_lease_is_not_over_yet_is_waited_for() -> None:
     manager = Manager("one", leads=False)
 

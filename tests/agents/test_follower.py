@@ -176,3 +176,16 @@ def test_who_reads_the_journal_is_told_whenever_it_has_grown(
     follower.turn()
 
     assert told == [1, 2]
+
+
+def test_a_silence_is_no_news_once_the_line_is_given_up(
+    history: FakeHistory, journal: FolderWriter, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls, link = history.calls()
+    link.mishaps.append(PeerSilent("Nobody answers."))
+    follower = Follower(calls, journal, HandTurnedClock(), MUCH)
+
+    follower.end_soon()
+    follower.turn()
+
+    assert caplog.text == ""

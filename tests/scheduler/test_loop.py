@@ -287,3 +287,16 @@ def test_moves_are_proposed_in_parts(loop: Loop, cluster: FakeClusterManager) ->
     loop.turn()
 
     assert [len(part) for part in cluster.moves] == [MOST_AT_ONCE, 2]
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_silence_is_no_news_once_the_line_is_given_up(
+    loop: Loop, cluster: FakeClusterManager, ends: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster.mishaps["snapshot"] = [PeerSilent("Nobody answers.")]
+    if ends:
+        loop.end_soon()
+
+    loop.turn()
+
+    assert ("Nobody answers." in caplog.text) is not ends

@@ -48,11 +48,16 @@ class Follower:
         self._volume_bytes = volume_bytes
         self._grown = grown
         self._following = Following(next=journal.next())
+        self._ends = False
 
     @property
     def next(self) -> EventNumber:
         """The number of the event that is to be heard next; 0 when nobody knows."""
         return self._following.next or EventNumber(0)
+
+    def end_soon(self) -> None:
+        """Take it that the line is given up from now on; that it is silent is no news then."""
+        self._ends = True
 
     def turn(self) -> float:
         """Listen once and write down what is heard; how many seconds to rest before the next.
@@ -68,7 +73,8 @@ class Follower:
         except Failed as failure:
             self._following = self._following.unanswered()
             pause = self._following.pause_seconds
-            _log.warning("%s Trying again in %.1f s.", failure.message, pause)
+            if not self._ends:
+                _log.warning("%s Trying again in %.1f s.", failure.message, pause)
         return self._following.pause_seconds
 
     def _listen(self) -> None:

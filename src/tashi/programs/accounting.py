@@ -59,6 +59,7 @@ class AccountingDaemon:
 
     def wake(self) -> None:
         """Let a waiting turn return, by giving up its line for good."""
+        self._follower.end_soon()
         self._listener.wake()
 
     def stop(self) -> None:

@@ -4,6 +4,7 @@ Its lines to whoever leads, its certificate and its meter are here; what it make
 is its own.
 """
 
+import logging
 import threading
 
 from tashi.adapters.rpyc.leading import LeaderLink
@@ -15,6 +16,8 @@ from tashi.programs.metering import Metering
 from tashi.settings.load import Settings
 from tashi.settings.sections.client import ClientSettings
 from tashi.wire.calls import Calls, to_cluster_manager
+
+_log = logging.getLogger(__name__)
 
 
 class Listener:
@@ -39,7 +42,8 @@ class Listener:
 
     def another_line(self) -> Calls:
         """Calls that wait for no others of this daemon."""
-        link = LeaderLink([Link(one, secrets=self._secrets) for one in self._places])
+        lines = [Link(one, secrets=self._secrets) for one in self._places]
+        link = LeaderLink(lines, lambda words: _log.warning("%s It is tried again.", words))
         self._links.append(link)
         return to_cluster_manager(link, self._who)
 

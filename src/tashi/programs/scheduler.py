@@ -79,6 +79,7 @@ class SchedulerDaemon:
 
     def wake(self) -> None:
         """Let a waiting turn return, by giving up its line for good."""
+        self._loop.end_soon()
         self._listener.wake()
 
     def stop(self) -> None:

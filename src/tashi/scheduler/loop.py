@@ -57,6 +57,7 @@ class Loop:
         self._longest = longest_listen_seconds
         self._clerk = clerk
         self._following = Following()
+        self._ends = False
 
     def watched_by(self, meter: Meter) -> None:
         """Tell that meter, from now on, what is proposed and how long that takes."""
@@ -67,6 +68,10 @@ class Loop:
     def is_stale(self) -> bool:
         """Whether the cluster manager is silent, so that what the agent knows may be old."""
         return self._following.is_stale
+
+    def end_soon(self) -> None:
+        """Take it that the line is given up from now on; that it is silent is no news then."""
+        self._ends = True
 
     def turn(self) -> float:
         """Listen once and propose what can be placed; how many seconds to rest before the next.
@@ -85,7 +90,8 @@ class Loop:
         except Failed as failure:
             self._following = self._following.unanswered()
             pause = self._following.pause_seconds
-            _log.warning("%s Trying again in %.1f s.", failure.message, pause)
+            if not self._ends:
+                _log.warning("%s Trying again in %.1f s.", failure.message, pause)
         else:
             known = self._following
             self._following = known.answered() if heard else known.unanswered()

@@ -12,7 +12,7 @@ is alone and was killed does not lead either, until its own lease is over. Three
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from tashi.adapters.rpyc.peers import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Link
@@ -26,8 +26,15 @@ _PULSE: Final = envelope.write_request(str(versions.CLUSTER_MANAGER.version), "p
 class LeaderLink:
     """A `Caller` of whichever program leads."""
 
-    def __init__(self, links: Sequence[Link]) -> None:
-        """The first is asked first; where there are others, each is given up soon if it hangs."""
+    def __init__(
+        self, links: Sequence[Link], on_silence: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """The first is asked first; where there are others, each is given up soon if it hangs.
+
+        `on_silence` hears why nobody leads when that is first waited for; again after an answer.
+        """
+        self._on_silence = on_silence
+        self._silent = False
         if len(links) > 1:
             for link in links:
                 link.keep_pulse(_PULSE)
@@ -56,11 +63,14 @@ class LeaderLink:
                 number = (start + step) % len(self._links)
                 answer = self._ask_one(number, request, deadline, repeatable=repeatable)
                 if isinstance(answer, bytes):
-                    self._first = number
+                    self._first, self._silent = number, False
                     return answer
                 refusals.append(answer)
             patient = repeatable or any(isinstance(one, NotLeader) for one in refusals)
             left = deadline - time.monotonic()
+            if patient and not self._silent and not self._closed.is_set():
+                self._silent = True
+                self._on_silence(_summary(refusals, timeout_seconds - left).message)
             if not patient or left <= pause or self._closed.wait(pause):
                 raise _summary(refusals, timeout_seconds)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
