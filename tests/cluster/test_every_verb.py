@@ -13,6 +13,7 @@ from cluster.cluster import ALICE, Cluster
 from examples import waiting
 from tashi.domain import alterations as a
 from tashi.domain import events as e
+from tashi.domain import typed
 from tashi.domain.errors import IncorrectState, NoSuchInstance, Refused, TashiError
 from tashi.domain.identity import Attempt, HostId, InstanceId, Operation
 from tashi.domain.instance import Disk, Instance
@@ -133,11 +134,14 @@ def test_what_does_not_fit_is_refused_with_what_does_and_changes_nothing(
     assert isinstance(refused.value, IncorrectState)
     words = refused.value.message
     assert f"is {state.title}, " in words
-    possible = [one.__name__ for one in commands_in(state) if one not in {e.Place, e.PlaceSaved}]
+    possible = [
+        typed.command(one) for one in commands_in(state) if one not in {e.Place, e.PlaceSaved}
+    ]
     fitting = [one.title for one in InstanceState if kind in commands_in(one)]
     said = possible if "where you can" in words else fitting
     assert all(one in words for one in said)
-    assert said or "nothing but wait" in words
+    assert said or "only wait" in words
+    assert words.startswith(f"{verb} does not fit: ")
 
 
 def check_taken_or_refused_for_another_reason(

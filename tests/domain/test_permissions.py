@@ -58,7 +58,7 @@ def test_what_is_for_operators_is_for_them_and_administrators(caller: Caller) ->
 
 @pytest.mark.parametrize("caller", [ADA, *DAEMONS.values()])
 def test_what_is_for_operators_is_for_nobody_else(caller: Caller) -> None:
-    with pytest.raises(NotPermitted, match="drainHost is for operators; you are"):
+    with pytest.raises(NotPermitted, match="drain is for operators; you are"):
         check_permission(Who.OPERATOR, caller, "drainHost")
 
 

@@ -72,6 +72,35 @@ def test_no_error_vanishes() -> None:
     )
 
 
+_OF_THE_SYSTEM = {
+    *("OSError", "FileNotFoundError", "PermissionError", "FileExistsError", "BlockingIOError"),
+    *("ConnectionError", "NotADirectoryError", "IsADirectoryError"),
+}
+
+
+def _said_raw(handler: ast.ExceptHandler) -> Iterator[ast.FormattedValue]:
+    """Where the error that it catches stands in a sentence, if it may be the system's."""
+    names = [node.id for node in ast.walk(handler.type or handler) if isinstance(node, ast.Name)]
+    if handler.type is None or _OF_THE_SYSTEM.isdisjoint(names):
+        return
+    for node in ast.walk(handler):
+        if isinstance(node, ast.FormattedValue) and ast.unparse(node.value) == handler.name:
+            yield node
+
+
+def test_what_the_operating_system_says_is_said_in_its_words_and_not_in_pythons() -> None:
+    refuse(
+        (
+            module.at(value, "an OSError in a sentence, as in '[Errno 2] …'")
+            for module in SOURCE
+            for handler in ast.walk(module.tree)
+            if isinstance(handler, ast.ExceptHandler)
+            for value in _said_raw(handler)
+        ),
+        "Say its strerror; where other errors are caught beside it, say which it is.",
+    )
+
+
 def test_only_the_front_doors_print() -> None:
     doors = ("tashi.client", "tashi.programs")
     rooms = ("settings.pages", "domain.pages", "domain.metricpage", "wire.pages")

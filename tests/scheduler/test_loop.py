@@ -11,6 +11,7 @@ from tashi.domain.errors import (
     BadRequest,
     NotLoggedIn,
     NotPermitted,
+    PeerSilent,
     TashiError,
     VersionMismatch,
 )

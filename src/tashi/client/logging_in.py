@@ -65,7 +65,8 @@ def _new_password(terminal: Terminal, file: str | None) -> str:
             with Path(file).open(encoding="utf-8") as lines:
                 return lines.readline().rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as wrong:
-            raise Refused(f"The password in {file} cannot be read: {wrong}.") from wrong
+            why = wrong.strerror if isinstance(wrong, OSError) else "it is not UTF-8"
+            raise Refused(f"The password in {file} cannot be read: {why}.") from wrong
     if terminal.hidden is None:
         raise Refused("Nobody is here to be asked for the password: give it with --file.")
     password = terminal.hidden("New password: ")

@@ -133,8 +133,8 @@ class Instance:
     `memory` is in MiB. `was` is the state that an orphan had. `saved` names its saved memory in
     the image store. `disks_on` is the host that keeps the disks of an instance that is not
     running; once they are in the image store, `stored` names them there. `spent` is what the image
-    store has yet to delete. `incoming` is where a
-    migrating guest is to be sent, until all of it is there. `leftovers` are hosts that have yet to
+    store has yet to delete. `incoming` is where a migrating guest is to be sent, until all of it is
+    there. `leftovers` are hosts that have yet to
     clear away what they keep of an instance that is over, or has left them. `keep` says that the
     shutdown under way ends in Stopped. `tries` counts starts that failed in a row. `changed_at` is
     when the state last changed, in seconds since 1970 on the cluster manager's clock. `hardware`

@@ -118,12 +118,12 @@ def check_permission(who: Who, caller: Caller, call: str) -> None:
     """
     if who is Who.STRANGER:
         return
+    call, daemon = typed.function(call), _DAEMONS.get(who)
     if caller.proven is Proven.NOTHING:
         raise NotLoggedIn(
-            f"{typed.function(call)} is for those who show who they are: log in with a name and a password, bring "
+            f"{call} is for those who show who they are: log in with a name and a password, bring "
             "a certificate, or call on the cluster manager's own machine."
         )
-    call, daemon = typed.function(call), _DAEMONS.get(who)
     if who is Who.ADMIN and not caller.is_admin:
         raise NotPermitted(f"{call} is for administrators; you are {caller.name}.")
     if who is Who.OPERATOR and not caller.is_operator:

@@ -113,12 +113,6 @@ def _alone(store: SqlStore) -> SqlStore:
     return store
 
 
-def _end_of(kept: Kept) -> datetime | None:
-    if not kept.entries:
-        return None
-    return datetime.fromtimestamp(kept.entries[-1].at, UTC).astimezone()
-
-
 def _copied(to: str, kept: Kept, digest: str) -> Copied:
     return Copied(
         to=to,

@@ -121,6 +121,11 @@ def _set_up_logging(settings: Settings) -> None:
         logging.config.dictConfig(settings.logging())
     except (OSError, ValueError) as error:
         cause = error.__cause__ or error
+        if isinstance(cause, OSError) and cause.filename:
+            raise Misconfigured(
+                f"Logging cannot be set up as configured: {cause.filename} cannot be written "
+                f"({cause.strerror})."
+            ) from error
         raise Misconfigured(f"Logging cannot be set up as configured: {cause}.") from error
     for warning in settings.warnings:
         _log.warning("%s.", warning)

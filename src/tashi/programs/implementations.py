@@ -152,7 +152,7 @@ def migration_address(ours: NodeManagerSettings) -> str:
         return str(socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)[0][4][0])
     except OSError as error:
         raise Misconfigured(
-            f"The address that guests move from and to is not known ({error}): set "
+            f"The address that guests move from and to is not known ({error.strerror}): set "
             "migrationAddress in [NodeManagerService]."
         ) from error
 

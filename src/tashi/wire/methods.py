@@ -52,8 +52,6 @@ class Method:
 
 Row = Mapping[str, Method]
 
-_Default = tuple[object, object]
-
 
 def takes(**fields: object) -> type[msgspec.Struct]:
     """The form of a call's arguments: names in snake_case, types, or (type, default) pairs."""

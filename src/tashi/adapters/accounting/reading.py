@@ -69,7 +69,8 @@ class FolderReader:
                     offset += len(line)
                     yield line, offset
         except (OSError, EOFError, zlib.error) as wrong:
-            raise StoreFailed(f"{path} cannot be read: {wrong}.") from wrong
+            why = getattr(wrong, "strerror", None) or wrong
+            raise StoreFailed(f"{path} cannot be read: {why}.") from wrong
 
 
 def _opened(path: Path) -> BufferedIOBase:

@@ -159,8 +159,9 @@ class Dnsmasq:
         try:
             yield
         except (OSError, ValueError) as wrong:
+            why = wrong.strerror if isinstance(wrong, OSError) else wrong
             raise DhcpFailed(
-                f"dnsmasq cannot {what} hosts by the folder {self._folder}: {wrong}."
+                f"dnsmasq cannot {what} hosts by the folder {self._folder}: {why}."
             ) from wrong
 
 

@@ -119,8 +119,8 @@ class Dhcpd:
             return marked_in(leases.read_text("ascii", "replace"))
         except OSError as wrong:
             raise DhcpFailed(
-                f"dhcpd's leases cannot be read ({wrong}): be a user who may, or take "
-                "dhcpLeasesFile out of [DhcpDns]."
+                f"dhcpd's leases in {leases} cannot be read ({wrong.strerror}): be a user who may, "
+                "or take dhcpLeasesFile out of [DhcpDns]."
             ) from wrong
 
     def close(self) -> None:

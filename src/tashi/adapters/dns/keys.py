@@ -72,7 +72,8 @@ def read_key(path: Path) -> Key:
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise Misconfigured(f"The key in {path} cannot be read: {error}.") from error
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise Misconfigured(f"The key in {path} cannot be read: {why}.") from error
     pair = _PAIR.fullmatch(path.name)
     secret = _SECRET.search(text)
     if pair is not None and secret is not None:

@@ -112,7 +112,9 @@ class FolderHook:
         try:
             found = sorted(self._folder.iterdir())
         except OSError as error:
-            raise HookFailed(f"The folder cannot be read: {error}.") from error
+            raise HookFailed(
+                f"The folder {self._folder} cannot be read: {error.strerror}."
+            ) from error
         files = [path for path in found if path.is_file() and not path.name.startswith(".")]
         programs = [path for path in files if os.access(path, os.X_OK)]
         self._pass_over({*files} - {*programs})

@@ -22,7 +22,6 @@ MARK: Final = "made by tashi"
 
 _TRIES: Final = 50
 _MAKING: Final = "tashi-making"
-_UP: Final = 1
 _NO_HOST_IN_IT: Final = {
     "attrs": [("AF_INET6", {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", 1)]})]  # none, says if_link.h
 }
@@ -165,8 +164,9 @@ def opened_links(on_step: Steps = lambda _: None) -> Iterator[Links]:
         with IPRoute() as kernel:
             yield Links(kernel, on_step)
     except (NetlinkError, OSError) as error:
+        why = getattr(error, "strerror", None) or error
         raise HypervisorFailed(
-            f"The kernel does not tell of its network devices: {error}."
+            f"The kernel does not tell of its network devices: {why}."
         ) from error
     except Refused as refused:
         remedy = " The node manager must be root." if refused.code == EPERM else ""

@@ -306,7 +306,8 @@ class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
             pass  # nobody is left, or somebody left before the door was opened
         except OSError as trouble:
             if not self._stopping:
-                self._complaints.say("the door", f"No connection can be accepted: {trouble}")
+                words = f"No connection can be accepted: {trouble.strerror or trouble}"
+                self._complaints.say("the door", words)
             self._resting = True
             return
         self._open_door()

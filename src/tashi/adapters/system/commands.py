@@ -211,7 +211,8 @@ def _not_begun(arguments: Sequence[str], error: OSError | ValueError) -> Command
             words = "what its first line names to run it is not there"
         return CommandFailed(f"{arguments[0]} cannot be run: {words}.")
     # A ValueError is a zero byte in an argument.
-    return CommandFailed(f"{arguments[0]} cannot be run: {error}.")
+    why = error.strerror if isinstance(error, OSError) else error
+    return CommandFailed(f"{arguments[0]} cannot be run: {why}.")
 
 
 def _environment() -> dict[str, str]:

@@ -62,7 +62,8 @@ def _boot_id(file: Path) -> str:
     try:
         text = file.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise Misconfigured(f"The boot id cannot be read from {file}: {error}.") from error
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise Misconfigured(f"The boot id cannot be read from {file}: {why}.") from error
     if not text:
         raise Misconfigured(f"The file {file} should hold a boot id, but it is empty.")
     return text

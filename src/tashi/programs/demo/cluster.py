@@ -185,4 +185,4 @@ def _read(address: str) -> str:
         with urllib.request.urlopen(address, timeout=30) as answer:  # noqa: S310  # our own port
             return str(answer.read().decode("utf-8", "replace")).strip()
     except OSError as error:
-        raise Failed(f"{address} does not answer: {error}.") from error
+        raise Failed(f"{address} does not answer: {error.strerror or error}.") from error

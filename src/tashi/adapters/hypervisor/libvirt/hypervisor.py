@@ -199,7 +199,9 @@ class Libvirt(Tending[Guest]):
             self._disks.remove(guest)
             self._guests.folder(guest).remove()
         except OSError as error:
-            raise HypervisorFailed(f"Instance {guest} was not cleared away: {error}.") from error
+            raise HypervisorFailed(
+                f"Instance {guest} was not cleared away: {error.strerror or error}."
+            ) from error
 
     def store(self, guest: InstanceId, to: str) -> None:
         """Copy the disks that a guest left here."""

@@ -156,7 +156,9 @@ class Launcher:
                     folder.write(before)
                 raise
         except OSError as error:
-            raise HypervisorFailed(f"{folder.places.folder} cannot be used: {error}.") from error
+            raise HypervisorFailed(
+                f"{folder.places.folder} cannot be used: {error.strerror or error}."
+            ) from error
 
     def _unmake(self, guest: Guest, made: MadeDisks) -> None:
         """Remove what was made, first of all the domain: who fails at that leaves the rest."""

@@ -56,7 +56,8 @@ class Memory:
             self.on_step("kept")
         except (HypervisorFailed, OSError) as error:
             self._run_on(guest)
-            raise UnableToSuspend(f"Instance {guest.id} was not suspended: {error}") from error
+            why = getattr(error, "strerror", None) or error
+            raise UnableToSuspend(f"Instance {guest.id} was not suspended: {why}") from error
 
     def _run_on(self, guest: Guest) -> None:
         """Forget a save that came to nothing: libvirt lets the guest run on by itself.

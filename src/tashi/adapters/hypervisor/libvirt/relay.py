@@ -73,8 +73,9 @@ class Way:
         except (OSError, EOFError) as error:
             if writer is not None:
                 writer.close()
+            why = getattr(error, "strerror", None) or error
             raise HypervisorFailed(
-                f"{door.address} does not wait for it any more: {error}."
+                f"{door.address} does not wait for it any more: {why}."
             ) from error
         return reader, writer
 

@@ -78,7 +78,9 @@ class Departures:
         try:
             guest.remember(lambda record: replace(record, move=Move.SENDING))
         except OSError as error:
-            raise HypervisorFailed(f"its record cannot be written: {error}.") from error
+            raise HypervisorFailed(
+                f"its record cannot be written: {error.strerror or error}."
+            ) from error
         self.on_step("noted")
 
 

@@ -81,7 +81,9 @@ class DiskStore:
 
 
 def _why(leash: Leash, error: Exception) -> object:
-    return "nobody waits for it any more." if leash.pulled else error
+    if leash.pulled:
+        return "nobody waits for it any more."
+    return f"{error.strerror}." if isinstance(error, OSError) and error.strerror else error
 
 
 def size_of(file: Path) -> int:

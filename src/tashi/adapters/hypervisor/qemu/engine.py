@@ -142,7 +142,8 @@ def _ask(of: str, qemu: str, accel: str, commands: Commands) -> Known:
         if accel == KVM:
             engine = _with_processor(engine, msgspec.convert(models, list[_Model]))
     except (CommandFailed, OSError, ValueError, StopIteration, msgspec.MsgspecError) as error:
-        raise Misconfigured(f"{qemu} does not say what it can do: {error}") from error
+        why = getattr(error, "strerror", None) or error
+        raise Misconfigured(f"{qemu} does not say what it can do: {why}") from error
     return Known(of=of, newest=newest, engine=engine)
 
 

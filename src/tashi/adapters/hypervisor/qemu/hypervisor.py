@@ -182,7 +182,9 @@ class Qemu(Tending[Guest]):
             self._disks.remove(guest)
             folder.remove()
         except OSError as error:
-            raise HypervisorFailed(f"Instance {guest} was not cleared away: {error}.") from error
+            raise HypervisorFailed(
+                f"Instance {guest} was not cleared away: {error.strerror or error}."
+            ) from error
 
     def store(self, guest: InstanceId, to: str) -> None:
         """Copy the disks that a guest left here."""

@@ -31,7 +31,9 @@ def type_in(console: Path, typed: bytes) -> None:
             _connect(line, console, deadline)
             _send(line, typed, deadline)
     except OSError as error:
-        raise HypervisorFailed(f"The console cannot be typed on: {error}.") from error
+        raise HypervisorFailed(
+            f"The console cannot be typed on: {error.strerror or error}."
+        ) from error
 
 
 def _connect(line: socket.socket, console: Path, deadline: float) -> None:

@@ -162,7 +162,9 @@ def _undone_when_it_fails(folder: GuestFolder) -> Iterator[None]:
                 folder.write(before)
             raise
     except OSError as error:
-        raise HypervisorFailed(f"{folder.places.folder} cannot be used: {error}.") from error
+        raise HypervisorFailed(
+            f"{folder.places.folder} cannot be used: {error.strerror or error}."
+        ) from error
 
 
 def _meet(guest: Guest) -> None:

@@ -46,7 +46,9 @@ def listen_for(peer: str, address: str) -> socket.socket:
     try:
         listener = socket.create_server((address, 0), family=family_of(address))
     except OSError as error:
-        raise HypervisorFailed(f"No port of {address} can be had: {error}.") from error
+        raise HypervisorFailed(
+            f"No port of {address} can be had: {error.strerror or error}."
+        ) from error
     try:
         _open_only_to(listener, _addresses_of(peer, listener.family))
         tune(listener)
@@ -66,7 +68,9 @@ def call(place: tuple[str, int], address: str) -> socket.socket:
         tune(line)
     except OSError as error:
         line.close()
-        raise HypervisorFailed(f"{place[0]}:{place[1]} is not reached: {error}.") from error
+        raise HypervisorFailed(
+            f"{place[0]}:{place[1]} is not reached: {error.strerror or error}."
+        ) from error
     return line
 
 
@@ -93,7 +97,9 @@ def _addresses_of(peer: str, family: socket.AddressFamily) -> list[str]:
     try:
         found = socket.getaddrinfo(peer, None, family, socket.SOCK_STREAM)
     except OSError as error:
-        raise HypervisorFailed(f"Where {peer} is cannot be found out: {error}.") from error
+        raise HypervisorFailed(
+            f"Where {peer} is cannot be found out: {error.strerror or error}."
+        ) from error
     return sorted({str(place[0]) for *_, place in found})
 
 

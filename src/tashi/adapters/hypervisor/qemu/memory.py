@@ -71,7 +71,8 @@ class Memory:
             guest.remember(lambda record: replace(record, saving=name))
             self._write(guest, name)
         except (HypervisorFailed, CommandFailed, OSError) as error:
-            why = _RECALLED if guest.recalled.is_set() else error
+            said = getattr(error, "strerror", None) or error
+            why = _RECALLED if guest.recalled.is_set() else said
             self.run_on(guest)
             raise UnableToSuspend(f"Instance {guest.id} was not suspended: {why}") from error
 
@@ -98,8 +99,9 @@ class Memory:
             self.on_step("used")
         except (HypervisorFailed, CommandFailed, OSError) as error:
             words = last_words(guest.folder) if guest.ended.is_set() else ""
+            why = getattr(error, "strerror", None) or error
             raise UnableToResume(
-                f"Instance {guest.id} was not restored from {name}: {error} {words}".strip()
+                f"Instance {guest.id} was not restored from {name}: {why} {words}".strip()
             ) from error
 
     def give_back(self, guest: InstanceId, name: str) -> None:

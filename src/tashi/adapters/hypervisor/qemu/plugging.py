@@ -219,7 +219,9 @@ class Plugging(Generic[G]):
                 )
             )
         except OSError as error:
-            raise HypervisorFailed(f"The guest's record cannot be written: {error}.") from error
+            raise HypervisorFailed(
+                f"The guest's record cannot be written: {error.strerror or error}."
+            ) from error
 
 
 def _ports(spec: GuestSpec) -> set[int]:

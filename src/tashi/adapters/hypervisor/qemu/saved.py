@@ -85,7 +85,9 @@ class SavedMemory:
             (self.folder.parent / "images").stat()
             return self.has(name)
         except OSError as error:
-            raise UnableToSuspend(f"The image store cannot be read: {error}.") from error
+            raise UnableToSuspend(
+                f"The image store cannot be read: {error.strerror or error}."
+            ) from error
 
     def check_unused(self, name: str) -> None:
         """Raise NoSuchImage when there is no such memory, or none any more."""

@@ -176,7 +176,9 @@ class Sending:
         try:
             guest.prepare_departure()
         except OSError as error:
-            raise HypervisorFailed(f"that it leaves cannot be written down: {error}.") from error
+            raise HypervisorFailed(
+                f"that it leaves cannot be written down: {error.strerror}."
+            ) from error
 
     def _promise(self, guest: Guest) -> None:
         """Write down, to outlive a power cut, that the guest never runs here again."""
@@ -186,7 +188,8 @@ class Sending:
             # Nobody has been told yet that it left, so the target does not run it.
             _stay(guest)
             raise HypervisorFailed(
-                f"Instance {guest.id} was not moved: that it left cannot be written down: {error}."
+                f"Instance {guest.id} was not moved: that it left cannot be written down: "
+                f"{error.strerror or error}."
             ) from error
         self.departures.on_step("left")
 
@@ -215,7 +218,7 @@ def _wait_at_the_door(door: Door, line: socket.socket) -> None:
 
 
 def _unopened(door: Door, error: OSError) -> HypervisorFailed:
-    return HypervisorFailed(f"{door.address} does not open its door: {error}.")
+    return HypervisorFailed(f"{door.address} does not open its door: {error.strerror or error}.")
 
 
 def _greeted(door: Door, address: str) -> socket.socket:
@@ -225,7 +228,9 @@ def _greeted(door: Door, address: str) -> socket.socket:
         greeting = line.recv(len(_GREETING), socket.MSG_PEEK | socket.MSG_WAITALL)
     except OSError as error:
         line.close()
-        raise HypervisorFailed(f"{door.address} does not offer its disks: {error}.") from error
+        raise HypervisorFailed(
+            f"{door.address} does not offer its disks: {error.strerror or error}."
+        ) from error
     if greeting != _GREETING:
         line.close()
         raise HypervisorFailed(f"{door.address}:{door.disks} offers no disks.")

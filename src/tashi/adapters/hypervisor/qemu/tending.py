@@ -167,6 +167,8 @@ class Tending(ABC, Generic[G]):
         try:
             known.learn(mac, ip)
         except OSError as error:
-            raise HypervisorFailed(f"The address {ip} was not kept: {error}.") from error
+            raise HypervisorFailed(
+                f"The address {ip} was not kept: {error.strerror or error}."
+            ) from error
         cards = {number: nic for number, nic in known.cards.items() if nic.mac == mac}
         self._means.caretaker.allow(guest, cards)
