@@ -108,7 +108,7 @@ def _states() -> str:
         )
         for state, facts in sorted(FACTS.items())
     ]
-    return _table(("no.", "state", "phase", "hosts", "order", "patience", "meaning"), rows)
+    return table(("no.", "state", "phase", "hosts", "order", "patience", "meaning"), rows)
 
 
 def _commands() -> str:
@@ -116,7 +116,7 @@ def _commands() -> str:
         (state.title, ", ".join(kind.__name__ for kind in commands_in(state)) or "nothing")
         for state in sorted(FACTS)
     ]
-    return _table(("state", "takes"), rows)
+    return table(("state", "takes"), rows)
 
 
 def _transitions() -> str:
@@ -131,7 +131,7 @@ def _transitions() -> str:
         )
         for rule in TABLE
     ]
-    return _table(("event", "while it is", "becomes", "books", "orders", "line"), rows)
+    return table(("event", "while it is", "becomes", "books", "orders", "line"), rows)
 
 
 def _then(rule: Rule) -> str:
@@ -148,10 +148,11 @@ def _events() -> str:
         for kind in kinds
         if issubclass(kind, family)
     ]
-    return _table(("event", "family", "meaning"), rows)
+    return table(("event", "family", "meaning"), rows)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of a page, its head first."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

@@ -6,14 +6,14 @@ Rendering is pure; whoever runs the module says where the text goes. A house tes
 in the tree with what is rendered here.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from enum import Enum
 from typing import Final
 
 import msgspec
 from msgspec import inspect
 
-from tashi.domain import errors
+from tashi.domain import errors, pages
 from tashi.domain.identity import UserId
 from tashi.domain.permissions import Caller, Proven, Role, may
 from tashi.domain.states import HostState, InstanceState
@@ -128,7 +128,7 @@ def all_forms() -> Iterator[type[Form]]:
 def _service(title: str, interface: Interface, rows: Row) -> str:
     history = "".join(f"* {line.version}: {line.brought}\n" for line in interface.history)
     head = ("call", "arguments", "gives", "who", "within", "since", "repeat", "what it does")
-    table = _table(head, (_method(row) for row in rows.values()))
+    table = pages.table(head, (_method(row) for row in rows.values()))
     return f"## {title}\n\n{history}\n{table}"
 
 
@@ -154,7 +154,7 @@ def _permissions() -> str:
         for table, of in services
         for row in table.values()
     ]
-    return _table(head, rows)
+    return pages.table(head, rows)
 
 
 def _argument(one: msgspec.structs.FieldInfo) -> str:
@@ -173,7 +173,7 @@ def _form(form: type[Form]) -> str:
         (f"`{one.encode_name}`", type_name(one.type), "" if one.required else _default(one))
         for one in msgspec.structs.fields(form)
     ]
-    return _table(("field", "type", "unless given"), rows)
+    return pages.table(("field", "type", "unless given"), rows)
 
 
 def _errors() -> str:
@@ -188,7 +188,9 @@ def _errors() -> str:
         if isinstance(kind, type) and issubclass(kind, errors.TashiError)
     ]
     rows = [row for row in rows if row[1] != "`TashiError`"]
-    return _table(("errno", "kind", "family", "meaning"), sorted(rows, key=lambda row: int(row[0])))
+    return pages.table(
+        ("errno", "kind", "family", "meaning"), sorted(rows, key=lambda row: int(row[0]))
+    )
 
 
 def _default(one: msgspec.structs.FieldInfo) -> str:
@@ -220,11 +222,6 @@ def _member(one: Enum) -> str:
 
 def _first_sentence(kind: type) -> str:
     return " ".join((kind.__doc__ or "").split("\n\n")[0].split())
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 if __name__ == "__main__":
