@@ -79,6 +79,8 @@ def admit(
     """
     check_free_name(asked.name, limits, around.names.get(asked.name))
     check_sizes(asked.cores, asked.memory, limits)
+    if len(asked.disks) > MOST_DISKS:
+        raise InvalidInstance(f"{len(asked.disks)} disks are too many: at most {MOST_DISKS}.")
     check_texts(asked.hints, Devices(asked.disks))
     check_hints(asked.hints)
     if not _GROUP.match(asked.group_name):
@@ -159,8 +161,6 @@ def _check_size(one: str, many: str, wanted: int, most: int) -> None:
 def _checked_disks(disks: tuple[Disk, ...], around: Surroundings) -> tuple[Disk, ...]:
     if not disks:
         raise InvalidInstance("An instance needs a disk: name an image, as in --disks web.qcow2.")
-    if len(disks) > MOST_DISKS:
-        raise InvalidInstance(f"{len(disks)} disks are too many: at most {MOST_DISKS}.")
     checked = tuple(checked_disk(disk, around) for disk in disks)
     persistent = [disk.uri for disk in checked if disk.persistent]
     if len(set(persistent)) < len(persistent):
