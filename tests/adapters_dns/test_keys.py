@@ -55,6 +55,18 @@ def test_a_key_is_read_from_either_kind_of_file(
     assert SECRET not in repr(read)
 
 
+@pytest.mark.parametrize("secret", ['"ab//cdef"', '"//abcdef"', '"ab/+cd//"', "ab//cdef"])
+def test_slashes_in_a_secret_begin_no_comment(tmp_path: Path, secret: str) -> None:
+    content = (
+        "# secret x;\nkey tashi {// one\n  algorithm hmac-sha256;/* secret y; */\n"
+        f"  secret {secret};# secret z;\n}};\n"
+    )
+
+    key = read_key(written(tmp_path, "dns.key", content))
+
+    assert base64.b64encode(key.secret).decode() == secret.strip('"')
+
+
 @pytest.mark.system
 @pytest.mark.parametrize("algorithm", ["hmac-md5", "hmac-sha1", "hmac-sha256", "hmac-sha512"])
 def test_what_tsig_keygen_prints_is_a_key(tmp_path: Path, algorithm: str) -> None:

@@ -28,7 +28,8 @@ _NUMBERS: Final = {
     164: "hmac-sha384",
     165: "hmac-sha512",
 }
-_COMMENT: Final = re.compile(r"/\*.*?\*/|(?://|#)[^\n]*", re.DOTALL)
+# It begins where a word might: two slashes may well stand inside a secret.
+_COMMENT: Final = re.compile(r"(?<![^\s{};])(?:/\*.*?\*/|(?://|#)[^\n]*)", re.DOTALL)
 _CLAUSE: Final = re.compile(r'\bkey\s+"?(?P<name>[^\s"{]+)"?\s*\{(?P<body>[^}]*)\}')
 _ALGORITHM: Final = re.compile(r'\balgorithm\s+"?([^\s";]+)"?\s*;', re.IGNORECASE)
 _CLAUSES_SECRET: Final = re.compile(r'\bsecret\s+"?([^\s";]+)"?\s*;', re.IGNORECASE)
