@@ -29,6 +29,9 @@ EITHER: Final = pytest.mark.parametrize(
 )
 """For what a site promises whichever of them runs its guests."""
 
+QEMU_ALONE: Final = pytest.mark.parametrize("vmm", [pytest.param(QEMU, id="qemu")], scope="session")
+"""For what is tried with one of them, among tests of either."""
+
 
 def accompany(node: Daemon, libvirtd: Libvirtd, own: Path) -> None:
     """Have a node manager, whose settings are in a file of that folder, use that libvirtd."""

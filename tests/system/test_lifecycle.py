@@ -18,7 +18,7 @@ import pytest
 import boot_sectors
 from system.books import Place
 from system.guests import Guest, guests_in
-from system.libvirt_sites import EITHER, LibvirtSite
+from system.libvirt_sites import EITHER, QEMU_ALONE, LibvirtSite
 from system.sites import PROGRAMS, Shape, Site, environment, state_of
 from tashi.domain.states import InstanceState as S
 from tashi.wire.forms import ConsoleForm, InstanceForm
@@ -109,6 +109,7 @@ def test_create_with_wait_returns_when_the_guest_runs(site: Site) -> None:
     assert guest.process.pid == named(site, "web").vm_id
 
 
+@QEMU_ALONE
 @pytest.mark.every_store
 def test_many_are_created_counted_shown_and_destroyed(site: Site) -> None:
     before = site.do("getSlots", "--cores", "2", "--memory", "100")
@@ -264,6 +265,7 @@ def test_a_guest_whose_qemu_hangs_is_destroyed_all_the_same(site: Site) -> None:
     assert overlays(site) == []
 
 
+@QEMU_ALONE
 def test_nmd_starts_a_killed_node_manager_again_and_its_guests_are_adopted(site: Site) -> None:
     node, pid_file = site.nodes[0], site.folder / "nmd.pid"
     node.stop()

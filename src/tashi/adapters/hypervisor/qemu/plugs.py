@@ -1,7 +1,9 @@
 """How single devices go into a QEMU and out of it, by its monitor."""
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -13,9 +15,16 @@ from tashi.domain.errors import HypervisorFailed
 from tashi.domain.instance import Nic
 from tashi.ports.network import Networks, Plug, Tap, card_number
 
+_LETTING_GO_SECONDS: Final = 5.0
+_LOOK_AGAIN_SECONDS: Final = 0.05
+
 
 class _Named(msgspec.Struct):
     name: str
+
+
+class _Node(msgspec.Struct):
+    name: str = msgspec.field(name="node-name")
 
 
 class _Inserted(msgspec.Struct):
@@ -40,7 +49,7 @@ class Plugs:
 
     def put_disk(self, guest: Guest, drive: Drive, file: DiskFile) -> None:
         """Add its node, and then the device."""
-        _drop_node(guest, drive.name)
+        _drop_left_node(guest, drive.name)
         try:
             guest.ask(
                 "blockdev-add",
@@ -112,6 +121,20 @@ class Plugs:
 def _drop_node(guest: Guest, name: str) -> None:
     with suppress(HypervisorFailed):  # it is not there, or in use
         guest.ask("blockdev-del", **{"node-name": name})
+
+
+def _drop_left_node(guest: Guest, name: str) -> None:
+    """Remove the node of a device that is gone; QEMU may hold on to it for a moment longer."""
+    deadline = time.monotonic() + _LETTING_GO_SECONDS
+    while name in _nodes(guest) and time.monotonic() < deadline:
+        _drop_node(guest, name)
+        guest.stirred.wait(_LOOK_AGAIN_SECONDS)
+        guest.stirred.clear()
+
+
+def _nodes(guest: Guest) -> set[str]:
+    answer = guest.ask("query-named-block-nodes", flat=True)
+    return {one.name for one in msgspec.convert(answer, list[_Node])}
 
 
 def _drop_netdev(guest: Guest, name: str) -> None:
