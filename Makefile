@@ -37,9 +37,9 @@ test: test-packages compiled guest ## everything: set-up with Debian packages, c
 	@tools/check $(VENV) --static
 	@tools/suite $(VENV)
 
-test-all: test-packages compiled guest ## the same, every scenario of a cluster on every kind of store
+test-all: test-packages compiled guest ## the same with every kind of store and every fault
 	@tools/check $(VENV) --static
-	@tools/suite $(VENV) --stores all
+	@tools/suite $(VENV) --stores all --faults all
 
 check: node-packages all ## format, lint, types, import contracts, house and unit tests
 	@tools/check $(VENV)

@@ -1,6 +1,7 @@
 """How long a guest takes to move through Tashi, and is not heard meanwhile, beside a move by hand.
 
-Usage: bench/migrate.py [--quick] [--output table|json] [--folder FOLDER] [--image IMAGE]
+Usage: bench/migrate.py [--quick | --rounds N] [--output table|json] [--folder FOLDER]
+       [--image IMAGE]
 
 Two hosts are pretended on this machine (root is needed), with a switch between them. Four guests
 boot: for shared and for local disks one of Tashi's and one by hand, with the same command line.
@@ -12,7 +13,8 @@ machine pings the one that moves.
 * `Tashi`: `migrateVm`, until the books say that the guest runs on the other host.
 
 `gap ms` is the longest time without an answer to a ping; `total s` is the whole move. Ratios are
-those of medians; `half` is where the middle half of the moves lies.
+those of medians; `half` is where the middle half of the moves lies, `aims` whether both ratios are
+what they are to be.
 """
 
 import os
@@ -51,6 +53,7 @@ FIRST_ANSWERS = 20
 DEMO_GUEST = Path(__file__).resolve().parents[1] / "build/guest/tashi-guest.qcow2"
 READY = re.compile(r"GUEST-READY .*address=([\d.]+)")
 KINDS = {"shared": True, "local": False}
+AIMS = {"gap ratio": 1.2, "total ratio": 1.2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,7 @@ def rows(subjects: Sequence[Subject], found: Sequence[list[Moved]]) -> Iterator[
         if one.mover.name == BY_HAND
     }
     for subject, moves, (gap, total) in zip(subjects, found, medians, strict=True):
-        yield {
+        row: report.Row = {
             "disks": subject.disks,
             "way": subject.mover.name,
             "gap ms": gap,
@@ -136,6 +139,8 @@ def rows(subjects: Sequence[Subject], found: Sequence[list[Moved]]) -> Iterator[
             "half of totals": report.middle_half((one.total_s for one in moves), 2),
             "total ratio": round(total / by_hand[subject.disks][1], 2),
         }
+        aims = {} if subject.mover.name == BY_HAND else AIMS
+        yield {**row, "aims": report.verdict(row, at_most=aims)}
 
 
 def main() -> None:
@@ -143,8 +148,9 @@ def main() -> None:
     options = report.command_line(__doc__)
     options.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="a folder on a disk")
     options.add_argument("--image", type=Path, default=DEMO_GUEST, help="the guest's qcow2 image")
+    options.add_argument("--rounds", type=int, metavar="N", help="move each guest so often")
     chosen = options.parse_args()
-    rounds = 6 if chosen.quick else 20
+    rounds = chosen.rounds or (6 if chosen.quick else 20)
     try:
         check_root()
     except Misconfigured as error:

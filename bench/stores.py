@@ -38,6 +38,7 @@ CLIENTS: Final = 64
 TEXT: Final = 1000 * "x"
 """About what a creation takes: a record in its row, and once more in its event."""
 SQL: Final = "tashi.clustermanager.data.SQL"
+AIMS: Final = {"of bare": 1.2, "of rpyc": 0.4}
 NOTES: Final = (
     "creates/s: acknowledged and durable; a commit: how many of them shared one on average",
     "bare/s: single rows (lines) of 1,000 bytes committed one after the other; aim: of bare >= 1.2",
@@ -157,7 +158,7 @@ def row(name: str, turns: list[Turn]) -> report.Row:
     rate = report.median(turn.created.per_second for turn in turns)
     bare = report.median(turn.bare for turn in turns)
     echoed = report.median(turn.echoed.per_second for turn in turns)
-    return {
+    found: report.Row = {
         "store": name,
         "creates/s": round(rate),
         "median ms": report.median((turn.created.median_ms for turn in turns), 2),
@@ -170,6 +171,7 @@ def row(name: str, turns: list[Turn]) -> report.Row:
         "of rpyc": round(rate / echoed, 2),
         "its cpu": report.median(turn.echoed.cpu_us for turn in turns),
     }
+    return {**found, "aims": report.verdict(found, at_least=AIMS)}
 
 
 def main() -> None:

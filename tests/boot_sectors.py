@@ -30,10 +30,13 @@ _FILL: Final = (
     "668306887c40 ebed"         # add dword [0x7c88], 64; again
 )  # fmt: skip
 _COUNT: Final = (
+    "bb0010"                        # mov bx, 0x1000
+    "8ec3 31ff b9ffff b043"         # fill: mov es, bx; xor di, di; mov cx, 0xffff; mov al, "C"
+    "f3aa 80c710 80ff90 72ed"       # rep stosb; add bh, 0x10; cmp bh, 0x90; jb fill
     "31c0 8ed8 8ec0 8ed0 bc007c"    # xor ax, ax; ds, es and ss too; mov sp, 0x7c00
     "ba0206 b401 ef"                # mov dx, 0x602; mov ah, 1; out dx, ax: hear the power button
     "e85800 66a3d07c"               # call read; mov [0x7cd0], eax
-    "e8c500 663b06d07c 7538"        # again: call let_go; cmp eax, [0x7cd0]; jne bad
+    "e8af00 663b06d07c 7538"        # again: call let_go; cmp eax, [0x7cd0]; jne bad
     "6640 66a3d07c 66a3007e"        # inc eax; mov [0x7cd0], eax; mov [0x7e00], eax
     "b80043 e84400"                 # mov ax, 0x4300 (extended write); call disk
     "b90800 668b1ed07c baf803"      # mov cx, 8; mov ebx, [0x7cd0]; mov dx, 0x3f8
@@ -52,7 +55,7 @@ _LET_GO: Final = (
     "bad00c 66ef bac40c 66ed"       # mov dx, 0xcd0; out dx, eax; mov dx, 0xcc4; in eax, dx
     "6685c0 7405"                   # test eax, eax (slots that are asked back); jz next
     "bac80c 66ef"                   # mov dx, 0xcc8; out dx, eax: ejected
-    "e2e5 e969ff"                   # next: loop bus; jmp read
+    "e2e5 e97fff"                   # next: loop bus; jmp read
 )  # fmt: skip
 """QEMU's docs/specs/acpi_pci_hotplug.rst, at the place of the q35 machine; 0x7ce0 in memory."""
 _DIRTY: Final = (
@@ -73,6 +76,7 @@ _ECHO: Final = (
 )  # fmt: skip
 _COUNT_AT: Final = 0xC0
 _LET_GO_AT: Final = 0xE0
+_NUMBER_SECTOR: Final = 64
 _ONE_SECTOR: Final = "1000 0100 007e 0000 4000000000000000"
 """Sector 64, to or from 0x0000:0x7e00."""
 _PACKET: Final = "1000 4000 0000 0010 4000000000000000"
@@ -104,9 +108,10 @@ def fill(path: Path, size_bytes: int) -> None:
 def count(path: Path) -> None:
     """A guest that counts in its memory and on its disk, and says each number on its serial line.
 
-    About 18 times a second, as eight letters from A (0) to P (15). It goes on from what its disk
-    says when it boots. Where memory and disk differ it says X and stands still. It powers itself
-    off when it is asked to, and lets go of devices that it is asked for.
+    Half a MiB of its memory is full, so that it takes a while to cross. It counts about 18 times a
+    second, in eight letters from A (0) to P (15), and goes on from what its disk says when it
+    boots. Where memory and disk differ it says X and stands still. It powers itself off when it is
+    asked to, and lets go of devices that it is asked for.
     """
     packet = bytes.fromhex(_ONE_SECTOR).ljust(_LET_GO_AT - _COUNT_AT, b"\0")
     _write(path, _COUNT, packet + bytes.fromhex(_LET_GO), at=_COUNT_AT)
@@ -119,6 +124,13 @@ def counted(console: bytes) -> list[int]:
     assert "X" not in lines, f"Its memory and its disk differ: {lines[-3:]}"
     digits = str.maketrans("ABCDEFGHIJKLMNOP", "0123456789abcdef")
     return [int(line.translate(digits), 16) for line in numbers]
+
+
+def number_in(path: Path) -> int:
+    """The number that a guest which counts has written to its disk last."""
+    with path.open("rb") as disk:
+        disk.seek(_NUMBER_SECTOR * _SECTOR_BYTES)
+        return int.from_bytes(disk.read(4), "little")
 
 
 def dirty(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from contracts.machines import found_verdict
 from databases import Server, galera
 from leaks import Belongings, left_since
+from libvirtds import Libvirtd
 
 IN_CI = bool(os.environ.get("CI"))
 
@@ -51,13 +53,19 @@ def interruptible() -> Iterator[None]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let golden files be written anew on purpose, and choose how many stores are tried."""
+    """Let golden files be written anew on purpose, and choose how much is tried."""
     parser.addoption("--update-golden", action="store_true", help="write golden files anew")
     parser.addoption(
         "--stores",
         choices=("some", "all"),
         default="some",
         help="run clusters with every kind of store, or only those that are to be (some)",
+    )
+    parser.addoption(
+        "--faults",
+        choices=("some", "all"),
+        default="some",
+        help="strike hosts with libvirt at every moment with everything, or only with a choice",
     )
 
 
@@ -81,6 +89,29 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 def verdict(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What QEMU can do on this machine: a file for the folders of those that would probe it."""
     return found_verdict(tmp_path_factory.mktemp("verdict"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def libvirts_loop(request: pytest.FixtureRequest) -> None:
+    """What libvirt's library opens once for good is there before the first test that needs it."""
+    if any(item.get_closest_marker("libvirt") for item in request.session.items):
+        from contracts.libvirt_machines import know_the_loop  # noqa: PLC0415  needs make compiled
+
+        know_the_loop()
+
+
+@pytest.fixture(scope="session")
+def libvirtds() -> Iterator[Sequence[Libvirtd]]:
+    """Those of a machine and of its neighbour."""
+    with tempfile.TemporaryDirectory(prefix="tashi-lv") as folder:
+        daemons = [Libvirtd(Path(folder) / name, name) for name in ("here", "there")]
+        try:
+            for daemon in daemons:
+                daemon.start()
+            yield daemons
+        finally:
+            for daemon in daemons:
+                daemon.stop()
 
 
 @pytest.fixture(scope="session")

@@ -55,11 +55,15 @@ class Libvirtd:
         self._name = name
         self._under = under
         self._runs = False
+        self._identity = uuid.uuid4()
+        self._furnish()
+
+    def _furnish(self) -> None:
         for one in (*_FOLDERS, "sock"):
-            (folder / one).mkdir(parents=True)
-        words = {"folder": folder, "identity": uuid.uuid4()}
-        (folder / "etc" / "libvirtd.conf").write_text(_DAEMON.format(**words))
-        (folder / "etc" / "qemu.conf").write_text(_QEMU)
+            (self.folder / one).mkdir(parents=True, exist_ok=True)
+        words = {"folder": self.folder, "identity": self._identity}
+        (self.folder / "etc" / "libvirtd.conf").write_text(_DAEMON.format(**words))
+        (self.folder / "etc" / "qemu.conf").write_text(_QEMU)
 
     @property
     def uri(self) -> str:
@@ -89,8 +93,9 @@ class Libvirtd:
             "unshare",
             "-m",
             "-u",
+            # What a test mounts on its machine afterwards is seen by libvirtd and its guests.
             "--propagation",
-            "private",
+            "slave",
         ]
         subprocess.run(
             [*command, "bash", "-ec", f"hostname {self._name}; {mounts}; exec {daemon}"],
@@ -117,18 +122,47 @@ class Libvirtd:
         command = ["virsh", "--quiet", "-c", self.uri, *words]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
+    def domains(self) -> list[str]:
+        """The names of all that it has, whether they live or not."""
+        return self.virsh("list", "--all", "--name").stdout.split()
+
+    def is_never_to_come(self, domain: str) -> bool:
+        """Whether it was killed while it made that domain, of which it cannot let go again."""
+        return "starting up" in self.virsh("domstate", domain, "--reason").stdout
+
+    @property
+    def pid(self) -> int:
+        """Its process's number."""
+        return int(self._pid_file.read_text())
+
     def kill(self) -> None:
         """End it in a way that nothing can catch; its guests live on."""
         if self._runs:
             self._end(signal.SIGKILL)
 
+    def forget(self) -> None:
+        """Remove all that it kept while it ran, but for what it knows about QEMU; it is killed."""
+        assert not self._runs
+        for name in {*_FOLDERS, "sock"} - {"cache"}:
+            shutil.rmtree(self.folder / name)
+        self._furnish()
+
+    def hang(self) -> None:
+        """Have it do nothing until it goes on."""
+        self.send(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on; harmless when it does, or was killed."""
+        if self._runs:
+            self.send(signal.SIGCONT)
+
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
-        os.kill(int(self._pid_file.read_text()), number)
+        os.kill(self.pid, number)
 
     def clear(self) -> None:
         """End all its guests."""
-        for name in self.virsh("list", "--all", "--name").stdout.split():
+        for name in self.domains():
             self.virsh("destroy", name)
             self.virsh("undefine", name)
 
@@ -146,7 +180,7 @@ class Libvirtd:
 
     def _end(self, number: signal.Signals) -> None:
         self._runs = False
-        process = os.pidfd_open(int(self._pid_file.read_text()))
+        process = os.pidfd_open(self.pid)
         try:
             signal.pidfd_send_signal(process, number)
             if not select.select([process], [], [], _ENDS_WITHIN_SECONDS)[0]:

@@ -21,7 +21,7 @@ from tashi.adapters.hypervisor.qemu.record import decode
 from tashi.domain.states import InstanceState
 from tashi.programs.demo.machines.lab import Machine
 from tashi.wire.calls import Calls
-from tashi.wire.forms import EventsForm, HostForm, InstanceForm, SnapshotForm
+from tashi.wire.forms import EventsForm, HostForm, InstanceForm
 
 PATIENCE_SECONDS: Final = 120.0
 BRIDGE: Final = "vmbr.999"
@@ -53,29 +53,34 @@ class ThroughTashi:
     name: str = "Tashi"
 
     def move(self) -> float:
-        """Ask for it, and follow the events."""
+        """Ask for it, and follow the instance's events, as the client does that waits."""
         here = self._record().host_id
         hosts = self.calls.call("getHosts", tuple[HostForm, ...])
         there = next(host.id for host in hosts if host.id != here)
-        following = self.calls.call("getSnapshot", SnapshotForm).next
+        following = self.calls.call("watch", EventsForm).next
         began = time.monotonic()
-        self.calls.call("migrateVm", InstanceForm, instance_id=self.instance, host_id=there)
-        while not self._has_arrived(there):
+        record = self.calls.call(
+            "migrateVm", InstanceForm, instance_id=self.instance, host_id=there
+        )
+        while not _has_arrived(record, there):
             if time.monotonic() > began + PATIENCE_SECONDS:
-                raise SystemExit(f"The instance was not moved: {self._record().reason}")
-            events = self.calls.call("watch", EventsForm, since=following, timeout=5.0)
+                raise SystemExit(f"The instance was not moved: {record.reason}")
+            events = self.calls.call(
+                "watch", EventsForm, since=following, timeout=5.0, instance_id=self.instance
+            )
             following = events.next
+            record = next((one.instance for one in events.events[::-1] if one.instance), record)
         return time.monotonic() - began
-
-    def _has_arrived(self, there: int) -> bool:
-        now = self._record()
-        if now.state is InstanceState.RUNNING and now.host_id != there and now.reason:
-            raise SystemExit(f"The instance was not moved: {now.reason}")
-        return now.state is InstanceState.RUNNING and now.host_id == there
 
     def _record(self) -> InstanceForm:
         found = self.calls.call("getInstances", tuple[InstanceForm, ...])
         return next(one for one in found if one.id == self.instance)
+
+
+def _has_arrived(record: InstanceForm, there: int) -> bool:
+    if record.state is InstanceState.RUNNING and record.host_id != there:
+        raise SystemExit(f"The instance was not moved: {record.reason}")
+    return record.state is InstanceState.RUNNING
 
 
 # -- by hand

@@ -9,9 +9,12 @@ import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 Figure = str | int | float | None
 Row = Mapping[str, Figure]
+
+_NONE: Final[Mapping[str, float]] = {}
 
 
 def command_line(doc: str | None) -> argparse.ArgumentParser:
@@ -41,6 +44,21 @@ class Report:
         print(*_lines(self.rows), *self.notes, sep="\n")
 
 
+def verdict(
+    row: Row, *, at_most: Mapping[str, float] = _NONE, at_least: Mapping[str, float] = _NONE
+) -> str:
+    """Whether a row's figures are what they are to be: ``met``, or which are not.
+
+    Nothing where the row has none of them.
+    """
+    there = {name: figure for name, figure in row.items() if isinstance(figure, int | float)}
+    missed = [name for name in at_most if name in there and there[name] > at_most[name]]
+    missed += [name for name in at_least if name in there and there[name] < at_least[name]]
+    if missed:
+        return f"missed: {', '.join(missed)}"
+    return "met" if there.keys() & {*at_most, *at_least} else ""
+
+
 def median(figures: Iterable[float], digits: int = 1) -> float:
     """The middle one, rounded."""
     return round(statistics.median(figures), digits)
@@ -48,7 +66,10 @@ def median(figures: Iterable[float], digits: int = 1) -> float:
 
 def middle_half(figures: Iterable[float], digits: int = 1) -> str:
     """Between which two the middle half of them lies."""
-    first, _, last = statistics.quantiles(figures, n=4, method="inclusive")
+    known = list(figures)
+    first, _, last = statistics.quantiles(
+        known * 2 if len(known) == 1 else known, n=4, method="inclusive"
+    )
     return f"{first:.{digits}f} to {last:.{digits}f}"
 
 

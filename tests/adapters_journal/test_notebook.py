@@ -18,8 +18,8 @@ ONE = InstanceId(1)
 
 
 @contextmanager
-def notebook_in(folder: Path) -> Iterator[FolderNotebook]:
-    notebook = FolderNotebook(folder)
+def notebook_in(folder: Path, host: str = "h1") -> Iterator[FolderNotebook]:
+    notebook = FolderNotebook(folder, host)
     try:
         yield notebook
     finally:
@@ -35,16 +35,39 @@ def test_the_folder_is_made_for_its_owner_only(tmp_path: Path) -> None:
 
 def test_a_second_node_manager_is_refused_until_the_first_lets_go(tmp_path: Path) -> None:
     with notebook_in(tmp_path), pytest.raises(Refused, match="Another node manager uses"):
-        FolderNotebook(tmp_path)
+        FolderNotebook(tmp_path, "h1")
 
-    FolderNotebook(tmp_path).close()
+    FolderNotebook(tmp_path, "h1").close()
 
 
 def test_a_folder_that_cannot_be_made_is_a_matter_of_settings(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(Misconfigured, match="set infoDir"):
-        FolderNotebook(tmp_path / "file" / "notes")
+        FolderNotebook(tmp_path / "file" / "notes", "h1")
+
+
+def test_guests_of_a_host_of_another_name_are_not_taken_up(tmp_path: Path) -> None:
+    with notebook_in(tmp_path) as notebook:
+        notebook.write(ONE, b"a guest")
+
+    with pytest.raises(Misconfigured, match="guests of h1, and hostName is h2 now: set it back"):
+        FolderNotebook(tmp_path, "h2")
+
+    with notebook_in(tmp_path) as notebook:
+        assert notebook.pages() == {ONE: b"a guest"}
+
+
+def test_a_host_without_guests_may_be_renamed(tmp_path: Path) -> None:
+    with notebook_in(tmp_path) as notebook:
+        notebook.write(ONE, b"a guest")
+        notebook.tear_out(ONE)
+
+    with notebook_in(tmp_path, "h2") as notebook:
+        notebook.write(ONE, b"a guest")
+
+    with pytest.raises(Misconfigured, match="guests of h2, and hostName is h1 now"):
+        FolderNotebook(tmp_path, "h1")
 
 
 def test_a_page_is_a_file_that_people_can_read(tmp_path: Path) -> None:
@@ -63,7 +86,7 @@ def test_what_a_crash_left_half_written_is_removed(tmp_path: Path) -> None:
         pages = notebook.pages()
 
     assert pages == {ONE: b"whole"}
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["1.json", "lock"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["1.json", "host", "lock"]
 
 
 @pytest.mark.parametrize("name", ["copy of 1.json", "1 (2).json", "-1.json", "².json", ".json"])

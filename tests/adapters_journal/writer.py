@@ -22,7 +22,7 @@ def page(number: int) -> bytes:
 
 
 def main(folder: str) -> None:
-    notebook = FolderNotebook(Path(folder))
+    notebook = FolderNotebook(Path(folder), "h1")
     for number in count(notebook.epoch() + 1):
         notebook.write(PASSING, page(number))
         notebook.write(GUEST, page(number))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from libvirtds import Libvirtd
+from system.counting import until
 from tashi.adapters.hypervisor.libvirt import channel
 from tashi.adapters.hypervisor.libvirt.channel import Connection, Silent
 from tashi.adapters.hypervisor.libvirt.link import Link
@@ -48,10 +49,11 @@ def version(connection: Connection) -> int:
 
 
 def test_who_asks_while_libvirtd_is_away_waits_for_it(
-    libvirtd: Libvirtd, link: Link, back: threading.Event
+    libvirtd: Libvirtd, link: Link, back: threading.Event, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = link.ask(version)
     libvirtd.kill()
+    until(lambda: "broke: guests live on" in caplog.text, lambda: "The line has not broken.")
     starting = threading.Thread(target=libvirtd.start)
     starting.start()
 

@@ -29,12 +29,12 @@ SETTINGS: Final[dict[str, Any]] = {
     "untagged": 1,
 }
 ON_VXLAN: Final = (
-    "tap", "making", "made vxlan.5", "making", "made vmbr.5", "moved", "joined",
-    "guarded", "plugged", "wired",
+    "tap", "making", "made vxlan.5", "making", "made vmbr.5", "moved", "wired",
+    "joined", "guarded", "plugged",
 )  # fmt: skip
 UNTAGGED: Final = (
-    "tap", "making", "made vmbr", "moved", "joined", "guarded", "plugged",
-    "wired",
+    "tap", "making", "made vmbr", "moved", "wired", "joined", "guarded",
+    "plugged",
 )  # fmt: skip
 
 

@@ -44,8 +44,10 @@ def test_a_job_that_goes_wrong_is_logged(tmp_path: Path, caplog: pytest.LogCaptu
     assert "Nobody has thought of that." in caplog.text
 
 
-def test_networks_that_cannot_be_tidied_up_are_logged(caplog: pytest.LogCaptureFixture) -> None:
-    caretaker = Caretaker(Untidy(()))
+def test_networks_that_cannot_be_tidied_up_are_logged(
+    reactor: Reactor, caplog: pytest.LogCaptureFixture
+) -> None:
+    caretaker = Caretaker(Untidy(()), reactor)
 
     caretaker.tidy_soon()
     caretaker.close()

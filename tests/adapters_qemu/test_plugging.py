@@ -37,6 +37,7 @@ class Ports:
         self.is_late = False
         self.falls_silent = False
         self.is_silent = False
+        self.refusal = ""
 
     def there(self, guest: Pluggable) -> set[str]:
         if self.is_silent:
@@ -45,6 +46,8 @@ class Ports:
 
     def put_disk(self, guest: Pluggable, drive: Drive, file: DiskFile) -> None:
         assert Path(file.path).exists()
+        if self.refusal:
+            raise HypervisorFailed(f"QEMU refused blockdev-add: {self.refusal}")
         self._put(drive.name)
 
     def put_card(self, guest: Pluggable, nic: Nic) -> None:
@@ -113,6 +116,17 @@ def bench(tmp_path: Path) -> Bench:
     made.plugging.alter(made.guest, FULL)
     made.write()
     return made
+
+
+def test_a_disk_that_somebody_else_has_locked_is_named(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.ports.refusal = 'Failed to get "write" lock'
+
+    with pytest.raises(HypervisorFailed) as caught:
+        bench.plugging.alter(bench.guest, FULL)
+
+    words = f"Disk {IDLE} is in use by another guest or program, which has locked it."
+    assert caught.value.message == words
 
 
 def test_a_disk_that_the_guest_let_go_of_comes_back_as_it_was(bench: Bench) -> None:

@@ -9,6 +9,7 @@ from tashi.adapters.hypervisor.qemu.road import Road
 
 if TYPE_CHECKING:
     from tashi.adapters.hypervisor.qemu.guest import Guest
+    from tashi.adapters.hypervisor.qemu.reactor import Reactor
 
 
 class Arrived:
@@ -40,7 +41,7 @@ class Arrived:
 def test_a_guest_that_runs_has_arrived_though_that_cannot_be_written_down() -> None:
     guest, steps = Arrived(), list[str]()
 
-    Receiving(Road(), steps.append).run(cast("Guest", guest))
+    Receiving(Road(), cast("Reactor", None), steps.append).run(cast("Guest", guest))
 
     assert steps == ["arrived", "runs"]
     assert guest.said == ["nbd-server-stop", "begin", "announced", "caught up"]

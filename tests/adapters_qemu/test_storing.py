@@ -56,13 +56,15 @@ class SlowCopies(SystemCommands):
 class Bench:
     """A guest that has ended with one disk, and a store for it."""
 
-    def __init__(self, folder: Path, commands: Commands) -> None:
+    def __init__(
+        self, folder: Path, commands: Commands, on_step: Callable[[str], None] = lambda _: None
+    ) -> None:
         self.told: list[Progress] = []
         self.suspended = folder / "suspend"
         premises = Premises(folder / "info", folder / "scratch")
         store = DiskStore(self.suspended, commands)
         disks = Disks(premises, Images(folder / "images"), commands, store)
-        self.storing = Storing(disks, lambda _, progress: self.told.append(progress))
+        self.storing = Storing(disks, lambda _, progress: self.told.append(progress), on_step)
         premises.info.mkdir()
         premises.overlays.mkdir(parents=True)
         GuestFolder(premises.of(SEVEN)).make()
@@ -117,6 +119,43 @@ def test_a_copy_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
 
     assert "nobody waits for it any more" in failed[0].message
     assert bench.names() == set()
+
+
+def test_parts_that_were_complete_are_removed_when_the_others_are_given_up(tmp_path: Path) -> None:
+    complete: list[set[str]] = []
+
+    def give_up(step: str) -> None:
+        if step == "stored-part":
+            complete.append(bench.names())
+            bench.storing.give_up(SEVEN)
+
+    bench = Bench(tmp_path, SystemCommands(), give_up)
+
+    with pytest.raises(HypervisorFailed, match="nobody waits for it any more"):
+        bench.storing.put_all(SEVEN, "7-a1")
+
+    assert complete == [{"7-a1.disk0.qcow2"}]
+    assert bench.names() == set()
+
+
+def test_what_cannot_be_removed_again_is_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    part = tmp_path / "suspend/7-a1.disk0.qcow2"
+
+    def give_up(step: str) -> None:
+        if step == "stored-part" and part.is_file():
+            part.unlink()
+            part.mkdir()  # which unlink(2) refuses to remove
+            bench.storing.give_up(SEVEN)
+
+    bench = Bench(tmp_path, SystemCommands(), give_up)
+
+    with pytest.raises(HypervisorFailed, match="nobody waits for it any more"):
+        bench.storing.put_all(SEVEN, "7-a1")
+
+    [line] = caplog.messages
+    assert line == f"{part} is of no use and cannot be removed (Is a directory): remove it by hand."
 
 
 def test_a_copy_that_fails_leaves_nothing_and_says_why(tmp_path: Path) -> None:

@@ -226,6 +226,24 @@ def test_who_does_not_read_its_answers_is_lost_and_holds_up_nobody_who_completes
         assert attacker.is_reset()
 
 
+def test_who_does_not_read_an_answer_that_took_long_is_lost_though_nothing_else_happens() -> None:
+    asked, goes_on = threading.Event(), threading.Event()
+
+    def keep(_request: bytes, _: Peer) -> bytes:
+        asked.set()
+        assert goes_on.wait(PATIENCE_SECONDS)
+        return bytes(8 * MIB)
+
+    with serving(keep, HASTY) as server, RawPeer(server.address) as attacker:
+        attacker.tell(call_message(b"big", 1))
+        assert asked.wait(PATIENCE_SECONDS)
+        while server._timed:  # who keeps watch by now finds that nobody is on the clock
+            asked.wait(0)
+        goes_on.set()
+
+        assert attacker.is_reset()
+
+
 def test_what_a_peer_leaves_unread_is_bounded() -> None:
     kept: list[Future[bytes]] = []
     arrived = threading.Semaphore(0)

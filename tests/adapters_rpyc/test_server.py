@@ -202,3 +202,27 @@ def test_a_server_that_never_served_can_be_stopped() -> None:
 
     with pytest.raises(PeerSilent):
         Link(unused.address).call(b"hello", 1.0)
+
+
+def test_what_must_be_done_before_promised_answers_is_done_before_each() -> None:
+    arrived: queue.Queue[Future[bytes]] = queue.Queue()
+    told: queue.Queue[str] = queue.Queue()
+
+    def keep(request: bytes, _: Peer) -> Future[bytes]:
+        promise: Future[bytes] = Future()
+        if request == b"at once":
+            promise.set_result(b"")
+        else:
+            arrived.put(promise)
+        return promise
+
+    with serving(keep) as server, RawPeer(server.address) as peer:
+        server.later.before = lambda: told.put("before")
+        for request in (b"slow", b"at once", b"slow"):
+            peer.tell(call_message(request))
+            if request == b"slow":
+                arrived.get(timeout=PATIENCE_SECONDS).set_result(b"")
+            peer.hear()
+            told.put("heard")
+
+    assert [told.get() for _ in range(told.qsize())] == 3 * ["before", "heard"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from contracts.commits import a_commit, after, an_instance, held, plain_commits
-from tashi.adapters.store.schema import SchemaStep
+from tashi.adapters.store.schema import SCHEMA, STEPS, SchemaStep
 from tashi.adapters.store.sql.address import SQLITE, Address
 from tashi.adapters.store.sql.store import SqlStore
 from tashi.domain.engine import Engine, Hardware
@@ -197,8 +197,8 @@ def test_a_start_is_refused_while_a_step_of_the_schema_is_due(
 ) -> None:
     store.close()
 
-    with pytest.raises(Misconfigured, match=r"is of schema 1, .* run tashi-admin upgradeDatabase"):
-        SqlStore(address, steps=(STEP,)).load()
+    with pytest.raises(Misconfigured, match=rf"of schema {SCHEMA}, .* tashi-admin upgradeDatabase"):
+        SqlStore(address, steps=(*STEPS, STEP)).load()
 
 
 def test_the_steps_that_are_due_are_taken_once_and_the_books_stay(
@@ -206,14 +206,14 @@ def test_the_steps_that_are_due_are_taken_once_and_the_books_stay(
 ) -> None:
     store.commit(ONE)
     store.close()
-    newer = SqlStore(address, steps=(STEP,))
+    newer = SqlStore(address, steps=(*STEPS, STEP))
 
     first, second = newer.upgrade(), newer.upgrade()
 
     assert (first, second) == (["a note"], [])
     assert held(newer.load()) == after([ONE])
     newer.close()
-    assert asked(address, "SELECT number, words FROM schema_steps")[1:] == [(2, "a note")]
+    assert asked(address, "SELECT number, words FROM schema_steps")[1:] == [(SCHEMA + 1, "a note")]
     assert asked(address, "SELECT * FROM notes") == []
 
 
@@ -221,14 +221,37 @@ def test_an_upgrade_that_was_cut_off_goes_on(address: Address, store: SqlStore) 
     store.close()
     broken = replace(STEP, statements=(*STEP.statements, "CREATE nonsense"))
     with pytest.raises(StoreFailed):
-        SqlStore(address, steps=(broken,)).upgrade()
+        SqlStore(address, steps=(*STEPS, broken)).upgrade()
 
-    assert SqlStore(address, steps=(STEP,)).upgrade() == ["a note"]
+    assert SqlStore(address, steps=(*STEPS, STEP)).upgrade() == ["a note"]
+
+
+def test_an_upgrade_owns_the_books_meanwhile_and_leaves_them_to_nobody(
+    address: Address, store: SqlStore
+) -> None:
+    store.commit(ONE)
+    store.close()
+
+    SqlStore(address, steps=(*STEPS, STEP, replace(STEP, words="another"))).upgrade()
+
+    assert asked(address, "SELECT epoch, commit_no, token, holder FROM lease") == [(4, 1, "", "")]
+
+
+def test_a_step_that_another_has_overtaken_is_not_noted(address: Address, store: SqlStore) -> None:
+    store.close()
+    taking = "UPDATE lease SET epoch = epoch + 1, token = 'x', holder = 'b:9882'"
+    overtaken = replace(STEP, statements=(*STEP.statements, taking))
+
+    with pytest.raises(ReignLost, match="b:9882"):
+        SqlStore(address, steps=(*STEPS, overtaken)).upgrade()
+
+    numbers = asked(address, "SELECT max(number) FROM schema_steps")
+    assert numbers == [(SCHEMA,)]
 
 
 def test_books_of_a_newer_schema_are_refused(address: Address, store: SqlStore) -> None:
     store.close()
-    SqlStore(address, steps=(STEP,)).upgrade()
+    SqlStore(address, steps=(*STEPS, STEP)).upgrade()
 
     with pytest.raises(Misconfigured, match="written by a newer Tashi"):
         SqlStore(address).load()

@@ -10,6 +10,7 @@ import pytest
 from adapters_store import upgrader
 from contracts.commits import after, held, plain_commits
 from databases import Server
+from tashi.adapters.store.schema import SCHEMA, STEPS
 from tashi.adapters.store.sql.address import Address
 from tashi.adapters.store.sql.store import SqlStore
 from tashi.domain.errors import Misconfigured
@@ -41,8 +42,8 @@ def test_the_steps_are_taken_once_and_the_books_stay(address: Address, mariadb: 
 
     first, second = newer.upgrade(), newer.upgrade()
 
-    assert (first, second) == ([step.words for step in upgrader.STEPS], [])
-    assert noted(mariadb) == [1, 2, 3]
+    assert (first, second) == ([step.words for step in upgrader.STEPS[len(STEPS) :]], [])
+    assert noted(mariadb) == [SCHEMA, SCHEMA + 1, SCHEMA + 2]
     with closing(newer):
         assert held(newer.load()) == after([ONE])
         newer.commit(TWO)
@@ -60,6 +61,25 @@ def test_an_upgrade_that_is_killed_after_any_statement_goes_on(
     newer.upgrade()
 
     assert killed.returncode == -9
-    assert noted(mariadb) == [1, 2, 3]
+    assert noted(mariadb) == [SCHEMA, SCHEMA + 1, SCHEMA + 2]
     with closing(newer):
         assert held(newer.load()) == after([ONE])
+
+
+def made(mariadb: Server) -> list[tuple[object, ...]]:
+    return mariadb.do("SHOW CREATE TABLE upgraded.passwords")
+
+
+def test_a_database_of_the_first_schema_gets_the_table_that_new_ones_have(
+    address: Address, mariadb: Server
+) -> None:
+    new = made(mariadb)
+    mariadb.do(
+        "DROP TABLE upgraded.passwords",
+        "ALTER DATABASE upgraded COLLATE utf8mb4_general_ci",
+        "UPDATE upgraded.schema_steps SET number = 1",
+    )
+
+    SqlStore(address).upgrade()
+
+    assert made(mariadb) == new

@@ -13,11 +13,13 @@ from typing import Any, Final
 
 from sqlalchemy import Engine, event
 
+from tashi.adapters.store import schema
 from tashi.adapters.store.schema import SchemaStep
 from tashi.adapters.store.sql.address import MYSQL, Address
 from tashi.adapters.store.sql.store import SqlStore
 
 STEPS: Final = (
+    *schema.STEPS,
     SchemaStep(
         "a column for a colour, and how to find it",
         lambda line: line,
@@ -35,7 +37,7 @@ STEPS: Final = (
         ),
     ),
 )
-_OURS: Final = ("ALTER", "CREATE", "INSERT IGNORE")
+_OURS: Final = ("ALTER", "CREATE INDEX", "CREATE TABLE IF NOT EXISTS colours", "INSERT IGNORE")
 
 
 def main(socket: str, statements: str) -> None:

@@ -182,28 +182,7 @@ def test_nothing_begins_after_stop() -> None:
     assert {one.name for one in threading.enumerate()}.isdisjoint({"lane", "later"})
 
 
-def test_a_lane_that_could_have_no_thread_gets_one_the_next_time(
-    workers: ThreadWorkers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    ran, later = threading.Event(), threading.Event()
-    with monkeypatch.context() as short:
-        short.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(RuntimeError):
-            workers.run("lane", ran.set)
-        with pytest.raises(RuntimeError):
-            workers.after(0.0, "lane", later.set)
-
-    workers.run("lane", ran.set)
-    workers.after(0.0, "lane", later.set)
-
-    assert ran.wait(SOON)
-    assert later.wait(SOON)
-
-
-def test_jobs_of_later_that_could_have_no_thread_run_in_their_order_once_there_is_one(
+def test_jobs_of_a_lane_that_could_have_no_thread_run_in_their_order_once_there_is_one(
     workers: ThreadWorkers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(room, "_AGAIN_SECONDS", 0.01)
@@ -212,8 +191,36 @@ def test_jobs_of_later_that_could_have_no_thread_run_in_their_order_once_there_i
     done, later = threading.Event(), threading.Event()
 
     def start(self: threading.Thread) -> None:
-        if self.name != "later" and refusals:
+        if refusals:
             refusals.pop()
+            raise RuntimeError("can't start new thread")
+        begin(self)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    workers.run("lane", partial(seen.append, "first"))
+    workers.run("lane", partial(seen.append, "second"))
+    workers.run("lane", done.set)
+
+    assert done.wait(SOON)
+    assert seen == ["first", "second"]
+    workers.after(0.0, "another", later.set)
+    assert later.wait(SOON)
+    assert [one.message for one in caplog.records] == [
+        "Lane 'lane' waits for a thread: can't start new thread."
+    ] * 2
+
+
+def test_jobs_of_later_outlast_a_shortage_of_threads(
+    workers: ThreadWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "_AGAIN_SECONDS", 0.01)
+    begin, refused = threading.Thread.start, threading.Event()
+    seen: list[str] = []
+    done = threading.Event()
+
+    def start(self: threading.Thread) -> None:
+        if not refused.is_set():
+            refused.set()
             raise RuntimeError("can't start new thread")
         begin(self)
 
@@ -223,9 +230,5 @@ def test_jobs_of_later_that_could_have_no_thread_run_in_their_order_once_there_i
     workers.after(0.0, "lane", done.set)
 
     assert done.wait(SOON)
+    assert refused.is_set()
     assert seen == ["first", "second"]
-    workers.after(0.0, "another", later.set)
-    assert later.wait(SOON)
-    assert [one.message for one in caplog.records if "waits for a thread" in one.message] == [
-        "A job of lane 'lane' waits for a thread: can't start new thread."
-    ] * 2

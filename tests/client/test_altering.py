@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from fakes.clients import Shell
-from fakes.clusters import WEB, FakeClusterManager, entry
+from fakes.clusters import FakeClusterManager, entry
+from fakes.records import WEB
 from tashi.domain.states import InstanceState
 from tashi.wire import forms as f
 

@@ -13,7 +13,7 @@ from tashi.client.bookkeeping import Copied, Restored
 from tashi.client.parser import Front
 from tashi.domain.errors import Refused
 
-COPIED = Copied("/backup/b", 3, 2, 40, "0123456789abcdef" * 4)
+COPIED = Copied("/backup/b", 3, 2, 40, "0123456789abcdef" * 4, passwords=5)
 
 
 class FakeBookkeeper:
@@ -46,9 +46,28 @@ def bookkeeper() -> FakeBookkeeper:
     return FakeBookkeeper()
 
 
-def typed(bookkeeper: FakeBookkeeper, *words: str) -> Ended:
+def typed(bookkeeper: FakeBookkeeper, *words: str, width: int | None = None) -> Ended:
     front = Front("tashi-admin", "What it does.", bookkeeping.commands(lambda: bookkeeper))
-    return Shell(FakeClusterManager(), front).type(*words)
+    return Shell(FakeClusterManager(), front, width=width).type(*words)
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("upgradeDatabase", "upgrading the database"),
+        ("copyState --from file:///a --to sqlite:///b", "copying the books"),
+        ("backup --file b", "backing up the books"),
+        ("restore --file b", "putting the books back"),
+    ],
+)
+def test_whoever_looks_sees_what_takes_its_time(
+    words: str, shown: str, bookkeeper: FakeBookkeeper
+) -> None:
+    seen, unseen = (typed(bookkeeper, *words.split(), width=width) for width in (80, None))
+
+    assert shown in seen.err
+    assert unseen.err == ""
+    assert seen.out == unseen.out
 
 
 def test_a_backup_says_what_is_in_it(bookkeeper: FakeBookkeeper) -> None:
@@ -56,7 +75,7 @@ def test_a_backup_says_what_is_in_it(bookkeeper: FakeBookkeeper) -> None:
 
     assert ended.out == (
         "3 instances, 2 hosts and 40 events are in /backup/b; read back, they are the same (digest "
-        "0123456789abcdef).\n"
+        "0123456789abcdef). 5 passwords went with them.\n"
     )
     assert bookkeeper.asked == [("b",)]
 
@@ -73,6 +92,7 @@ def test_books_are_copied_between_two_places(bookkeeper: FakeBookkeeper) -> None
         "hosts": 2,
         "events": 40,
         "digest": COPIED.digest,
+        "passwords": 5,
     }
     assert bookkeeper.asked == [("file:///a", "sqlite:///b")]
 

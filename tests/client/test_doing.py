@@ -4,7 +4,9 @@ import msgspec
 import pytest
 
 from fakes.clients import Shell, admin_front
-from fakes.clusters import WEB, FakeClusterManager
+from fakes.clusters import FakeClusterManager
+from fakes.records import WEB
+from tashi.domain.errors import DirectoryFailed
 from tashi.domain.instance import OnExit, OnLoss
 from tashi.domain.states import HostState
 from tashi.wire import forms as f
@@ -122,7 +124,41 @@ def test_an_id_is_sent_without_asking_who_has_it() -> None:
 
     Shell(manager).type("pauseVm", "--instance", "3")
 
-    assert [name for name, _ in manager.asked] == ["getUsers", "pauseVm"]
+    assert manager.asked == [
+        ("pauseVm", {"instance_id": 3}),
+        ("getUsers", {"user_id": 1000, "name": None}),
+    ]
+
+
+def test_a_user_who_is_named_is_asked_for_alone() -> None:
+    manager = FakeClusterManager()
+
+    Shell(manager).type("createVm", "--name", "w", "--disks", "a", "--userId", "ada")
+    Shell(manager, admin_front()).type("addReservation", "--host", "2", "--user", "ada")
+
+    asked = [given for call, given in manager.asked if call == "getUsers"]
+    assert {"user_id": None, "name": None} not in asked
+    assert asked.count({"user_id": None, "name": "ada"}) == 2
+
+
+def test_what_is_ones_own_is_asked_for_alone() -> None:
+    manager = FakeClusterManager()
+
+    ended = Shell(manager).type("getMyInstances", "--hide-all", "--show-name", "--show-user")
+
+    assert ended.out.splitlines() == ["name  user", "web   ada"]
+    assert [call for call, _ in manager.asked] == ["getInstances", "getUsers"]
+    assert manager.asked[0][1]["mine"] is True
+    assert manager.asked[1][1]["user_id"] == 1000
+
+
+def test_a_command_that_was_accepted_is_shown_though_nobody_knows_the_owner() -> None:
+    manager = FakeClusterManager(refusals={"getUsers": DirectoryFailed("The directory is away.")})
+
+    ended = Shell(manager).type("pauseVm", "--instance", "3", "--output", "json")
+
+    assert (ended.code, ended.err) == (0, "")
+    assert msgspec.json.decode(ended.out)["user"] == "1000"
 
 
 def series(*names: str) -> FakeClusterManager:

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from fakes.clients import Ended, Shell, admin_front
-from fakes.clusters import WEB, FakeClusterManager, entry
+from fakes.clusters import FakeClusterManager, entry
+from fakes.records import WEB
 from tashi.domain.errors import TooOld
 from tashi.domain.placement.fate import Fate
 from tashi.domain.states import InstanceState
@@ -159,7 +160,7 @@ def test_a_plan_is_not_waited_for() -> None:
     ("command", "call", "said"),
     [
         ("cancelDrain", "cancelDrain", "Host rack1 is no longer being emptied: it is Normal.\n"),
-        ("undrain", "undrainHost", "Host rack1 is open again: it is Normal.\n"),
+        ("undrain", "undrainHost", "Host rack1 is no longer drained: it is Normal.\n"),
     ],
 )
 def test_a_host_is_opened_again(command: str, call: str, said: str) -> None:

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from fakes.clients import Shell
-from fakes.clusters import MADE, FakeClusterManager
+from fakes.clusters import FakeClusterManager
+from fakes.records import MADE
 from tashi.domain.errors import ImageInUse, ImagesFailed, NoSuchJob, Refused, TashiError
 from tashi.domain.jobs import JobState
 from tashi.wire.images import JobForm, PieceForm
@@ -155,9 +156,9 @@ def test_jobs_are_listed_with_how_far_they_are() -> None:
 
     ended = Shell(manager_with([HALF, late])).type("getJobs")
 
-    assert [" ".join(line.split()) for line in ended.out.splitlines()[1:]] == [
-        "30001 running copying web.qcow2 to mine.qcow2 50 % of 4.0 KiB",
-        "30002 failed copying web.qcow2 to mine.qcow2 There is no room.",
+    assert ended.out.splitlines()[1:] == [
+        "30001  running  copying web.qcow2 to mine.qcow2                      50 % of 4.0 KiB",
+        "30002  failed   copying web.qcow2 to mine.qcow2: There is no room.  100 % of 4.0 KiB",
     ]
 
 

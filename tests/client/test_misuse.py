@@ -7,13 +7,16 @@ import msgspec
 import pytest
 
 from fakes.clients import CLIENT, Shell, admin_front
-from fakes.clusters import PUBLIC, FakeClusterManager
+from fakes.clusters import FakeClusterManager
+from fakes.records import PUBLIC, WEB
+from house import source
 from tashi.client.door import Door
 from tashi.domain.errors import (
     Broken,
     Failed,
     Misconfigured,
     NoRoom,
+    NoSuchInstance,
     PeerSilent,
     Refused,
     StoreFailed,
@@ -62,6 +65,9 @@ TYPED_WRONG = [
         "createMany --basename w --count 1000000000 --disks a",
         "--count takes a number from 1 to 10000, not '1000000000'.",
     ),
+    ("pauseVm --instance \udcff\udcfe", "--instance is no UTF-8 text."),
+    ("createVm --name w --disks \udcff", "--disks is no UTF-8 text."),
+    ("importImage --file /tmp/\udcff", "--file is no UTF-8 text."),
     ("createVm --na ax", "createVm takes no --na: did you mean --name?"),
     (f"{WEB2} --name b", "--name is given twice: say it once."),
     ("getHosts --output json --output=json", None),
@@ -144,6 +150,26 @@ def test_with_json_an_error_is_json_on_the_error_stream() -> None:
     assert msgspec.json.decode(ended.err) == {
         "error": {"kind": "NoRoom", "errno": 102, "msg": "Host 1 is full.", "about": {"host": 1}}
     }
+
+
+def test_with_json_an_error_is_the_line_that_the_manual_shows() -> None:
+    missing = NoSuchInstance("There is no instance 99.", instance=99)
+    manager = FakeClusterManager(refusals={"pauseVm": missing})
+
+    ended = Shell(manager).type("pauseVm", "--instance", "99", "--output", "json")
+
+    assert f"    {ended.err}" in (source.TOP / "doc/operations.md").read_text()
+
+
+def test_with_json_what_was_done_before_an_error_is_the_result() -> None:
+    taken = msgspec.structs.replace(WEB, name="w-2")
+    words = "createMany --basename w --count 4 --disks a --output json"
+
+    ended = Shell(FakeClusterManager(instances=[taken])).type(*words.split())
+
+    assert [one["name"] for one in msgspec.json.decode(ended.out)] == ["w-0", "w-1"]
+    assert msgspec.json.decode(ended.err)["error"]["kind"] == "InvalidInstance"
+    assert ended.code == 1
 
 
 def test_with_json_misuse_is_json_too() -> None:

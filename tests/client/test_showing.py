@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from fakes.clients import CLIENT, Shell, admin_front
-from fakes.clusters import RACK1, RACK2, WEB, FakeClusterManager
+from fakes.clusters import FakeClusterManager
+from fakes.records import RACK1, RACK2, WEB
 from tashi.client import sheets, tables
 from tashi.client.parser import Front
 from tashi.client.tables import Row, sheet
@@ -212,7 +213,7 @@ def test_completion_knows_every_function(shell: str) -> None:
 def test_completion_asks_for_the_names_of_instances() -> None:
     text = Shell(FakeClusterManager()).type("--print-completion", "bash").out
 
-    assert "tashi-client getInstances --hide-all --show-name" in text
+    assert " getInstances --hide-all --show-name" in text
 
 
 @pytest.mark.parametrize(("width", "shown"), [(80, "\ufffd[2J"), (None, "\x1b[2J")])

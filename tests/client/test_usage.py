@@ -31,11 +31,12 @@ class Bookkeeper:
 
     account: Account = field(default_factory=lambda: Account(USED))
     asked: list[tuple[float, float]] = field(default_factory=list)
+    width: int | None = None
 
     def type(self, *words: str, manager: FakeClusterManager | None = None) -> Ended:
         accounts = usage.Accounts(self._account, lambda: NOW)
         front = Front("tashi-admin", "What administrators do.", usage.commands(accounts))
-        return Shell(manager or FakeClusterManager(), front).type("usage", *words)
+        return Shell(manager or FakeClusterManager(), front, width=self.width).type("usage", *words)
 
     def _account(self, begin: float, end: float) -> Account:
         self.asked.append((begin, end))
@@ -65,6 +66,12 @@ def test_people_see_hours_by_user(bookkeeper: Bookkeeper) -> None:
         "ada     1000          3           2.00       4.00         1.00\n"
     )
     assert (ended.code, ended.err) == (0, "")
+
+
+def test_whoever_looks_sees_that_the_journal_is_read(bookkeeper: Bookkeeper) -> None:
+    bookkeeper.width = 80
+
+    assert "reading the journal" in bookkeeper.type("--from", "2025-11-01").err
 
 
 def test_scripts_get_every_figure_to_the_second(bookkeeper: Bookkeeper) -> None:

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from fakes.clients import Ended, Shell
-from fakes.clusters import WEB, FakeClusterManager, entry
+from fakes.clusters import FakeClusterManager, entry
+from fakes.records import WEB
 from tashi.domain.errors import PeerSilent, StoreFailed, TooOld
 from tashi.domain.states import InstanceState
 from tashi.wire import forms as f
@@ -64,9 +65,17 @@ def test_a_wait_follows_only_the_instance_it_is_for() -> None:
 
     Shell(manager).type("createVm", "--name", "web2", "--disks", "a", "--wait")
 
-    assert manager.asked[-1][0] == "watch"
-    assert manager.asked[-1][1]["instance_id"] == NEW.id
-    assert manager.asked[-1][1]["since"] == manager.event
+    [_, followed] = [given for call, given in manager.asked if call == "watch"]
+    assert (followed["instance_id"], followed["since"]) == (NEW.id, manager.event)
+
+
+def test_a_wait_for_an_instance_that_is_named_asks_for_no_other() -> None:
+    manager = FakeClusterManager(coming=[became(WEB, "PAUSED")])
+
+    Shell(manager).type("pauseVm", "--instance", "web", "--wait")
+
+    asked = [(call, given.get("name")) for call, given in manager.asked if call != "getUsers"]
+    assert asked == [("getInstances", "web"), ("watch", None), ("pauseVm", None), ("watch", None)]
 
 
 def test_a_wait_is_over_when_its_time_is() -> None:
@@ -125,8 +134,7 @@ def test_events_no_longer_kept_are_made_up_for_by_looking_at_the_whole() -> None
 def test_an_instance_that_is_not_in_the_whole_any_more_is_gone() -> None:
     manager = FakeClusterManager(coming=[TooOld("Events before 200 are gone.")])
     shell = Shell(manager)
-    snapshots = [manager._getSnapshot(), f.SnapshotForm((), (), (), (), next=300)]
-    manager._getSnapshot = lambda: snapshots.pop(0)  # type: ignore[method-assign]
+    manager._getSnapshot = lambda: f.SnapshotForm((), (), (), (), next=300)  # type: ignore[method-assign]
 
     ended = shell.type("destroyVm", "--instance", "web", "--wait")
 
@@ -163,12 +171,13 @@ def test_who_waits_for_a_host_is_told_once_why_there_is_none() -> None:
     assert [name for name, _ in manager.asked].count("why") == 2, "one more for the last words"
 
 
-def test_what_fails_while_waiting_is_said() -> None:
+def test_a_silence_ends_the_wait_and_is_said_to_end_nothing_else() -> None:
     ended = Shell(FakeClusterManager(coming=[PeerSilent("It is silent.")])).type(
         *["createVm", "--name", "web2", "--disks", "a", "--wait"]
     )
 
-    assert (ended.code, ended.err) == (3, "tashi-client: It is silent.\n")
+    words = "Only the wait for web2 is over, the work goes on."
+    assert (ended.code, ended.err) == (3, f"tashi-client: It is silent. {words}\n")
 
 
 def test_events_are_shown_as_they_come_until_an_error() -> None:
@@ -276,8 +285,8 @@ class Mover(FakeClusterManager):
     def _migrateVm(self, **_: object) -> object:  # noqa: N802
         return MOVING
 
-    def _watch(self, since: int, timeout: float, instance_id: int | None) -> object:
-        if not self.coming:
+    def _watch(self, since: int | None, timeout: float, instance_id: int | None) -> object:
+        if since is not None and not self.coming:
             raise KeyboardInterrupt
         return super()._watch(since, timeout, instance_id)
 

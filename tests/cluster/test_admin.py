@@ -381,7 +381,7 @@ def test_who_asks_for_users_before_the_first_list_holds_nobody_up() -> None:
     cluster = Cluster()  # its directory has been asked, and has not answered yet
     ask = cluster.manager.handlers()["getUsers"]
 
-    waiting = ask(Caller(Role.USER, UserId(1000)), "1")
+    waiting = ask(Caller(Role.USER, UserId(1000)), "1", user_id=None, name=None)
     done_early = waiting.done()
     cluster.workers.run_all()
 

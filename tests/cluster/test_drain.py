@@ -6,6 +6,8 @@ from cluster.draining import a_cluster, act, fates, host, key_of, lines_of, plan
 from tashi.domain.placement.fate import Fate
 from tashi.domain.states import HostState
 from tashi.domain.states import InstanceState as S
+from tashi.wire.forms import InstanceForm
+from tashi.wire.screens import VncForm
 
 
 def test_a_drained_host_is_empty_and_every_guest_runs_elsewhere() -> None:
@@ -79,13 +81,52 @@ def test_paused_and_bound_instances_stay_with_their_reasons_and_those_at_rest_le
     cluster.settle()
 
     assert found == {
-        "vm1": "is Paused, and only what runs can be moved: unpause or suspend it",
+        "vm1": "is Paused, and only what runs can be moved: it will be once unpauseVm lets it run",
         "bound": "is bound to h1 by its hint targetHost, without allowElsewhere",
     }
     assert running is S.UNPAUSING
     assert cluster.running_guests(paused) == ["h2"]
     assert cluster.running_guests(bound) == ["h1"]
     assert host(cluster).draining
+
+
+def test_a_guest_that_ignores_its_power_button_is_looked_at_and_ended_as_the_plan_says() -> None:
+    cluster, (stubborn,) = a_cluster(8192, guests=1)
+    cluster.nodes["h1"].hypervisor.ignores_power_button = True
+    cluster.command("stopVm", stubborn)
+    cluster.settle()
+    act(cluster, "drainHost")
+    cluster.let_pass(600)
+    (left,) = plan(cluster).instances
+
+    shown = cluster.calls().call("startVnc", VncForm, instance_id=stubborn)
+    hidden = cluster.command("stopVnc", stubborn)
+    cluster.command("destroyVm", stubborn)
+    cluster.settle()
+
+    assert left.words == (
+        "was asked to power off, and leaves when it does: destroyVm ends one that never does"
+    )
+    assert shown.host == "h1"
+    assert hidden.state is S.SHUTTING_DOWN
+    assert host(cluster).state is HostState.DRAINED
+
+
+def test_one_that_is_being_altered_is_moved_after_that() -> None:
+    cluster, (web,) = a_cluster(8192, guests=1)
+    node = cluster.nodes["h1"]
+    node.wire.cut = True
+    cluster.calls().call("attachDisk", InstanceForm, instance_id=web, disk={"uri": "data.qcow2"})
+    act(cluster, "drainHost")
+    cluster.settle()
+    (meanwhile,) = plan(cluster).instances
+
+    node.wire.cut = False
+    cluster.let_pass(5)
+
+    assert meanwhile.fate is Fate.LATER
+    assert cluster.running_guests(web) == ["h2"]
+    assert host(cluster).state is HostState.DRAINED
 
 
 def test_the_host_is_drained_when_the_last_that_stayed_is_gone() -> None:

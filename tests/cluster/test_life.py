@@ -74,8 +74,31 @@ def test_an_instance_waits_for_a_host_and_why_says_so() -> None:
     cluster.command("destroyVm", full)
     cluster.settle()
 
+    assert why.words == (
+        "Accepted; the scheduler should find it a host. No host takes it now: h1 has 0 of 256 MiB "
+        "free; 128 are needed, 128 short."
+    )
     assert [reason.short_by for host in why.hosts for reason in host.reasons] == [128]
     assert cluster.state(late) is S.RUNNING
+
+
+def test_why_names_the_hosts_that_come_nearest_and_none_while_one_has_room() -> None:
+    cluster = Cluster()
+    for number, taken in enumerate((256, 192, 256, 256), start=1):
+        cluster.add_node(f"h{number}", memory=256)
+        cluster.settle()
+        cluster.create(f"guest{number}", memory=taken, hints={"targetHost": f"h{number}"})
+        cluster.settle()
+
+    def why(memory: int) -> str:
+        late = cluster.create(f"late{memory}", memory=memory)
+        return cluster.calls().call("why", WhyForm, instance_id=late).words
+
+    assert why(64) == "Accepted; the scheduler should find it a host."
+    assert why(128).partition("No host takes it now: ")[2] == (
+        "h2 has 64 of 256 MiB free; 128 are needed, 64 short; h1 has 0 of 256 MiB free; 128 are "
+        "needed, 128 short; h3 has 0 of 256 MiB free; 128 are needed, 128 short; and 1 more."
+    )
 
 
 def test_pause_and_unpause_reach_the_guest() -> None:

@@ -81,3 +81,22 @@ def test_hosts_are_emptied_onto_those_of_their_kind() -> None:
 
     assert cluster.running_guests(guests["q1"]) == ["q2"]
     assert cluster.running_guests(guests["l1"]) == ["l2"]
+
+
+def test_a_stopped_guest_begins_on_a_host_of_the_other_kind() -> None:
+    cluster, guests = one_guest_on_each("q1")
+    join(cluster, "l1")
+    guest, began_on = guests["q1"], []
+
+    for emptied in ("q1", "l1"):
+        cluster.command("stopVm", guest)
+        cluster.settle()
+        act(cluster, "drainHost", emptied)
+        cluster.settle()
+        cluster.command("startVm", guest)
+        cluster.settle()
+        began_on.append(cluster.running_guests(guest))
+        act(cluster, "undrainHost", emptied)
+
+    assert began_on == [["l1"], ["q1"]]
+    assert cluster.record(guest).attempt == len(began_on) + 1

@@ -64,6 +64,32 @@ def test_a_guest_of_an_instance_that_the_backup_does_not_know_is_left_alone(
     assert cluster.running_guests(fresh) == ["h1"]
 
 
+def test_a_guest_of_books_that_are_lost_becomes_nobody_elses(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cluster = Cluster()
+    cluster.add_node("h1")
+    cluster.settle()
+    olds = [cluster.create("one"), cluster.create("two")]
+    cluster.settle()
+
+    cluster.kill_manager()
+    cluster.store = FaultyStore(MemoryStore())
+    cluster.start_manager()
+    cluster.let_pass(60)
+    fresh = cluster.create("fresh")
+    cluster.let_pass(60)
+    cluster.nodes["h1"].kill()
+    cluster.nodes["h1"].start()
+    cluster.let_pass(60)
+    cluster.calls().call("destroyVm", InstanceForm, instance_id=fresh)
+    cluster.let_pass(60)
+
+    assert fresh == max(olds) + 1
+    assert [cluster.running_guests(old) for old in olds] == [["h1"], ["h1"]]
+    assert "h1 has a guest with the unknown id 1: left alone" in caplog.text
+
+
 def test_a_guest_that_the_backup_has_elsewhere_is_ended_before_another_starts() -> None:
     cluster = Cluster()
     cluster.add_node("h1")

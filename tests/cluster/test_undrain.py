@@ -42,7 +42,7 @@ def test_why_says_what_the_emptying_of_its_host_means_for_an_instance() -> None:
 
     assert found.words == (
         "Frozen in the host's memory. Its host h1 is being emptied: it is Paused, and only what "
-        "runs can be moved: unpause or suspend it."
+        "runs can be moved: it will be once unpauseVm lets it run."
     )
 
 

@@ -69,6 +69,7 @@ def test_callers_are_told_who_leads() -> None:
         bench.standby.answer(b"?", PEER)
 
     assert caught.value.about["sent"] == "no"
+    assert bench.standby.leader == "10.0.0.1:9882"
 
 
 def test_callers_are_told_that_nobody_leads_yet() -> None:

@@ -11,6 +11,7 @@ from fakes.links import DirectLink
 from tashi.adapters.store.memory import MemoryStore
 from tashi.clustermanager.tenure import ProvingStore, Tenure, TenuredHandler, TenuredLink
 from tashi.domain.errors import NoSuchHost, NotLeader, OutcomeUnknown, StoreFailed
+from tashi.domain.journal import Kept
 from tashi.ports.peers import Peer
 from tashi.wire import envelope
 
@@ -73,6 +74,37 @@ def test_a_commit_proves_no_more_than_the_moment_in_which_it_began() -> None:
     bench.clock.turn(2.1)
 
     assert not bench.holds
+
+
+@pytest.mark.parametrize(("seconds", "warned"), [(3.2, False), (3.3, True)])
+def test_loading_that_takes_half_of_what_a_standby_waits_is_warned_of(
+    seconds: float, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Bench()
+
+    class Slow(MemoryStore):
+        def load(self) -> Kept:
+            bench.clock.turn(seconds)
+            return super().load()
+
+    ProvingStore(Slow(), bench.tenure, bench.clock).load()
+
+    assert ("takeOverAfter is 6.5 s" in caplog.text) == warned
+
+
+def test_loading_of_books_that_nobody_stands_by_for_may_take_its_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = HandTurnedClock()
+
+    class Slow(MemoryStore):
+        def load(self) -> Kept:
+            clock.turn(600.0)
+            return super().load()
+
+    ProvingStore(Slow(), Tenure(clock), clock).load()
+
+    assert caplog.text == ""
 
 
 def test_a_commit_that_failed_proves_nothing_and_says_why() -> None:

@@ -1,8 +1,6 @@
 """What the suites of the hypervisors share: a machine of each kind, and what is heard from it."""
 
-import tempfile
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -12,46 +10,52 @@ from contracts.machines import (
     QemuMachine,
     SimulatedMachine,
 )
-from libvirtds import Libvirtd
 from tashi.ports.hypervisor import Hypervisor
 
 REAL = [pytest.mark.system, pytest.mark.qemu, pytest.mark.timeout(300)]
+REAL_MACHINES = [
+    pytest.param("qemu", marks=REAL),
+    pytest.param("libvirt", marks=[*REAL, pytest.mark.libvirt]),
+]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def libvirts_loop(request: pytest.FixtureRequest) -> None:
-    """What libvirt's library opens once for good is there before the first test that needs it."""
-    if any(item.get_closest_marker("libvirt") for item in request.session.items):
-        from contracts.libvirt_machines import know_the_loop  # noqa: PLC0415  needs make compiled
-
-        know_the_loop()
-
-
-@pytest.fixture(scope="session")
-def libvirtds() -> Iterator[Sequence[Libvirtd]]:
-    """Those of a machine and of its neighbour."""
-    with tempfile.TemporaryDirectory(prefix="tashi-lv") as folder:
-        daemons = [Libvirtd(Path(folder) / name, name) for name in ("here", "there")]
-        try:
-            for daemon in daemons:
-                daemon.start()
-            yield daemons
-        finally:
-            for daemon in daemons:
-                daemon.stop()
-
-
-@pytest.fixture(
-    params=[
-        "simulated",
-        pytest.param("qemu", marks=REAL),
-        pytest.param("libvirt", marks=[*REAL, pytest.mark.libvirt]),
-    ]
-)
+@pytest.fixture(params=["simulated", *REAL_MACHINES])
 def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
     made = _made(request)
     yield made
     made.close()
+
+
+@pytest.fixture(params=REAL_MACHINES)
+def here(request: pytest.FixtureRequest) -> Iterator[QemuMachine]:
+    """A machine with real guests."""
+    made = _made(request)
+    assert isinstance(made, QemuMachine)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def there(here: Machine) -> Iterator[Machine]:
+    """Another of the same kind, which sees the same images."""
+    made = here.neighbour()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def opened(heard: Heard) -> Iterator[Callable[..., Hypervisor]]:
+    """Open a hypervisor on a machine, whose news is heard; it is closed in the end."""
+    made: list[Hypervisor] = []
+
+    def make(machine: Machine, **different: object) -> Hypervisor:
+        made.append(machine.open(**different))
+        made[-1].listen(heard)
+        return made[-1]
+
+    yield make
+    for hypervisor in made:
+        hypervisor.close()
 
 
 def _made(request: pytest.FixtureRequest) -> Machine:
@@ -63,6 +67,7 @@ def _made(request: pytest.FixtureRequest) -> Machine:
 
     made = LibvirtMachine.made(request.getfixturevalue("verdict"))
     made.daemons = request.getfixturevalue("libvirtds")
+    made.is_mortal = True
     return made
 
 

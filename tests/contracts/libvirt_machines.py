@@ -4,14 +4,16 @@ import shutil
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, Self
 
 import msgspec
 
 from contracts.machines import NEWS_SECONDS, QemuMachine
 from libvirtds import Libvirtd
+from system.counting import until
 from tashi.adapters.hypervisor.libvirt import door
-from tashi.adapters.hypervisor.libvirt.domain_xml import domain_name
+from tashi.adapters.hypervisor.libvirt.domain_xml import alias, domain_name
 from tashi.adapters.hypervisor.libvirt.hypervisor import Libvirt
 from tashi.adapters.hypervisor.libvirt.loop import LOOP
 from tashi.adapters.hypervisor.libvirt.site import Site
@@ -23,6 +25,8 @@ from tashi.domain.identity import InstanceId
 from tashi.ports.hypervisor import Running
 from tashi.ports.network import Networks
 
+PATIENT: Final = {"monitor_timeout": 60.0}
+"""libvirtd takes long to begin a guest on a busy machine."""
 _LOOK_AGAIN_SECONDS: Final = 0.02
 
 
@@ -36,6 +40,9 @@ class LibvirtMachine(QemuMachine):
     """Folders of a node that runs guests through one of those libvirtds."""
 
     daemons: Sequence[Libvirtd] = ()
+    is_mortal = False
+    """Whether its libvirtd is killed with each node manager, and started before the next."""
+    _is_opened = False
 
     @property
     def daemon(self) -> Libvirtd:
@@ -50,8 +57,12 @@ class LibvirtMachine(QemuMachine):
         **different: object,
     ) -> Libvirt:
         """A hypervisor with settings like these."""
+        if self.is_mortal and self._is_opened:
+            self.daemon.kill()
+            self.daemon.start()
+        self._is_opened = True
         return Libvirt(
-            Site(self.daemon.uri, self.settings(**different), self.folder),
+            Site(self.daemon.uri, self.settings(**{**PATIENT, **different}), self.folder),
             networks or UserNetworks((80,)),
             SystemCommands(),
             on_step=on_step,
@@ -74,6 +85,14 @@ class LibvirtMachine(QemuMachine):
         """By virsh."""
         self.daemon.virsh("resume", domain_name(guest))
 
+    def take_out(self, guest: InstanceId, device: str) -> None:
+        """By virsh; over when libvirtd has heard that it is out, which is later than QEMU."""
+        self.daemon.virsh("detach-device-alias", domain_name(guest), alias(device), "--live")
+        until(
+            lambda: alias(device) not in self.daemon.virsh("dumpxml", domain_name(guest)).stdout,
+            lambda: f"{device} is still in.",
+        )
+
     def _ended(self) -> str:
         # A domain that ends is no longer listed as active for a while before its state says so.
         return self.daemon.virsh("list", "--all", "--state-shutoff", "--name").stdout
@@ -82,10 +101,21 @@ class LibvirtMachine(QemuMachine):
         """By a door that takes no word, as far as the source knows."""
         return door.write_door(msgspec.structs.replace(door.read_door(incoming), takes_word=False))
 
+    def outdated(self, incoming: str) -> str:
+        """A door of the past, at the place where that one is now."""
+        opened = door.read_door(incoming)
+        return door.write_door(msgspec.structs.replace(opened, key="0" * door.KEY_BYTES))
+
+    def see(self, folder: Path) -> None:
+        """By a libvirtd that begins when it is there, for it keeps its view of the machine."""
+        assert folder.is_mount()
+        self.daemon.kill()
+        self.daemon.start()
+
     def neighbour(self) -> Self:
         """With the next libvirtd."""
         other = super().neighbour()
-        other.daemons = self.daemons
+        other.daemons, other.is_mortal = self.daemons, self.is_mortal
         return other
 
     def close(self) -> None:

@@ -225,6 +225,10 @@ class QemuMachine:
         """Through the monitor for people."""
         self.human(guest, "cont")
 
+    def take_out(self, guest: InstanceId, device: str) -> None:
+        """Ask for a device back behind the hypervisor's back."""
+        self.human(guest, "device_del", id=device)
+
     def door_of(self, guest: InstanceId) -> Door:
         """Where a guest is waited for."""
         record = decode((self.info / str(guest) / "record.json").read_bytes())
@@ -234,6 +238,15 @@ class QemuMachine:
     def unheard(self, incoming: str) -> str:
         """By a door that takes no pledge, as far as the source knows."""
         return write_door(msgspec.structs.replace(read_door(incoming), pledge=""))
+
+    def outdated(self, incoming: str) -> str:
+        """A door of the past, at the place where that one is now."""
+        door = read_door(incoming)
+        key, pledge = "0" * len(door.key), "0" * len(door.pledge)
+        return write_door(msgspec.structs.replace(door, key=key, pledge=pledge))
+
+    def see(self, folder: Path) -> None:
+        """Have guests see what is mounted at that folder, as they do."""
 
     def human(
         self, guest: InstanceId, *commands: str, until: str = "", **arguments: int | str

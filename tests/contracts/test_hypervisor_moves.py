@@ -3,7 +3,7 @@
 Two machines with the same images: most guests here stay in their firmware on the way.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -23,28 +23,6 @@ SEVEN = InstanceId(7)
 @pytest.fixture
 def here(machine: Machine) -> Machine:
     return machine
-
-
-@pytest.fixture
-def there(here: Machine) -> Iterator[Machine]:
-    made = here.neighbour()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def opened(heard: Heard) -> Iterator[Callable[[Machine], Hypervisor]]:
-    """Open a hypervisor, whose news is heard; it is closed in the end."""
-    made: list[Hypervisor] = []
-
-    def make(machine: Machine) -> Hypervisor:
-        made.append(machine.open())
-        made[-1].listen(heard)
-        return made[-1]
-
-    yield make
-    for hypervisor in made:
-        hypervisor.close()
 
 
 @pytest.fixture
@@ -91,6 +69,14 @@ def test_a_guest_that_is_not_heard_to_have_left_runs_when_its_target_is_told(
     assert [one.running for one in target.adopt()] == [running]
     assert found(source) == [Found.LEFT]
     assert heard.nothing
+
+
+def test_where_a_guest_is_to_be_sent_is_told_at_once(target: Hypervisor) -> None:
+    told: list[str] = []
+
+    incoming = target.prepare_target(a_spec(), PEER, told.append)
+
+    assert told == [incoming]
 
 
 def test_no_two_doors_are_alike(target: Hypervisor) -> None:

@@ -64,7 +64,7 @@ class FolderPlace:
 
     def open(self) -> Notebook:
         self.close()
-        self._notebook = FolderNotebook(self._folder)
+        self._notebook = FolderNotebook(self._folder, "h1")
         return self._notebook
 
     @contextmanager

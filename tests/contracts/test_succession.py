@@ -13,6 +13,7 @@ import pytest
 from contracts.commits import a_commit, held, plain_commits
 from databases import Server, empty
 from fakes.succession import FakeLease, FakeSuccession
+from tashi.adapters.store.sql import connecting
 from tashi.adapters.store.sql.store import SqlStore
 from tashi.adapters.store.steps import OnSqlStep, SqlStep, unheard
 from tashi.domain.errors import ReignLost, StoreFailed, TashiError
@@ -22,6 +23,8 @@ from tashi.ports.succession import Succession
 
 ONE, TWO = "10.0.0.1:9882", "10.0.0.2:9882"
 FIRST, SECOND = plain_commits(2)
+OF_EVERY_SERVER = connecting._OF_SESSIONS[:3]
+"""The limits of sessions that MySQL has as well; MariaDB is asked for no others then."""
 
 
 class Pair(Protocol):
@@ -234,9 +237,11 @@ def test_who_was_succeeded_leaves_the_lease_alone_at_its_end(
     assert new.sight().holder == TWO
 
 
+@pytest.mark.parametrize("limits", [connecting._OF_SESSIONS, OF_EVERY_SERVER])
 def test_an_owner_that_is_frozen_inside_a_transaction_does_not_keep_others_out(
-    stores: Stores,
+    stores: Stores, limits: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(connecting, "_OF_SESSIONS", limits)
     other = stores.open(TWO)
     seen: list[Sighting] = []
     taken: list[bool] = []

@@ -14,6 +14,7 @@ from tashi.adapters.users.getent import GetentDirectory, NoDirectory
 from tashi.adapters.users.ldap_access import LdapAccess
 from tashi.adapters.users.passwords import PasswordFile
 from tashi.adapters.users.remembered import RememberedLogins
+from tashi.adapters.users.scrypted import ScryptedPasswords
 from tashi.domain.catalogue import User
 from tashi.domain.errors import DirectoryFailed
 from tashi.domain.identity import UserId
@@ -253,7 +254,10 @@ ADA, BOB = User(UserId(500), "ada"), User(UserId(501), "bob")
 
 
 @pytest.fixture(
-    params=[lambda folder: PasswordFile(folder / "passwords"), lambda _: FakePasswords()]
+    params=[
+        lambda folder: ScryptedPasswords(PasswordFile(folder / "passwords")),
+        lambda _: FakePasswords(),
+    ]
 )
 def table(request: pytest.FixtureRequest, tmp_path: Path) -> PasswordTable:
     made: PasswordTable = request.param(tmp_path)

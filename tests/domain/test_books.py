@@ -137,7 +137,7 @@ def test_a_snapshot_does_not_change_under_its_reader(
 def test_an_instance_is_found_by_its_id_and_by_its_name() -> None:
     books = books_of([waiting(1), waiting(2)])
 
-    assert books.instance(InstanceId(2)) is books.named("i2")
+    assert books.named("i2") == [books.instance(InstanceId(2))]
 
 
 def test_what_is_over_is_not_found_but_still_concerns_its_host() -> None:
@@ -148,15 +148,13 @@ def test_what_is_over_is_not_found_but_still_concerns_its_host() -> None:
     assert list(books.concerning(HostId(1))) == [over]
     with pytest.raises(NoSuchInstance, match="There is no instance 1"):
         books.instance(InstanceId(1))
-    with pytest.raises(NoSuchInstance, match="There is no instance named 'i1'"):
-        books.named("i1")
+    assert books.named("i1") == []
 
 
-def test_a_name_that_several_have_is_no_name() -> None:
-    books = books_of([replace(waiting(number), name="web") for number in (1, 2)])
+def test_a_name_that_several_have_finds_them_all() -> None:
+    books = books_of([replace(waiting(number), name="web") for number in (2, 1)])
 
-    with pytest.raises(NoSuchInstance, match=r"Several instances are named 'web' \(1, 2\)"):
-        books.named("web")
+    assert [one.id for one in books.named("web")] == [1, 2]
 
 
 def test_a_host_is_found_by_its_id_and_by_its_name() -> None:

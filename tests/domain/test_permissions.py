@@ -47,7 +47,9 @@ def test_who_shows_nothing_where_proof_is_asked_for_may_do_nothing_but_log_in(wh
 
     check_permission(Who.STRANGER, stranger, "logIn")
 
-    with pytest.raises(NotLoggedIn, match="getHosts is for those who show who they are"):
+    with pytest.raises(
+        NotLoggedIn, match=r"getHosts is for those who show who they are: .* \(logIn\)"
+    ):
         check_permission(who, stranger, "getHosts")
 
 

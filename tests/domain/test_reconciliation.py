@@ -9,6 +9,7 @@ from tashi.domain import events as e
 from tashi.domain.guest import Ending, Guest, GuestState, Inventory
 from tashi.domain.identity import Attempt, HostId, InstanceId, Operation, Session
 from tashi.domain.instance import Instance, OnExit, OnLoss
+from tashi.domain.instructions import NodeOrder
 from tashi.domain.reconciliation import (
     Findings,
     applies,
@@ -19,7 +20,7 @@ from tashi.domain.reconciliation import (
     leaves_something,
     meaning,
 )
-from tashi.domain.states import InstanceState
+from tashi.domain.states import InstanceState, Order
 from tashi.domain.transitions import step
 
 S = InstanceState
@@ -161,6 +162,31 @@ def test_of_two_hosts_one_may_lose_the_guest(
     assert type(event) is becomes
 
 
+@pytest.mark.parametrize(
+    ("on_loss", "becomes", "then"),
+    [
+        (OnLoss.RESTART, e.GoneRestart, S.PENDING),
+        (OnLoss.STOP, e.GoneStop, S.STOPPED),
+        (OnLoss.FORGET, e.GoneForget, S.EXITED),
+    ],
+)
+def test_a_source_that_ended_before_it_was_told_to_send_leaves_its_disks(
+    on_loss: OnLoss, becomes: type[e.Event], then: InstanceState
+) -> None:
+    record = a_record(S.MIGRATE_TRANS, 2, on_loss=on_loss)
+    unaware = replace(ended(), operation=Operation(record.operation - 1))
+
+    event = ending(record, unaware, lasted=5.0)
+    after = step(record, event)
+
+    assert type(event) is becomes
+    assert (after.record.state, after.record.hosts) == (then, ())
+    assert HERE in {after.record.disks_on, *after.record.leftovers}
+    assert (THERE, Order.KILL) in {
+        (one.host_id, one.order) for one in after.instructions if isinstance(one, NodeOrder)
+    }
+
+
 def test_most_reports_mean_what_they_say() -> None:
     report = a_report(e.PauseDone)
 
@@ -286,8 +312,20 @@ def test_what_is_not_there_has_no_disks_there_either() -> None:
     assert not event.disks_remain
 
 
-def test_a_guest_of_another_attempt_is_not_the_one() -> None:
-    assert kinds_found([a_record(S.RUNNING, 1)], a_guest(G.RUNNING, attempt=0)) == [e.GoneRestart]
+def test_a_guest_of_another_attempt_is_not_the_one_and_is_ended() -> None:
+    other = a_guest(G.RUNNING, attempt=0)
+
+    findings = compared([a_record(S.RUNNING, 1)], other)
+
+    assert [type(event) for _, event in findings.events] == [e.GoneRestart]
+    assert findings.surplus == (other,)
+
+
+@pytest.mark.parametrize("state", [S.ACTIVATING, S.RESUMING, S.SUSPENDING])
+def test_a_guest_of_an_earlier_attempt_is_the_business_of_an_order_on_its_way(
+    state: InstanceState,
+) -> None:
+    assert compared([a_record(state, 1)], a_guest(G.GONE, attempt=0)) == Findings((), (), ())
 
 
 @pytest.mark.parametrize("state", [S.ACTIVATING, S.RESUMING, S.SUSPENDING, S.DESTROYING])

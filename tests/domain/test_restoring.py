@@ -17,7 +17,7 @@ from tashi.domain.identity import (
     Operation,
     Session,
 )
-from tashi.domain.journal import Commit, Counters, Kept, Put
+from tashi.domain.journal import FARTHEST_LEAP, Commit, Counters, Kept, Put
 from tashi.domain.restoring import LEAP, restored
 from tashi.domain.states import HostState, InstanceState
 
@@ -86,6 +86,23 @@ def test_ids_of_instances_leap_and_what_was_leapt_over_is_nobodys() -> None:
     ]
     later = replace(back, instance=InstanceId(LEAP + 1))
     assert later.gave_out(InstanceId(LEAP))
+
+
+def test_ids_that_lost_books_gave_out_are_leapt_over_when_they_are_heard_of() -> None:
+    begun = Counters(instance=InstanceId(3)).beyond(InstanceId(5)).beyond(InstanceId(4))
+    later = replace(begun, instance=InstanceId(8)).beyond(InstanceId(9))
+
+    assert begun.instance == 6
+    assert [begun.gave_out(InstanceId(one)) for one in range(2, 7)] == [True, *[False] * 4]
+    assert later.instance == 10
+    assert not any(later.gave_out(InstanceId(one)) for one in (4, 9, 10))
+
+
+def test_an_id_that_is_too_far_away_is_not_leapt_over() -> None:
+    counters = Counters(instance=InstanceId(3))
+
+    assert counters.beyond(InstanceId(3 + FARTHEST_LEAP)) == counters
+    assert counters.beyond(InstanceId(2 + FARTHEST_LEAP)).instance == 3 + FARTHEST_LEAP
 
 
 def test_an_administrator_may_say_with_which_id_instances_go_on() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tashi.domain.identity import CommitNumber
-from tashi.domain.succession import MARGIN_SECONDS, Sighting, Vigil
+from tashi.domain.succession import LEFT_SECONDS, MARGIN_SECONDS, Sighting, Vigil
 
 LIMIT = 6.5
 LED = Sighting(epoch=3, commit=CommitNumber(70), holder="10.0.0.1:9882")
@@ -51,6 +51,26 @@ def test_who_could_not_look_for_long_waits_anew() -> None:
     assert not away.is_over
     assert away.see(LED, 66.4).is_over is False
     assert away.see(LED, 66.5).is_over
+
+
+def test_a_lease_that_nobody_has_and_nobody_takes_is_deserted_soon() -> None:
+    nobodys = replace(LED, holder="")
+
+    assert not Vigil(LIMIT).is_desertion
+    assert not after((0.0, nobodys), (LEFT_SECONDS - 0.1, nobodys)).is_desertion
+    assert after((0.0, nobodys), (LEFT_SECONDS, nobodys)).is_desertion
+
+
+def test_a_lease_that_somebody_has_is_deserted_once_it_stood_still_for_the_limit() -> None:
+    assert not after((0.0, LED), (6.4, LED)).is_desertion
+    assert not after((0.0, LED), (6.0, MOVED), (12.0, MOVED)).is_desertion
+    assert after((0.0, LED), (6.0, LED), (6.5, LED)).is_desertion
+
+
+def test_a_lease_that_was_just_given_up_is_not_deserted_yet() -> None:
+    nobodys = replace(LED, holder="")
+
+    assert not after((0.0, LED), (5.0, nobodys), (6.6, nobodys)).is_desertion
 
 
 @given(

@@ -56,6 +56,7 @@ class Shell:
     width: int | None = None
     link: Callable[[], Way] | None = None
     debug: bool = True
+    caution: str | None = None
     typed: str | None = None
     """What is typed when the client asks; None: nobody is there."""
     hidden: list[str] | None = None
@@ -91,6 +92,7 @@ class Shell:
             environment={"DEBUG": "1"} if self.debug else {},
             version="0.1.0",
             show_settings=lambda as_json: '{"json": true}' if as_json else "[Client]",
+            caution=lambda: self.caution,
         )
         code = run(self.front, words, world)
         return Ended(code, out.getvalue(), err.getvalue())

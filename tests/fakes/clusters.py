@@ -8,6 +8,7 @@ import msgspec
 
 from fakes.entrance import FakeEntrance
 from fakes.links import DirectLink
+from fakes.records import ADA, DB, MADE, OFFICE, PUBLIC, RACK1, RACK2, WEB
 from tashi.domain.errors import (
     IncorrectState,
     InvalidInstance,
@@ -16,13 +17,11 @@ from tashi.domain.errors import (
     Refused,
     TashiError,
 )
-from tashi.domain.jobs import JobState
 from tashi.domain.journal import Kind
 from tashi.domain.permissions import Caller
 from tashi.domain.states import HostState, InstanceState
 from tashi.wire import answers, versions
 from tashi.wire import forms as f
-from tashi.wire import glimpses as g
 from tashi.wire.drains import DrainPlanForm, EvacueeForm
 from tashi.wire.images import ImageForm, ImportForm, JobForm, PieceForm
 from tashi.wire.methods import CLUSTER_MANAGER
@@ -42,67 +41,6 @@ AFTER = {
     "resumeVm": InstanceState.PENDING,
     "resetVm": InstanceState.RUNNING,
 }
-ADA = f.UserForm(1000, "ada")
-OFFICE = f.NetworkForm(1, "office", default=True)
-PUBLIC = f.NetworkForm(999, "public")
-WEB = f.InstanceForm(
-    id=3,
-    name="web",
-    user_id=1000,
-    cores=1,
-    memory=128,
-    disks=(f.DiskForm("web.qcow2"),),
-    nics=(
-        f.NicForm(1, "52:54:00:00:00:03", "10.0.2.15", forwards=(f.ForwardForm(80, 40123),)),
-        f.NicForm(999, "52:54:00:00:00:04"),
-    ),
-    hints={"targetHost": "rack1"},
-    state=InstanceState.RUNNING,
-    host_id=1,
-    vm_id=4711,
-    attempt=1,
-    operation=12,
-    stats=g.StatsForm(
-        seconds=15.0,
-        cpu_load=0.126,
-        rss=187_654_144,
-        vsize=1_400_000_000,
-        balloon=134_217_728,
-        disks=(g.DiskRatesForm("disk0", 1.5, 0.0, 6144.0, 0.0),),
-        nics=(
-            g.NicRatesForm("52:54:00:00:00:03", 10.0, 8.0, 2_000_000.0, 512.5),
-            g.NicRatesForm("52:54:00:00:00:04", 0.0, 0.0, 97_152.0, 0.0),
-        ),
-    ),
-)
-DB = f.InstanceForm(
-    id=12,
-    name="db",
-    user_id=0,
-    cores=4,
-    memory=2048,
-    disks=(f.DiskForm("system.qcow2"), f.DiskForm("data.qcow2", persistent=True)),
-    state=InstanceState.HELD,
-    tries=2,
-    reason="The disk is not there.",
-    decayed=True,
-)
-RACK1 = f.HostForm(
-    id=1,
-    name="rack1",
-    up=True,
-    memory=3900,
-    cores=8,
-    version="0.1.0",
-    notes="new fans\x1b[2J",
-    reserved=(1000,),
-    address="127.0.0.1",
-    port=9883,
-)
-RACK2 = f.HostForm(id=2, name="rack2", state=HostState.DRAINED, memory=16000, cores=32)
-
-
-MADE = JobForm(30001, "copying web.qcow2 to mine.qcow2", JobState.DONE, 1000, 4096, 4096, change=3)
 
 
 def _told(answers: "list[T | TashiError]") -> "T":
@@ -175,6 +113,8 @@ class FakeClusterManager:
         self.asked.append((name, arguments))
         if name in self.refusals:
             raise self.refusals[name]
+        if name == "getInstances":
+            arguments = {**arguments, "mine": caller.user_id if arguments["mine"] else None}
         if name in AFTER:
             return self._change(name, caller, arguments["instance_id"])
         room = self.entrance if hasattr(self.entrance, f"_{name}") else self
@@ -207,15 +147,23 @@ class FakeClusterManager:
         self.instances.append(made)
         return made
 
-    def _getInstances(self, stats: bool, instance_id: int | None) -> object:  # noqa: N802
-        found = [one for one in self.instances if instance_id in {None, one.id}]
+    def _getInstances(  # noqa: N802
+        self, stats: bool, instance_id: int | None, name: str | None, mine: int | None
+    ) -> object:
+        found = [
+            one
+            for one in self.instances
+            if instance_id in {None, one.id}
+            and name in {None, one.name}
+            and mine in {None, one.user_id}
+        ]
         return found if stats else [msgspec.structs.replace(one, stats=None) for one in found]
 
     def _getHosts(self) -> object:  # noqa: N802
         return self.hosts
 
-    def _getUsers(self) -> object:  # noqa: N802
-        return self.users
+    def _getUsers(self, user_id: int | None, name: str | None) -> object:  # noqa: N802
+        return [one for one in self.users if user_id in {None, one.id} and name in {None, one.name}]
 
     def _getNetworks(self) -> object:  # noqa: N802
         return self.networks
@@ -255,7 +203,9 @@ class FakeClusterManager:
         every = (tuple(self.instances), tuple(self.hosts), tuple(self.networks), tuple(self.users))
         return f.SnapshotForm(*every, next=self.event)
 
-    def _watch(self, since: int, timeout: float, instance_id: int | None) -> object:
+    def _watch(self, since: int | None, timeout: float, instance_id: int | None) -> object:
+        if since is None:
+            return f.EventsForm((), self.event)
         assert instance_id is None or isinstance(instance_id, int)
         if not self.coming:
             self.now += timeout

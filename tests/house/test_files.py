@@ -73,6 +73,14 @@ def test_a_lock_file_names_no_place_to_fetch_from(name: str) -> None:
     assert lock.count("==") <= lock.count("--hash=sha256:"), "Every library is pinned by its hash."
 
 
+def test_the_lock_file_that_everybody_installs_from_has_no_library_that_is_compiled() -> None:
+    lock = (TOP / "requirements.lock").read_text()
+
+    found = re.findall(r"^(?:libvirt-python|python-ldap)\b.*", lock, re.MULTILINE)
+
+    assert not found, "Only `make compiled` may need a compiler: requirements-compiled.lock."
+
+
 def test_every_checklist_has_ten_boxes_and_names_files_that_exist() -> None:
     findings = []
     for name in tracked_files():

@@ -1,4 +1,7 @@
-"""Every program that is installed starts, says how it is used, and shows its settings."""
+"""Every program that is installed starts, says how it is used, and shows its settings.
+
+Whoever chooses neither libvirt nor LDAP needs neither of their libraries, which are compiled.
+"""
 
 import json
 import subprocess
@@ -12,6 +15,7 @@ from tashi import __version__
 
 METADATA = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
 PROGRAMS: dict[str, str] = METADATA["scripts"]
+COMPILED = ("libvirt", "libvirt_qemu", "ldap")
 
 
 def call(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -70,6 +74,21 @@ def test_a_program_says_its_version(name: str) -> None:
 
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.rstrip().endswith(f" {__version__}")
+
+
+def test_every_program_opens_without_the_libraries_that_are_compiled() -> None:
+    opened = ", ".join(script.partition(":")[0] for script in PROGRAMS.values())
+    as_if_not_installed = f"import sys; sys.modules.update(dict.fromkeys({COMPILED!r}))"
+
+    ended = subprocess.run(
+        [sys.executable, "-c", f"{as_if_not_installed}; import {opened}"],
+        env={"PYTHONPATH": str(TOP / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_the_set_up_links_every_program_into_bin() -> None:

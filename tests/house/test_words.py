@@ -7,6 +7,9 @@ from typing import NamedTuple
 import pytest
 
 from house.source import TOP, modules, refuse, tracked_files
+from tashi.domain import typed
+from tashi.domain.permissions import Who
+from tashi.wire.methods import CLUSTER_MANAGER
 
 GLOSSARY = "doc/glossary.md"
 ROW = re.compile(r"\| \*\*(?P<word>[a-z ]+)\*\* \| (?P<meaning>[^|]+) \|(?P<instead>[^|]*)\|")
@@ -82,3 +85,14 @@ def test_the_picture_of_the_architecture_names_every_folder() -> None:
 
     assert missing == [], "Say in doc/architecture.md what these folders are for."
     assert gone == [], "Take these folders out of doc/architecture.md."
+
+
+def test_the_manual_names_all_that_operators_may_do() -> None:
+    manual = (TOP / "doc/operations.md").read_text(encoding="utf-8")
+    _, _, after = manual.partition("operators run the hosts\n(")
+    named = re.findall(r"`(\w+)`", after.partition(")")[0])
+
+    changes = [one for one in CLUSTER_MANAGER.values() if not one.name.startswith("get")]
+    theirs = {typed.function(one.name) for one in changes if one.who is Who.OPERATOR}
+
+    assert set(named) == theirs

@@ -6,7 +6,7 @@ from nodemanager.machine import Machine
 from tashi.adapters.hypervisor.simulated import Ether, SimulatedHypervisor
 from tashi.domain.identity import InstanceId
 from tashi.domain.states import Order
-from tashi.ports.hypervisor import GuestSpec, Running
+from tashi.ports.hypervisor import GuestSpec, Opened, Running, unheeded
 
 SEVEN = InstanceId(7)
 
@@ -39,6 +39,11 @@ class Mistaken(SimulatedHypervisor):
     def kill(self, guest: InstanceId) -> None:
         super().kill(guest)
         self._err("kill")
+
+    def prepare_target(self, spec: GuestSpec, peer: str, opened: Opened = unheeded) -> str:
+        door = super().prepare_target(spec, peer, opened)
+        self._err("prepare")
+        return door
 
     def _err(self, thing: str) -> None:
         if self.times.get(thing, 0) > 0:
@@ -80,6 +85,16 @@ def test_of_a_guest_that_runs_no_end_is_told_when_the_mistake_is_made_again() ->
     assert machine.reported() == ["TargetReady"]
     machine.restart()
     assert machine.reported() == ["TargetReady", "Arrived"]
+
+
+def test_a_target_that_comes_to_nothing_after_its_door_was_told_is_told_of_and_is_no_more() -> None:
+    machine = begun("prepare")
+
+    machine.tell(machine.order(Order.PREPARE_TARGET))
+
+    assert machine.reported() == ["TargetReady", "TargetFailed"]
+    assert machine.registrar.reports[1].words == "The node made a mistake; its log says more."
+    assert machine.hypervisor.kept() == set()
 
 
 @pytest.mark.parametrize("record", [{}, {"disks_on": 1}], ids=["fresh", "on its disks"])

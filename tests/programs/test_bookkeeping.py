@@ -1,25 +1,33 @@
 """tashi-admin's work on books, with the real places: a flat file, SQLite, a real MariaDB."""
 
-from collections.abc import Callable
-from contextlib import closing
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from contracts.commits import a_commit, held, plain_commits
-from databases import Server
+from databases import Server, empty
 from system.sites import write
 from tashi.adapters.store.flatfile import FlatFile
 from tashi.adapters.store.sql.address import SQLITE, Address
 from tashi.adapters.store.sql.store import SqlStore
-from tashi.domain.errors import Misconfigured, Refused
+from tashi.adapters.system.clock import SystemClock
+from tashi.clustermanager.standby import Standby
+from tashi.clustermanager.tenure import PULSE_SECONDS
+from tashi.domain.errors import Misconfigured, Refused, ReignLost
 from tashi.domain.host import Host
 from tashi.domain.identity import HostId
 from tashi.domain.journal import Kept, Put
 from tashi.domain.restoring import LEAP
 from tashi.ports.store import Store
-from tashi.programs.bookkeeping import OurBookkeeper
+from tashi.programs.bookkeeping import OurBookkeeper, _owned
+from tashi.programs.clustermanager import LOOK_SECONDS
 
+LEADER = "cm1:9882"
 SQL = "tashi.clustermanager.data.SQL"
 HISTORY = [*plain_commits(2), a_commit(3, Put(Host(id=HostId(7), name="h7")))]
 Configure = Callable[..., OurBookkeeper]
@@ -30,7 +38,10 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
     """A bookkeeper of a machine whose [SQL] says that; the flat file without it."""
 
     def configured(**sql: object) -> OurBookkeeper:
-        sections: dict[str, dict[str, object]] = {"Pickled": {"file": tmp_path / "cm.dat"}}
+        sections: dict[str, dict[str, object]] = {
+            "Pickled": {"file": tmp_path / "cm.dat"},
+            "Security": {"passwordTable": tmp_path / "passwords"},
+        }
         if sql:
             sections |= {"ClusterManager": {"data": SQL}, "SQL": sql}
         write(tmp_path / "etc/Tashi.cfg", sections)
@@ -84,30 +95,103 @@ def test_books_move_to_mariadb_and_back(
     assert held(FlatFile(tmp_path / "cm.dat").look()) == held(before)
 
 
-@pytest.mark.system
-@pytest.mark.timeout(300)
+@pytest.fixture
+def ends(servers: Sequence[Server]) -> tuple[SqlStore, Server]:
+    """A cluster manager's store of a shared database, and the server that an administrator asks."""
+    empty("used", servers)
+    servers[0].do(
+        "CREATE OR REPLACE USER keeper@localhost", "GRANT ALL ON used.* TO keeper@localhost"
+    )
+    return SqlStore(servers[0].address("used"), holder=LEADER), servers[-1]
+
+
+@contextmanager
+def acting(act: Callable[[], object], every_seconds: float) -> Iterator[None]:
+    """Let another thread do that again and again until the block ends."""
+    ended = threading.Event()
+
+    def go_on() -> None:
+        while not ended.wait(every_seconds):
+            act()
+
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(go_on)
+        try:
+            yield
+        finally:
+            ended.set()
+    going.result()
+
+
+@pytest.mark.parametrize("user", ["root", "keeper"])
 def test_a_database_that_a_cluster_manager_uses_is_left_alone(
-    configure: Configure, tmp_path: Path, mariadb: Server
+    configure: Configure, tmp_path: Path, ends: tuple[SqlStore, Server], user: str
 ) -> None:
-    mariadb.do("CREATE DATABASE used")
-    uri = "mysql://root@localhost/used"
-    bookkeeper = configure(uri=uri, socket=mariadb.socket)
-    with closing(SqlStore(mariadb.address("used"))) as manager:
+    manager, server = ends
+    uri = f"mysql://{user}@localhost/used"
+    bookkeeper = configure(uri=uri, socket=server.socket)
+    numbers = count(2)
+    with closing(manager):
         manager.load()
         manager.commit(HISTORY[0])
 
-        for work in (
-            bookkeeper.upgrade,
-            lambda: bookkeeper.copy(uri, f"file://{tmp_path}/cm.dat"),
-        ):
-            with pytest.raises(Refused, match="is in use from localhost: stop the cluster manager"):
-                work()
+        with acting(lambda: manager.commit(a_commit(next(numbers))), PULSE_SECONDS):
+            for work in (
+                bookkeeper.upgrade,
+                lambda: bookkeeper.copy(uri, f"file://{tmp_path}/cm.dat"),
+            ):
+                with pytest.raises(Refused, match=f"in use by the cluster manager at {LEADER}:"):
+                    work()
+            copied = bookkeeper.back_up(str(tmp_path / "backup"))
 
-        copied = bookkeeper.back_up(str(tmp_path / "backup"))
-        manager.commit(HISTORY[1])
+        manager.commit(a_commit(next(numbers)))
 
     assert (copied.instances, copied.events) == (1, 1)
     assert not (tmp_path / "cm.dat").exists()
+
+
+def test_a_database_that_somebody_stands_by_for_is_left_alone(
+    configure: Configure, ends: tuple[SqlStore, Server]
+) -> None:
+    manager, server = ends
+    bookkeeper = configure(uri="mysql://keeper@localhost/used", socket=server.socket)
+    with closing(manager):
+        manager.load()
+        manager.close()
+        standby = Standby(manager, SystemClock(), 4.0)
+
+        with (
+            acting(standby.look, LOOK_SECONDS),
+            pytest.raises(Refused, match=f"in use by the cluster manager at {LEADER}:"),
+        ):
+            bookkeeper.upgrade()
+
+
+def test_a_database_of_a_dead_cluster_manager_is_worked_on_after_a_while(
+    configure: Configure, tmp_path: Path, ends: tuple[SqlStore, Server]
+) -> None:
+    manager, server = ends
+    uri = "mysql://keeper@localhost/used"
+    bookkeeper = configure(uri=uri, socket=server.socket)
+    with closing(manager):
+        manager.load()
+        manager.commit(HISTORY[0])
+
+        copied = bookkeeper.copy(uri, f"file://{tmp_path}/cm.dat")
+
+        with pytest.raises(ReignLost):
+            manager.commit(HISTORY[1])
+    assert copied.instances == 1
+
+
+def test_a_copy_of_books_that_another_has_taken_meanwhile_is_no_copy(
+    ends: tuple[SqlStore, Server],
+) -> None:
+    manager, server = ends
+    copied = SqlStore(server.address("used"))
+
+    with closing(manager), pytest.raises(ReignLost, match="no copy any more"), _owned(copied):
+        manager.claim(manager.sight())
 
 
 def test_books_that_a_cluster_manager_owns_are_backed_up_but_not_copied(

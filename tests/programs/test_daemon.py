@@ -13,7 +13,7 @@ pytestmark = pytest.mark.system
 
 # A daemon of which nothing but the loop is real; `step` is what its one kind of turn does.
 PROGRAM = """
-import logging, os, signal, sys, threading
+import functools, logging, os, signal, sys, threading
 from tashi.programs.daemon import run
 from tashi.settings.search import Program
 
@@ -36,18 +36,34 @@ class Trial:
     def stop(self):
         log.info("stopped")
 
+class Undying:
+    def __init__(self, then):
+        def say(error):
+            log.info("said: %s", error.exc_value)
+            then(signal.SIGTERM)
+
+        sys.__unraisablehook__ = say
+
+    def __del__(self):
+        raise ValueError("not yet")
+
+def stillborn():  # no thread has so much memory
+    unborn = threading.Thread(target=print)
+    unborn._bootstrap = functools.partial(bytes, 2**62)
+    unborn.start()
+
 def signalled(number):
     os.kill(os.getpid(), number)
 
 log = logging.getLogger("tashi")
-sys.exit(run("trial", "Try it.", Program.AGENT, Trial, []))
+sys.exit(run("trial", "Try it.", Program.AGENT, {build}, []))
 """
 
 
-def run(step: str, folder: Path) -> tuple[int, list[str]]:
-    """The exit code of the daemon with that step, and what it said."""
+def run(step: str, folder: Path, build: str = "Trial") -> tuple[int, list[str]]:
+    """The exit code of the daemon with that step, built in that way, and what it said."""
     ended = subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(step=step)],
+        [sys.executable, "-c", PROGRAM.format(step=step, build=build)],
         env=os.environ | {"TASHI_CONFIG_DIRS": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -55,7 +71,7 @@ def run(step: str, folder: Path) -> tuple[int, list[str]]:
         check=False,
         timeout=60,
     )
-    said = [line.partition("] ")[2] for line in ended.stdout.splitlines()]
+    said = [line.partition("] ")[2] or line for line in ended.stdout.splitlines()]
     return ended.returncode, [line.replace(f" {__version__}", "") for line in said]
 
 
@@ -97,3 +113,24 @@ def test_sigusr1_lets_the_log_say_everything_and_again_less_and_wakes_nobody(
         "stopped",
         "trial ends as told.",
     ]
+
+
+def test_a_thread_that_ends_before_its_first_step_ends_the_daemon(tmp_path: Path) -> None:
+    code, said = run("stillborn()", tmp_path)
+
+    assert code == 3
+    assert said == ["trial is running.", "trial ends: a thread did not begin (MemoryError)."]
+
+
+def test_what_a_machine_lacks_for_a_daemon_to_begin_is_said_in_a_sentence(tmp_path: Path) -> None:
+    code, said = run("", tmp_path, build="lambda _: open('/nowhere/at/all')")
+
+    assert code == 3
+    assert said == ["trial: It cannot begin: No such file or directory (/nowhere/at/all)."]
+
+
+def test_another_error_that_nobody_can_catch_is_said_as_ever(tmp_path: Path) -> None:
+    code, said = run("self.steps > 1 or Undying(signalled)", tmp_path)
+
+    assert code == 0
+    assert "said: not yet" in said

@@ -1,4 +1,4 @@
-"""The systemd units are sound, and keep what nmd would have kept."""
+"""What is for systemd is sound: units keep what nmd would have kept, and what is kept stays."""
 
 import configparser
 import subprocess
@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
-UNITS = sorted((Path(__file__).parents[2] / "etc" / "systemd").glob("*.service"))
+from tashi.settings.sections.qemu import QemuSettings
+from tashi.settings.sections.stores import PickledSettings
+
+ETC = Path(__file__).parents[2] / "etc"
+UNITS = sorted((ETC / "systemd").glob("*.service"))
 
 
 def service(path: Path) -> configparser.SectionProxy:
@@ -51,3 +55,24 @@ def test_guests_outlive_the_node_managers_unit() -> None:
     unit = service(path)
 
     assert (unit["KillMode"], unit["OOMPolicy"]) == ("process", "continue")
+
+
+@pytest.mark.system
+@pytest.mark.timeout(300)
+def test_what_lies_in_its_usual_place_is_not_cleaned_away(tmp_path: Path) -> None:
+    books, info = PickledSettings().file, QemuSettings().info_dir
+    kept = [books, books.with_name(f"{books.name}.lock"), info / "7/lock", info / "notes/7.json"]
+    for path in (*kept, Path("/var/tmp/other")):
+        there = tmp_path / path.relative_to("/")
+        there.parent.mkdir(parents=True, exist_ok=True)
+        there.touch()
+    (tmp_path / "all.conf").write_text("d /var/tmp 1777 - - 0\n")
+
+    subprocess.run(
+        ["systemd-tmpfiles", "--clean", f"--root={tmp_path}", tmp_path / "all.conf",
+         ETC / "tmpfiles.d/tashi.conf"],
+        check=True,
+    )  # fmt: skip
+
+    left = (tmp_path / "var/tmp").rglob("*")
+    assert {Path("/") / one.relative_to(tmp_path) for one in left if one.is_file()} == set(kept)

@@ -2,19 +2,22 @@
 
 The hosts stop at named steps of QEMU's work (`stepwise`), so each blow falls between two of them
 and not after a sleep. The guest counts in its memory and on its disk (`boot_sectors.count`); its
-consoles are put together over all hosts.
+consoles are put together over all hosts. All the time somebody looks whether two of it run.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from signal import SIGABRT
+from typing import Final, TypeVar
 
 import pytest
 
 import boot_sectors
 from system.counting import TABLES, Tally, as_table, until
+from system.guests import Guest, Watcher
 from system.many_hosts import ManyHosts
 from system.sites import Shape
 from system.stepwise import Ambush
@@ -33,10 +36,9 @@ from tashi.wire.forms import (
 
 Matrix = list[tuple[str, ...]]
 
-HEADS: Final = ("what", "when", "who dies", "in the end", "counted", "last word")
+HEADS: Final = ("what", "under", "when", "who dies", "in the end", "counted", "last word")
 MORE: Final = "more.img"
 """The image of the disk that is plugged in."""
-MOVE_SECONDS: Final = 8
 SHAPE: Final = Shape(
     hosts=2,
     memory=512,
@@ -47,7 +49,6 @@ SHAPE: Final = Shape(
             "monitorTimeout": 10,
         },
         "NodeManagerService": {"registerFrequency": 1},
-        "Qemu": {"migrateTimeout": MOVE_SECONDS, "monitorTimeout": 10},
     },
 )
 
@@ -55,10 +56,16 @@ SHAPE: Final = Shape(
 class StepwiseHosts(ManyHosts):
     """Hosts whose node managers can be stopped at any step."""
 
+    under = "QEMU"
+    """What runs their guests, for the matrix."""
+    move_seconds = 8
+    """How long a move may take: some cells wait for that."""
+
     def __init__(self, folder: Path, shape: Shape) -> None:
+        limits = {"migrateTimeout": self.move_seconds, "monitorTimeout": 10}
         self.ambush = Ambush(folder / "ambush")
         self.NODE_MANAGER = ("-m", "system.stepwise", str(folder / "ambush"))
-        super().__init__(folder, shape)
+        super().__init__(folder, replace(shape, extra={**shape.extra, "Qemu": limits}))
 
     def end(self) -> list[str]:
         """Let everybody go, and end it all."""
@@ -66,10 +73,13 @@ class StepwiseHosts(ManyHosts):
         return super().end()
 
 
+Hosts = TypeVar("Hosts", bound=StepwiseHosts)
+
+
 @contextmanager
-def stepwise_hosts(folder: Path) -> Iterator[StepwiseHosts]:
+def stepwise_hosts(make: Callable[[Path, Shape], Hosts], folder: Path) -> Iterator[Hosts]:
     """Two hosts, with the images that guests of these cases have."""
-    site = StepwiseHosts(folder, SHAPE)
+    site = make(folder, SHAPE)
     boot_sectors.count(site.images / "count.img")
     boot_sectors.idle(site.images / MORE)
     try:
@@ -93,17 +103,36 @@ def printed(title: str, file: Path, config: pytest.Config) -> Iterator[Matrix]:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One instance, where it is, and where it is to go."""
+    """One instance, where it is, and where it is to go; `caught` is the host that was waited for.
+
+    `watcher` has looked from the beginning; `image` is the disk where that is persistent.
+    """
 
     site: StepwiseHosts
     tally: Tally
+    watcher: Watcher
+    image: Path | None
     instance: int
     source: Machine
     target: Machine
+    caught: Machine
 
     def now(self) -> InstanceForm:
         """Its record."""
         return self.site.instances()[self.instance]
+
+    def does(self, verb: str) -> str:
+        """What is done with it, for the matrix."""
+        return verb if self.image is None else f"{verb}, persistent disk"
+
+    def aborts(self) -> int:
+        """How often its QEMU ended itself: 7.2 may, with its heap damaged, when a mirror is cut."""
+        words = rf"instance {self.instance} .*Its QEMU ended with signal {SIGABRT:d}:"
+        return len(re.findall(words, self.site.manager.log.read_text()))
+
+    def saved_bytes(self) -> int:
+        """How long the file with its saved memory is."""
+        return (self.site.images.parent / f"suspend/{self.now().saved}").stat().st_size
 
     def call(self, verb: str) -> None:
         """Ask for something to be done with it."""
@@ -153,6 +182,12 @@ class Case:
         assert self.cards() == len(now.nics), f"{now}\n{self.site.story()}"
         assert len([*overlays]) == len(now.disks), f"{now}\n{self.site.story()}"
 
+    def check_image(self) -> None:
+        """See that its persistent disk, if it has one, says what it said last before it ended."""
+        if self.image is not None:
+            on_disk, said = boot_sectors.number_in(self.image), self.tally.numbers()[-1]
+            assert on_disk - said in {0, 1}, f"{on_disk} is not {said}, or the one after it."
+
     def until_stored(self) -> None:
         """Wait until the image store has its disks."""
         self.site.until(
@@ -183,12 +218,15 @@ class Case:
 
     def runs_on(self, machine: Machine) -> bool:
         """Whether it has a guest there whose vCPUs run, whatever the books say."""
-        there = [one for one in self.tally.guests() if one.folder.is_relative_to(machine.own)]
-        return any(one.status() == "running" for one in there)
+        return any(one.status() == "running" for one in self.on(machine))
+
+    def on(self, machine: Machine) -> list[Guest]:
+        """Its guest there, if it has one."""
+        return [one for one in self.tally.guests() if one.folder.is_relative_to(machine.own)]
 
     def qemu_on(self, machine: Machine) -> None:
         """Kill its QEMU there."""
-        [found] = [one for one in self.tally.guests() if one.folder.is_relative_to(machine.own)]
+        [found] = self.on(machine)
         found.process.kill()
 
 
@@ -208,6 +246,19 @@ def _node_manager(of: Callable[[Case], Machine]) -> Blow:
     )
 
 
+def _part(case: Case) -> None:
+    """No word goes from one host to the other; the cluster manager reaches both."""
+    case.source.run("ip", "route", "add", "blackhole", case.target.address)
+    case.target.run("ip", "route", "add", "blackhole", case.source.address)
+
+
+def _join(case: Case) -> None:
+    """Only once the cluster manager has made the best of it."""
+    case.until(S.RUNNING)
+    case.source.run("ip", "route", "delete", "blackhole", case.target.address)
+    case.target.run("ip", "route", "delete", "blackhole", case.source.address)
+
+
 def _mend_link(case: Case) -> None:
     """Only once it has been missed."""
     case.site.until(
@@ -224,7 +275,8 @@ BLOWS: Final = {
     "cluster manager": Blow(
         lambda case: case.site.manager.kill(), lambda case: case.site.manager.start()
     ),
-    "link between": Blow(lambda case: case.site.lab.unplug(case.source), _mend_link),
+    "source's cable": Blow(lambda case: case.site.lab.unplug(case.source), _mend_link),
+    "the hosts from each other": Blow(_part, _join),
 }
 
 
@@ -233,7 +285,8 @@ def _bury(case: Case) -> None:
     site = case.site
     site.lab.unplug(case.source)
     site.node_on(case.source).kill()
-    case.qemu_on(case.source)
+    for guest in case.on(case.source):  # under libvirt it is gone already when it has left
+        guest.process.kill()
     site.until(lambda now: any(one.name == case.source.name and not one.up for one in now.hosts))
     [dead] = [one.id for one in site.now().hosts if one.name == case.source.name]
     site.calls.call("declareHostDead", HostForm, host_id=dead)
@@ -249,27 +302,39 @@ def _rise(case: Case) -> None:
 
 DECLARED_DEAD: Final = Blow(_bury, _rise, deaths=1)
 LOCAL: Final = {
-    "node manager": BLOWS["source node manager"],
-    "QEMU": BLOWS["source QEMU"],
+    "node manager": _node_manager(lambda case: case.caught),
+    "QEMU": Blow(lambda case: case.qemu_on(case.caught), deaths=1),
     "cluster manager": BLOWS["cluster manager"],
 }
 
 
 @contextmanager
-def a_case(site: StepwiseHosts, name: str) -> Iterator[Case]:
-    """An instance that counts, until it is destroyed."""
-    wanted = NewInstanceForm(name, (DiskForm("count.img"),), memory=32, nics=(NicForm(999),))
-    key = site.calls.call("createVm", InstanceForm, instance=wanted).id
-    site.until(lambda now: any(one.id == key and one.state is S.RUNNING for one in now.instances))
-    source = site.machine_of(key)
-    [target] = [one for one in site.lab.hosts if one != source]
-    case = Case(site, Tally(site.folder, site.folder / "kept", key), key, source, target)
-    case.tally.take_up()
-    case.tally.goes_on(2)
-    yield case
-    case.call("destroyVm")
-    site.until(lambda now: all(one.id != key for one in now.instances))
+def a_case(site: StepwiseHosts, name: str, *, persistent: bool = False) -> Iterator[Case]:
+    """An instance that counts, until it is destroyed; `persistent`: on an image of its own."""
+    image = site.images / (f"kept-{name}.img" if persistent else "count.img")
+    if persistent:
+        boot_sectors.count(image)
+    disk = DiskForm(image.name, persistent=persistent)
+    wanted = NewInstanceForm(name, (disk,), memory=32, nics=(NicForm(999),))
+    with Watcher(site.folder) as watcher:
+        key = site.calls.call("createVm", InstanceForm, instance=wanted).id
+        site.until(
+            lambda now: any(one.id == key and one.state is S.RUNNING for one in now.instances)
+        )
+        source = site.machine_of(key)
+        [target] = [one for one in site.lab.hosts if one != source]
+        tally = Tally(site.folder, site.folder / "kept", key)
+        kept = image if persistent else None
+        case = Case(site, tally, watcher, kept, key, source, target, source)
+        case.tally.take_up()
+        case.tally.goes_on(2)
+        yield case
+        case.call("destroyVm")
+        site.until(lambda now: all(one.id != key for one in now.instances))
     assert case.tally.guests() == []
+    assert watcher.seen_twice == []
+    assert watcher.looks
+    case.check_image()
 
 
 def ambushed(case: Case, step: str, begin: Callable[[], None], blow: Blow) -> None:
@@ -277,30 +342,56 @@ def ambushed(case: Case, step: str, begin: Callable[[], None], blow: Blow) -> No
     ambush = case.site.ambush
     ambush.lie_in_wait(step, case.source.name, case.target.name)
     begin()
-    caught = ambush.wait()
-    here = next(one for one in case.site.lab.hosts if one.name == caught)
-    there = case.target if here == case.source else case.source
+    try:
+        caught = ambush.wait()
+    except AssertionError as nobody:
+        raise AssertionError(f"{nobody}\n{case.site.story()}") from nobody
+    struck = replace(case, caught=next(one for one in case.site.lab.hosts if one.name == caught))
     case.tally.take_up()
-    blow.strike(replace(case, source=here, target=there))
+    blow.strike(struck)
     ambush.release()
-    blow.mend(replace(case, source=here, target=there))
+    blow.mend(struck)
 
 
-def close_the_row(matrix: Matrix, case: Case, what: tuple[str, str, str], deaths: int = 0) -> None:
-    """Wait for the end, add it to the matrix, and look whether the guest has counted all along."""
+def arrives_alone(case: Case, step: str) -> None:
+    """Move it, without a cluster manager from that step on until it has run there for a while."""
+    site = case.site
+    site.ambush.lie_in_wait(step, case.source.name)
+    case.migrate()
+    site.ambush.wait()
+    site.manager.kill()
+    case.tally.take_up()
+    site.ambush.release()
+    until(lambda: case.runs_on(case.target), site.story)
+    case.tally.take_up()
+    case.tally.goes_on()
+    site.manager.start()
+
+
+def close_the_row(matrix: Matrix, case: Case, what: tuple[str, str, str], deaths: int = 0) -> str:
+    """Wait for the end, add it to the matrix, and look whether the guest has counted all along.
+
+    Returns where it is.
+    """
     place = case.settle()
     numbers, side = case.tally.numbers(), "first" if place == case.source.name else "other"
     counted = f"{numbers[0]}-{numbers[-1]}"
-    matrix.append((*what, f"one guest, on the {side} host", counted, case.now().reason[:70]))
-    assert case.tally.faults(deaths) == [], what
+    did, *when_and_who = what
+    row = (did, case.site.under, *when_and_who)
+    matrix.append((*row, f"one guest, on the {side} host", counted, case.now().reason[:70]))
+    assert case.tally.faults(deaths + case.aborts()) == [], row
+    assert case.watcher.seen_twice == [], row
+    return place
 
 
 @contextmanager
-def full(site: StepwiseHosts, folder: str) -> Iterator[None]:
-    """A folder of every host that has no room for anything meanwhile."""
+def full(site: StepwiseHosts, folder: str, room_bytes: int = 4096) -> Iterator[None]:
+    """A folder of every host that has no room for more than that meanwhile."""
     place = str(site.folder / folder)
     for host in site.lab.hosts:
-        host.run("mount", "-t", "tmpfs", "-o", "size=4k", "full", place)
-    yield
-    for host in site.lab.hosts:
-        host.run("umount", "--lazy", place)
+        host.run("mount", "-t", "tmpfs", "-o", f"size={room_bytes}", "full", place)
+    try:
+        yield
+    finally:
+        for host in site.lab.hosts:
+            host.run("umount", "--lazy", place)

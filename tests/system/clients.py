@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Final
 from uuid import uuid4
 
@@ -55,6 +56,8 @@ class Told:
     repeats: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     """Why requests had to be repeated, by the kind of error and its words."""
+    slowest: float = 0.0
+    """The longest time, in seconds, that a request was without an answer, good or bad."""
     wrongs: list[str] = field(default_factory=list)
 
 
@@ -108,15 +111,18 @@ class Client(threading.Thread):
     def _insist(self, calls: Calls, name: str, **arguments: object) -> InstanceForm | None:
         request = uuid4().hex
         while True:
+            began = monotonic()
             try:
                 return calls.call(name, InstanceForm, request_id=request, **arguments)
             except (Failed, OutcomeUnknown) as error:
                 self.told.repeats += 1
                 self.told.reasons[f"{type(error).__name__}: {error}"] += 1
-                self._stopping.wait(PAUSE_SECONDS)
             except TashiError as error:
                 self.told.wrongs.append(f"{self.name}: {name} {arguments}: {error}")
                 return None
+            finally:
+                self.told.slowest = max(self.told.slowest, monotonic() - began)
+            self._stopping.wait(PAUSE_SECONDS)
 
 
 def together(clients: Iterable[Client]) -> Told:
@@ -127,6 +133,7 @@ def together(clients: Iterable[Client]) -> Told:
         whole.created.update(told.created)
         whole.destroyed.update(told.destroyed)
         whole.repeats += told.repeats
+        whole.slowest = max(whole.slowest, told.slowest)
         whole.reasons.update(told.reasons)
         whole.wrongs.extend(told.wrongs)
     return whole

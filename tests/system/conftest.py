@@ -2,14 +2,17 @@
 
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 import boot_sectors
 from contracts.machines import Heard, QemuMachine
+from system.blows import StepwiseHosts, stepwise_hosts
 from system.books import Place, in_a_file, in_mariadb, in_sqlite
 from system.counting import TABLES
+from system.libvirt_blows import StepwiseLibvirtHosts
 from system.libvirt_sites import LibvirtSite
 from system.sites import LIBVIRT, QEMU, Shape
 from tashi.adapters.hypervisor.qemu.hypervisor import Qemu
@@ -17,14 +20,30 @@ from tashi.adapters.hypervisor.qemu.hypervisor import Qemu
 SECONDS_PER_TEST = 300
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is in this folder, so that nobody has to remember it."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what is in this folder, so that nobody has to remember it.
+
+    Where libvirt runs the guests the books are in a file: which store it is, libvirt cannot see.
+    """
     here = Path(__file__).parent
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker("system")
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(SECONDS_PER_TEST))
+    some = config.getoption("--faults") == "some"
+    needless = [
+        item
+        for item in items
+        if _has_libvirt_and_a_database(item) or (some and item.get_closest_marker("every_fault"))
+    ]
+    config.hook.pytest_deselected(items=needless)
+    items[:] = [item for item in items if item not in needless]
+
+
+def _has_libvirt_and_a_database(item: pytest.Item) -> bool:
+    called = item.callspec.params if hasattr(item, "callspec") else {}
+    return called.get("vmm") == LIBVIRT and called.get("books") in {"sqlite", "mariadb"}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -77,6 +96,20 @@ def machine(verdict: Path) -> Iterator[QemuMachine]:
 
 
 @pytest.fixture
+def here(verdict: Path) -> Iterator[QemuMachine]:
+    """A host for guests under a real QEMU, with a neighbour."""
+    with closing(QemuMachine.made(verdict)) as made:
+        yield made
+
+
+@pytest.fixture
+def there(here: QemuMachine) -> Iterator[QemuMachine]:
+    """That neighbour."""
+    with closing(here.neighbour()) as made:
+        yield made
+
+
+@pytest.fixture
 def short_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose name leaves room for sockets in it (unix(7): 108 bytes)."""
     return tmp_path_factory.mktemp("s")
@@ -118,6 +151,34 @@ def two_by_libvirt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Libvirt
         },
     )
     yield from _by_libvirt(tmp_path_factory.mktemp("s"), shape)
+
+
+@pytest.fixture(scope="session")
+def stepwise_by_libvirt(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[StepwiseLibvirtHosts]:
+    """Two hosts of a fault matrix; to be taken by one test at a time."""
+    with stepwise_hosts(StepwiseLibvirtHosts, tmp_path_factory.mktemp("s")) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def stepwise_shared(vmm: str, request: pytest.FixtureRequest) -> StepwiseLibvirtHosts | None:
+    """`stepwise_by_libvirt`, if libvirt runs the guests."""
+    return request.getfixturevalue("stepwise_by_libvirt") if vmm == LIBVIRT else None
+
+
+@pytest.fixture
+def stepwise(
+    stepwise_shared: StepwiseLibvirtHosts | None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StepwiseHosts]:
+    """Two empty hosts of a fault matrix."""
+    if stepwise_shared is not None:
+        with stepwise_shared.taken():
+            yield stepwise_shared
+        return
+    with stepwise_hosts(StepwiseHosts, tmp_path_factory.mktemp("s")) as site:
+        yield site
 
 
 def _by_libvirt(folder: Path, shape: Shape) -> Iterator[LibvirtSite]:

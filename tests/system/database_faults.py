@@ -31,10 +31,13 @@ from databases import Proxy, Server
 from system import crashes
 from system.books import in_mariadb
 from system.clients import Client
-from system.sites import Site
+from system.sites import SIMULATED, Site
 
 AWAY: Final = r"cannot be reached|connection was lost|is away|being checked|it is shutting down"
-SETTINGS: Final = {"SQL": {"timeout": 2}}
+TIMEOUT_SECONDS: Final = 2
+SETTINGS: Final = {"SQL": {"timeout": TIMEOUT_SECONDS}}
+ANSWER_SECONDS: Final = 2 * TIMEOUT_SECONDS + 5.0
+"""A call may have to wait for the commit before its own, then for its own, and for the machine."""
 ROOM_MIB: Final = 128
 GET_ON_SECONDS: Final = 60.0
 RIVALS: Final = 4
@@ -106,6 +109,12 @@ class DatabaseOrdeal(crashes.Ordeal):
         self.report.broken += [
             f"{blow}: {words}" for words in told if words.startswith("PeerSilent")
         ]
+
+    def _reckon(self) -> None:
+        super()._reckon()
+        slowest = self.report.told.slowest
+        if slowest > ANSWER_SECONDS:
+            self.report.broken.append(f"An answer took {slowest:.1f} s.")
 
     def _reasons(self) -> Counter[str]:
         return sum((client.told.reasons for client in self._clients), Counter[str]())
@@ -256,7 +265,7 @@ def go_through(
         server, proxy = stack.enter_context(a_server(folder, on_a_small_disk=small))
         site = crashes.a_site(
             folder / "site",
-            simulated=True,
+            vmm=SIMULATED,
             hosts=2,
             books=in_mariadb(server, proxy.port),
             extra=SETTINGS,

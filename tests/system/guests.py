@@ -23,6 +23,9 @@ from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, Final, Self
 
+from tashi.domain.instance import PORTS
+from tashi.ports.network import card_number
+
 LAIR: Final = "lv"
 _MONITOR_SECONDS: Final = 10.0
 _VIRSH_SECONDS: Final = 30.0
@@ -33,6 +36,11 @@ _PROMPT: Final = re.compile(rb":/# ")
 _CARRIED_OUT: Final = re.compile(rb"begun\r\n(.*)ended\r\n", re.DOTALL)
 _PID_FILE: Final = re.compile(r"\0-pidfile\0(/[^\0]*/\d+)/pid\0")
 _DOMAIN: Final = re.compile(r"\0-name\0guest=tashi-\d+,")
+_CORES: Final = re.compile(r"\0-smp\0(?:cpus=)?(\d+)")
+_MEMORY: Final = re.compile(r"\0-m\0(?:size=)?(\d+)(k?)")
+_LIST_DEVICES: Final = '{"execute": "qom-list", "arguments": {"path": "/machine/peripheral"}}'
+_CARDS: Final = {f"net{card_number(port)}": f"nic{port}" for port in range(1, PORTS + 1)}
+"""What cards in ports are called: in domains, and where QEMU runs guests alone."""
 _STATUS: Final = {"running": "running", "paused": "paused", "pmsuspended": "suspended"}
 
 
@@ -81,17 +89,28 @@ class Guest:
         except (OSError, ValueError):
             return ""
 
+    def size(self) -> tuple[int, int]:
+        """The cores and the MiB of memory that its QEMU was started with."""
+        cores, memory = _CORES.search(self.process.command), _MEMORY.search(self.process.command)
+        assert cores, self.process
+        assert memory, self.process
+        return int(cores[1]), int(memory[1]) // (1024 if memory[2] else 1)
+
     def devices(self) -> set[str]:
-        """The names of all devices that its QEMU has."""
+        """The names of all devices that its QEMU has, whoever runs it."""
+        if self._libvirtd.exists():
+            answer = json.loads(self._virsh("qemu-monitor-command", _LIST_DEVICES))
+            names = {one["name"].removeprefix("ua-") for one in answer["return"]}
+            return {_CARDS.get(name, name) for name in names}
         return {one["name"] for one in self._ask("qom-list", path="/machine/peripheral")}
 
     @property
     def _libvirtd(self) -> Path:
         return self.folder.parents[1] / LAIR / "sock/libvirt-sock"
 
-    def _virsh(self, command: str) -> str:
+    def _virsh(self, command: str, *more: str) -> str:
         uri = f"qemu+unix:///system?socket={self._libvirtd}"
-        words = ["virsh", "--quiet", "-c", uri, command, f"tashi-{self.instance}"]
+        words = ["virsh", "--quiet", "-c", uri, command, f"tashi-{self.instance}", *more]
         try:
             asked = subprocess.run(
                 words, capture_output=True, text=True, check=False, timeout=_VIRSH_SECONDS

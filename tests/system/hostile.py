@@ -30,6 +30,7 @@ from typing import Any, Final
 from adapters_rpyc.raw import call_message
 from certificates import Office
 from plain_forms import whole
+from system.books import Place, in_a_file
 from system.sites import SIMULATED, Shape, Site
 from tashi.adapters.rpyc import frames, plain, protocol
 from tashi.adapters.rpyc.papers import AUTHORITY, CERTIFICATE, KEY
@@ -42,6 +43,8 @@ CONNECTING_SECONDS: Final = 10.0
 HEARING_SECONDS: Final = 0.5
 """For an answer; there is none where the bytes before a request were torn."""
 MOST_DRIBBLING: Final = 30
+LOCAL: Final = "cm.sock"
+"""In the folder of a site: where its cluster manager hears who is on the machine."""
 BOMB: Final = zlib.compress(bytes(50 << 20), 9)
 NAMES: Final = (
     "__class__", "__dict__", "__globals__", "__init__", "_conn", "____conn__", "exposed_call",
@@ -146,12 +149,15 @@ SHAPES: Final[tuple[Message, ...]] = (
 
 @dataclass(frozen=True)
 class Guise:
-    """Somebody: what they show, which calls they must not make, as what, and of whom."""
+    """Somebody: what they show, which calls they must not make, as what, and of whom.
+
+    `where` is a port of the site's address, or a socket of this machine.
+    """
 
     name: str
     papers: Path | None
     rows: tuple[Method, ...]
-    port: int
+    where: int | Path
     plain: bool = False
 
 
@@ -188,6 +194,7 @@ class Attack:
             Guise("a user, to a node", user, theirs, host.port),
             Guise("a node, to a node", node, theirs, host.port),
             Guise("a stranger, to a node", None, theirs, host.port),
+            Guise("root of the machine", None, tuple(for_daemons), self.site.folder / LOCAL, True),
         )
         self._authority = pki / AUTHORITY
 
@@ -212,7 +219,12 @@ class Attack:
         self._dribbling.clear()
 
     def _connected(self, guise: Guise) -> socket.socket:
-        line = socket.create_connection((self.site.address, guise.port), CONNECTING_SECONDS)
+        if isinstance(guise.where, Path):
+            line = socket.socket(socket.AF_UNIX)
+            line.settimeout(CONNECTING_SECONDS)
+            line.connect(str(guise.where))
+        else:
+            line = socket.create_connection((self.site.address, guise.where), CONNECTING_SECONDS)
         if guise.plain:
             return line
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -279,9 +291,10 @@ class Attack:
 
 @dataclass(frozen=True)
 class Taken:
-    """What a process has taken: memory in KiB, threads, descriptors."""
+    """What a process has taken: memory in KiB, now and at most, threads, descriptors."""
 
     memory: int
+    peak: int
     threads: int
     descriptors: int
 
@@ -291,14 +304,16 @@ def taken_by(pid: int) -> Taken:
     said = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return Taken(
         memory=int(said["VmRSS"].split()[0]),
+        peak=int(said["VmHWM"].split()[0]),
         threads=int(said["Threads"]),
         descriptors=len(list(Path(f"/proc/{pid}/fd").iterdir())),
     )
 
 
-def secure_site(folder: Path) -> Site:
+def secure_site(folder: Path, books: Place = in_a_file) -> Site:
     """A site with authAndEncrypt and one simulated host, not started yet."""
-    return Site(folder, Shape(vmm=SIMULATED, hosts=1, secure=True))
+    extra = {"Security": {"localSocket": folder / LOCAL}}
+    return Site(folder, Shape(vmm=SIMULATED, secure=True, books=books, extra=extra))
 
 
 def say(*things: object) -> None:

@@ -4,12 +4,15 @@ Two network cards on one cable are two hosts, a namespace each. Says for each ch
 what came of it: CHECK name: ok, or why not.
 """
 
+import os
+import signal
 import socket
 import struct
 import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from typing import Final
 
 from frames import A_TEST, EVERYBODY, ethernet, guest_on
@@ -17,7 +20,7 @@ from namespaces import Namespace
 from tashi.adapters.network.bridges import BridgeNetworks
 from tashi.adapters.network.guard import Nftables
 from tashi.adapters.system.commands import SystemCommands
-from tashi.domain.identity import NetworkId
+from tashi.domain.identity import InstanceId, NetworkId
 from tashi.domain.instance import Nic
 from tashi.settings.sections.bridges import BridgesSettings
 
@@ -26,13 +29,18 @@ ALSO_ON_999: Final = Nic(NetworkId(999), "52:54:00:00:00:02")
 ON_1001: Final = Nic(NetworkId(1001), "52:54:00:00:00:03")
 ALSO_ON_1001: Final = Nic(NetworkId(1001), "52:54:00:00:00:04")
 UNTAGGED: Final = Nic(NetworkId(1), "52:54:00:00:00:05")
+STEPS: Final = (
+    "tap", "making", "made eth0.999", "making", "made vmbr.999", "moved", "joined", "guarded",
+    "plugged",
+)  # fmt: skip
 _PACKET: Final = 263  # SOL_PACKET
 _AUXDATA: Final = 8  # PACKET_AUXDATA
 _ALL: Final = 3  # ETH_P_ALL
 
 
-def networks(uplink: str) -> BridgeNetworks:
-    return BridgeNetworks(BridgesSettings(uplink=uplink, untagged=1), Nftables(SystemCommands()))
+def networks(uplink: str, on_step: Callable[[str], None] = lambda _: None) -> BridgeNetworks:
+    settings = BridgesSettings(uplink=uplink, untagged=1)
+    return BridgeNetworks(settings, Nftables(SystemCommands()), on_step)
 
 
 def devices_are_made_and_removed(here: Namespace, _: Namespace) -> None:
@@ -147,6 +155,38 @@ def a_guest_cannot_reach_another_vlan_by_a_tag_of_its_own(
     here.ip("addr", "replace", "10.9.9.1/24", "dev", "eth0")
 
 
+def steps_until_killed(deadly: int, nic: Nic) -> list[str]:
+    """The steps of a child that wires a card, which is killed at the one of that number."""
+    told, telling = os.pipe()
+    child = os.fork()
+    if child == 0:
+        numbers = count()
+
+        def on_step(step: str) -> None:
+            os.write(telling, f"{step}\n".encode())
+            if next(numbers) == deadly:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        with suppress(BaseException), networks("eth0", on_step).wire(InstanceId(7), {0: nic}):
+            pass
+        os._exit(1)
+    os.close(telling)
+    with open(told) as steps:  # noqa: PTH123  what is open has no path
+        said = steps.read().splitlines()
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1]), said
+    return said
+
+
+def nothing_is_left_of_a_start_that_was_cut_short(here: Namespace, _: Namespace) -> None:
+    before = here.devices()
+    for number in range(len(STEPS)):
+        steps = here.call(steps_until_killed, number, ON_999)
+        here.call(networks("eth0").adopt, {})
+        assert tuple(steps) == STEPS[: number + 1], steps
+        assert here.devices() == before, (steps, here.devices())
+        assert not here.run("nft", "list", "ruleset"), steps
+
+
 CHECKS: Final[tuple[Callable[[Namespace, Namespace], None], ...]] = (
     devices_are_made_and_removed,
     one_vlan_is_one_network_across_hosts,
@@ -155,6 +195,7 @@ CHECKS: Final[tuple[Callable[[Namespace, Namespace], None], ...]] = (
     the_host_keeps_its_address_on_the_uplink,
     a_vlan_that_is_there_is_adopted_with_the_hosts_address,
     a_guest_cannot_reach_another_vlan_by_a_tag_of_its_own,
+    nothing_is_left_of_a_start_that_was_cut_short,
 )
 
 

@@ -5,11 +5,10 @@ befalls the other. All tests of a session share a site with one host and one wit
 libvirtds take seconds to begin; each test finds them empty.
 """
 
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import pytest
 
@@ -30,7 +29,7 @@ EITHER: Final = pytest.mark.parametrize(
 """For what a site promises whichever of them runs its guests."""
 
 QEMU_ALONE: Final = pytest.mark.parametrize("vmm", [pytest.param(QEMU, id="qemu")], scope="session")
-"""For what is tried with one of them, among tests of either."""
+"""For what is tried with one of them, among tests of either; each says why."""
 
 
 def accompany(node: Daemon, libvirtd: Libvirtd, own: Path) -> None:
@@ -40,15 +39,15 @@ def accompany(node: Daemon, libvirtd: Libvirtd, own: Path) -> None:
         settings.write(f"[NodeManager]\nvmm = {LIBVIRT}\n[Libvirt]\nuri = {libvirtd.uri}\n")
 
 
-class LibvirtSite(Site):
-    """A site on this machine with as many libvirtds as hosts."""
+class SharedSite(Site):
+    """A site with libvirtds that many tests use, one after the other."""
 
     def __init__(self, folder: Path, shape: Shape) -> None:
         self.libvirtds: list[Libvirtd] = []
         super().__init__(folder, shape)
 
     @contextmanager
-    def taken(self) -> Iterator["LibvirtSite"]:
+    def taken(self) -> Iterator[Self]:
         """For one test, after which everything runs and no instance is left.
 
         It is asked over a line of the test's own, which is made anew with the cluster manager.
@@ -67,11 +66,15 @@ class LibvirtSite(Site):
         """Start again what a test has ended."""
         for libvirtd in self.libvirtds:
             libvirtd.start()
-            libvirtd.send(signal.SIGCONT)
+            libvirtd.go_on()
         for daemon in self.daemons:
             if not daemon.is_alive():
                 daemon.start()
         KEPT.update(daemon.pid for daemon in self.daemons)
+
+
+class LibvirtSite(SharedSite):
+    """A site on this machine with as many libvirtds as hosts."""
 
     def _node(self, number: int) -> Daemon:
         node, own = super()._node(number), self.folder / f"n{number}"
@@ -80,14 +83,10 @@ class LibvirtSite(Site):
         return node
 
 
-class LibvirtHosts(ManyHosts):
+class LibvirtHosts(SharedSite, ManyHosts):
     """Pretended machines with a libvirtd each, but for the last `BY_QEMU_ALONE` of them."""
 
     BY_QEMU_ALONE = 0
-
-    def __init__(self, folder: Path, shape: Shape) -> None:
-        self.libvirtds: list[Libvirtd] = []
-        super().__init__(folder, shape)
 
     def _node(self, number: int) -> Daemon:
         node = super()._node(number)
@@ -97,3 +96,10 @@ class LibvirtHosts(ManyHosts):
             self.libvirtds.append(libvirtd)
             accompany(node, libvirtd, machine.own / "config")
         return node
+
+
+EITHER_HOSTS: Final = (
+    pytest.param(ManyHosts, id="qemu"),
+    pytest.param(LibvirtHosts, id="libvirt", marks=pytest.mark.libvirt),
+)
+"""For what several hosts promise whichever backend they have: what makes their site."""

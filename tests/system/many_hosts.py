@@ -37,7 +37,8 @@ class DaemonThere(Daemon):
 class ManyHosts(Site):
     """A cluster on pretended machines; its networks are the VLANs 999 and 1001.
 
-    `Shape.memory` and `Shape.cores` are each host's. `start` makes the machines. `NODE_MANAGER` is
+    `Shape.memory` and `Shape.cores` are each host's, and its name is its machine's. `start` makes
+    the machines. `NODE_MANAGER` is
     the program that their nodes are.
     """
 
@@ -112,7 +113,7 @@ class ManyHosts(Site):
         write(
             machine.own / "config/NodeManager.cfg",
             {
-                "NodeManagerService": {"hostName": machine.name, "host": machine.address},
+                "NodeManagerService": {"host": machine.address},
                 **self._node_proven(machine.own, machine.name, machine.address),
             },
         )

@@ -12,6 +12,9 @@ from typing import Final
 
 from system.clients import Client, Told, Wish, together
 from system.sites import Site
+from tashi.domain.instance import Instance
+from tashi.domain.states import InstanceState
+from tashi.ports.store import Store
 
 CLIENTS: Final = 3
 _LOOK_SECONDS: Final = 0.02
@@ -28,8 +31,9 @@ class Report:
     def words(self, lines: Sequence[str], well: str) -> str:
         """These lines, what was acknowledged, and what broke: if nothing did, that all is well."""
         told = f"{len(self.told.created)} created, {len(self.told.destroyed)} destroyed"
+        slowest = f"slowest answer: {self.told.slowest:.1f} s"
         end = ["BROKEN:", *self.broken] if self.broken else [well]
-        return "\n".join([*lines, f"acknowledged: {told}", *end])
+        return "\n".join([*lines, f"acknowledged: {told}", slowest, *end])
 
 
 @contextmanager
@@ -69,3 +73,23 @@ def blows_for(rounds: int, draws: random.Random, kinds: Sequence[str]) -> list[s
     blows = [kinds[number % len(kinds)] for number in range(rounds)]
     draws.shuffle(blows)
     return blows
+
+
+def against_store(store: Store, told: Told, wanted: set[int]) -> Iterator[str]:
+    """What a store, read afresh, has otherwise than was acknowledged."""
+    kept = {
+        int(one.id): one.name
+        for one in store.look().records
+        if isinstance(one, Instance) and one.state is not InstanceState.EXITED
+    }
+    yield from (f"The store has no instance {key}." for key in wanted - kept.keys())
+    yield from (
+        f"The store has instance {key} ({name}), which nobody was told of."
+        for key, name in kept.items()
+        if key not in wanted
+    )
+    yield from (
+        f"The store calls instance {key} {kept[key]}, and its client {name}."
+        for key, name in told.created.items()
+        if kept.get(key, name) != name
+    )

@@ -3,7 +3,6 @@
 import re
 import socket
 import threading
-import time
 
 from system.many_hosts import ManyHosts
 
@@ -14,7 +13,6 @@ class Reader(threading.Thread):
     def __init__(self, site: ManyHosts, at: str) -> None:
         super().__init__(name="reader")
         self.lines: list[str] = []
-        self.longest_gap = 0.0
         self.broken = ""
         self._done = threading.Event()
         self._line = connected(site, at, 80)
@@ -37,7 +35,6 @@ class Reader(threading.Thread):
     def run(self) -> None:
         """Read until told to stop."""
         with self._line.makefile(encoding="utf-8") as answer:
-            last = time.monotonic()
             try:
                 while not self._done.is_set():
                     line = answer.readline()
@@ -45,9 +42,6 @@ class Reader(threading.Thread):
                         self.broken = "the connection was closed"
                         return
                     self.lines.append(line.strip())
-                    now = time.monotonic()
-                    self.longest_gap = max(self.longest_gap, now - last)
-                    last = now
             except OSError as error:
                 self.broken = str(error)
 

@@ -10,6 +10,7 @@ from dhcp_client import Lease
 from namespaces import Namespace
 from relay import Relay
 from site_servers import CARD, DOMAIN, NETWORK, OMAPI_PORT, SITE_KEY, Dhcpd, Named, a_network
+from system.books import Place, in_a_file
 from system.served_entries import entries_of
 from system.sites import SIMULATED, Shape, Site, write
 from tashi.adapters.dhcp.omapi import Dhcpd as OmapiDhcpd
@@ -26,10 +27,16 @@ class ServedSite(Site):
     """A site whose scheduler tells `named` and `dhcpd` of guests; `card` leads to the network."""
 
     def __init__(
-        self, folder: Path, named: Named, dhcpd: Dhcpd, relay: Relay, client: Namespace
+        self,
+        folder: Path,
+        named: Named,
+        dhcpd: Dhcpd,
+        relay: Relay,
+        client: Namespace,
+        books: Place,
     ) -> None:
         hook = {"Primitive": {"hook1": "tashi.agents.DhcpDns"}}
-        super().__init__(folder, Shape(vmm=SIMULATED, extra=hook))
+        super().__init__(folder, Shape(vmm=SIMULATED, books=books, extra=hook))
         self.named, self.dhcpd, self._client = named, dhcpd, client
         write(self.configuration / "Agent.cfg", {"DhcpDns": _settings(named, relay, dhcpd)})
         place = DnsSite(
@@ -65,7 +72,7 @@ class ServedSite(Site):
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[ServedSite]:
+def served(folder: Path, books: Place = in_a_file) -> Iterator[ServedSite]:
     """A site with its servers, whose daemons are to be started."""
     with (
         a_network() as (where, client),
@@ -73,7 +80,7 @@ def served(folder: Path) -> Iterator[ServedSite]:
         Dhcpd(folder / "dhcpd", where) as dhcpd,
         Relay(where, OMAPI_PORT) as relay,
     ):
-        site = ServedSite(folder / "site", named, dhcpd, relay, client)
+        site = ServedSite(folder / "site", named, dhcpd, relay, client, books)
         try:
             yield site
         finally:

@@ -4,9 +4,9 @@ Each has a line to the database of its own, which can fall silent. One leads and
 by; whoever ends, for whatever reason, is started again by its test, as its supervisor would.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Final
@@ -14,15 +14,16 @@ from typing import Final
 from databases import Proxy, Server, empty
 from ports import free_port
 from system import counted_node, freezing_manager
+from system.books import SQL, SQL_STEPS, Books
 from system.sites import PATIENCE_SECONDS, Daemon, Shape, Site, write
 from tashi.adapters.rpyc.leading import LeaderLink
 from tashi.adapters.rpyc.peers import Link
+from tashi.adapters.store.sql.store import SqlStore
 from tashi.domain.errors import NotLeader, PeerSilent
 from tashi.wire import codec, envelope, versions
 from tashi.wire.forms import NetworkForm
 
 DATABASE: Final = "shared"
-SQL: Final = "tashi.clustermanager.data.SQL"
 _LOOK_SECONDS: Final = 0.05
 _ANSWER_SECONDS: Final = 2.0
 
@@ -46,15 +47,27 @@ class Manager:
         return f"127.0.0.1:{self.port}"
 
 
+def in_shared(servers: Sequence[Server]) -> Books:
+    """The books there; each cluster manager is told its own way to them, and others have none."""
+    return Books(
+        SQL,
+        {},
+        SQL_STEPS,
+        lambda: SqlStore(servers[-1].address(DATABASE)),
+        lambda: empty(DATABASE, servers),
+    )
+
+
 class SharedSite(Site):
     """A site whose books are in the database of a server, with two cluster managers."""
 
     def __init__(self, folder: Path, shape: Shape, *servers: Server) -> None:
         """Both are given the one server, or each its own, where several are one cluster."""
         empty(DATABASE, servers)
+        self.servers = servers
         self.ports = (free_port(), free_port())
         self.starts = folder / "starts"
-        super().__init__(folder, shape)
+        super().__init__(folder, replace(shape, books=lambda _: in_shared(servers)))
         self.managers = tuple(
             self._manager(number, port, servers[number % len(servers)])
             for number, port in enumerate(self.ports)
@@ -89,7 +102,7 @@ class SharedSite(Site):
         request = envelope.write_request(
             str(versions.CLUSTER_MANAGER.version), "a look", "getNetworks", who=self.calls.who
         )
-        with closing(Link(("127.0.0.1", one.port))) as link, suppress(NotLeader, PeerSilent):
+        with closing(self._link_to(one)) as link, suppress(NotLeader, PeerSilent):
             answer = envelope.read_answer(link.call(request, _ANSWER_SECONDS), "a look")
             found = codec.decode(tuple[NetworkForm, ...], answer, "The answer")
             return {network.name for network in found}
@@ -97,7 +110,7 @@ class SharedSite(Site):
 
     def refusal(self, one: Manager) -> str:
         """What somebody is told who asks one that does not lead."""
-        with closing(Link(("127.0.0.1", one.port))) as link:
+        with closing(self._link_to(one)) as link:
             try:
                 self.calls_of(link).call("getNetworks", tuple[NetworkForm, ...])
             except NotLeader as refusal:
@@ -106,7 +119,7 @@ class SharedSite(Site):
 
     def add_network(self, one: Manager, number: int, name: str) -> None:
         """Have that one acknowledge a network."""
-        with closing(Link(("127.0.0.1", one.port))) as link:
+        with closing(self._link_to(one)) as link:
             self.calls_of(link).call("addNetwork", NetworkForm, network_id=number, name=name)
 
     def leads(self, one: Manager) -> None:
@@ -168,14 +181,18 @@ class SharedSite(Site):
         return Manager(daemon, port, server, line, wish)
 
     def _new_link(self) -> Link | LeaderLink:
-        return LeaderLink([Link((self.address, port)) for port in self.ports])
+        return LeaderLink(
+            [Link((self.address, port), secrets=self._secrets) for port in self.ports]
+        )
+
+    def _link_to(self, one: Manager) -> Link:
+        return Link((self.address, one.port), secrets=self._secrets)
 
     def _settings(self) -> dict[str, dict[str, object]]:
         settings = super()._settings()
         places = ", ".join(f"{self.address}:{port}" for port in self.ports)
         settings["Client"] = {"clusterManagerHost": places}
         settings["NodeManagerService"] |= {"clusterManagerHost": places}
-        settings.setdefault("ClusterManager", {})["data"] = SQL
         return settings
 
     def _node(self, number: int) -> Daemon:

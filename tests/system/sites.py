@@ -49,12 +49,12 @@ GETENT: Final = "tashi.clustermanager.data.GetentOverride"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """What a site is to be like; each host has its memory (MiB) and cores."""
+    """What a site is to be like; each host has its memory (MiB) and cores, or all there are."""
 
     vmm: str = QEMU
     hosts: int = 1
-    memory: int = 4096
-    cores: int = 64
+    memory: int | None = 4096
+    cores: int | None = 64
     secure: bool = False
     """Whether authAndEncrypt is set; this process is root then, by certificate."""
     books: Place = in_a_file
@@ -160,6 +160,8 @@ class Site:
 
     address = "127.0.0.1"
     """Where its cluster manager listens."""
+    who = "root"
+    """Whom our own certificate names, where everybody has one."""
 
     def __init__(self, folder: Path, shape: Shape | None = None) -> None:
         self.folder = folder
@@ -323,8 +325,7 @@ class Site:
                 "clusterManagerPort": self.port,
                 "registerHost": True,
                 "registerFrequency": 2,
-                "memory": self.shape.memory,
-                "cores": self.shape.cores,
+                **{key: size for key, size in self._sizes() if size is not None},
             },
             "Qemu": {"accel": "tcg"},
             "AccountingService": {"journal": self.folder / "accounting"},
@@ -338,6 +339,9 @@ class Site:
             ours.setdefault(section, {}).update(values)
         return ours
 
+    def _sizes(self) -> tuple[tuple[str, int | None], ...]:
+        return ("memory", self.shape.memory), ("cores", self.shape.cores)
+
     def _proven(self) -> Secrets:
         """Give every daemon of the site its certificate, and us one."""
         office = self.office
@@ -345,7 +349,7 @@ class Site:
         for role in ("clustermanager", "scheduler", "agent"):
             issued = office.issued(role, "localhost", "127.0.0.1", self.address)
             issued.rename(office.folder / role)
-        own = office.issued("user", "root")
+        own = office.issued("user", self.who)
         home = self.folder / "home/.tashi"
         home.mkdir(parents=True)
         own = own.rename(home / "pki")

@@ -38,7 +38,7 @@ def ask(place: str, name: str, step: str) -> None:
 
 def build(place: str, settings: Settings) -> NodeManagerDaemon:
     """The daemon as its program builds it, which asks at every step."""
-    name = settings.of(NodeManagerSettings).host_name or ""
+    name = settings.of(NodeManagerSettings).host_name or socket.gethostname()
     return NodeManagerDaemon(settings, partial(ask, place, name))
 
 

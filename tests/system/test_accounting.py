@@ -17,6 +17,7 @@ import pytest
 
 import usage_by_hand
 from receivers import Post, Receiver, answering, hang, slam
+from system.books import Place
 from system.clients import Client, Wish
 from system.ordeals import Report, have_worked, load
 from system.sites import PATIENCE_SECONDS, SIMULATED, Shape, Site
@@ -47,7 +48,7 @@ def receivers() -> Iterator[tuple[Receiver, Receiver]]:
 
 
 @pytest.fixture
-def site(short_path: Path, receivers: tuple[Receiver, Receiver]) -> Iterator[Site]:
+def site(short_path: Path, receivers: tuple[Receiver, Receiver], books: Place) -> Iterator[Site]:
     well, ill = (f"http://127.0.0.1:{one.port}/hook" for one in receivers)
     extra: dict[str, dict[str, object]] = {
         "AccountingService": {
@@ -63,7 +64,7 @@ def site(short_path: Path, receivers: tuple[Receiver, Receiver]) -> Iterator[Sit
             "timeout": 2,
         },
     }
-    site = Site(short_path, Shape(vmm=SIMULATED, hosts=2, extra=extra))
+    site = Site(short_path, Shape(vmm=SIMULATED, hosts=2, books=books, extra=extra))
     site.add_image(IMAGE)
     site.start()
     site.accounting.start()
@@ -227,8 +228,8 @@ def test_usage_agrees_with_what_watch_tells(site: Site) -> None:
     assert row["memorySeconds"] == pytest.approx(memory_seconds, abs=0.1 * 16)
 
 
-def test_it_follows_a_cluster_that_asks_for_proof(short_path: Path) -> None:
-    site = Site(short_path, Shape(vmm=SIMULATED, secure=True))
+def test_it_follows_a_cluster_that_asks_for_proof(short_path: Path, books: Place) -> None:
+    site = Site(short_path, Shape(vmm=SIMULATED, secure=True, books=books))
     site.add_image(IMAGE)
     site.start()
     site.accounting.start()

@@ -9,6 +9,7 @@ import pytest
 
 from dhcp_client import Lease
 from site_servers import DOMAIN, NETWORK
+from system.books import Place
 from system.served_sites import ServedSite, served
 from tashi.domain.identity import InstanceId
 from tashi.domain.listings import SiteEntry
@@ -21,8 +22,8 @@ LOST = SiteEntry(InstanceId(4711), "lost", f"{NETWORK}.2.9", "52:54:00:00:47:11"
 
 
 @pytest.fixture
-def site(short_path: Path) -> Iterator[ServedSite]:
-    with served(short_path) as site:
+def site(short_path: Path, books: Place) -> Iterator[ServedSite]:
+    with served(short_path, books) as site:
         site.add_image("idle.qcow2")
         site.start()
         yield site

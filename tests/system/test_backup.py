@@ -31,6 +31,7 @@ def admin(site: Site, *words: str) -> dict[str, object]:
     return answer
 
 
+@pytest.mark.every_store
 def test_books_that_were_lost_are_put_back_and_the_cluster_goes_on(
     site: Site, tmp_path: Path
 ) -> None:

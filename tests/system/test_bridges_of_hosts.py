@@ -1,4 +1,7 @@
-"""A cluster whose hosts make their guests' networks themselves, with real daemons and guests."""
+"""A cluster whose hosts make their guests' networks themselves, with real daemons and guests.
+
+Through libvirt too, where it is libvirtd that opens the TAPs.
+"""
 
 import json
 import time
@@ -7,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from system.libvirt_sites import EITHER_HOSTS
 from system.many_hosts import ManyHosts
 from system.sites import Shape
 from system.test_many_hosts import QUICK, address, create, guest
@@ -27,10 +31,12 @@ BRIDGES = {
 SOON_SECONDS = 60.0
 
 
-@pytest.fixture
-def hosts(guest_image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ManyHosts]:
+@pytest.fixture(params=EITHER_HOSTS)
+def hosts(
+    request: pytest.FixtureRequest, guest_image: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ManyHosts]:
     shape = Shape(hosts=2, extra={**QUICK, **BRIDGES})
-    site = ManyHosts(tmp_path_factory.mktemp("s"), shape)
+    site: ManyHosts = request.param(tmp_path_factory.mktemp("s"), shape)
     try:
         site.start()
         for machine in site.lab.hosts:

@@ -11,22 +11,23 @@ import pytest
 
 from system import crashes, deadly
 from system.books import Place
-from system.sites import Site
+from system.libvirt_sites import EITHER
+from system.sites import LIBVIRT, SIMULATED, Site
 
 SEED = 20_261
 
 
 @pytest.fixture
 def site(short_path: Path, books: Place) -> Iterator[Site]:
-    site = crashes.a_site(short_path, simulated=True, hosts=2, books=books)
+    site = crashes.a_site(short_path, vmm=SIMULATED, hosts=2, books=books)
     site.start()
     yield site
     assert not site.end()
 
 
 @pytest.fixture
-def real_site(short_path: Path, guest_image: Path, books: Place) -> Iterator[Site]:
-    site = crashes.a_site(short_path, simulated=False, hosts=2, real=guest_image, books=books)
+def real_site(vmm: str, short_path: Path, guest_image: Path, books: Place) -> Iterator[Site]:
+    site = crashes.a_site(short_path, vmm=vmm, hosts=2, real=guest_image, books=books)
     site.start()
     yield site
     assert not site.end()
@@ -55,8 +56,13 @@ def test_a_cluster_manager_that_dies_at_any_step_of_its_ledger_loses_and_doubles
 
 
 @pytest.mark.qemu
-def test_daemons_and_guests_that_die_at_any_moment_lose_and_double_nothing(real_site: Site) -> None:
-    blows = (*crashes.AT_ANY_MOMENT, *crashes.AT_ANY_MOMENT[:5])
+@EITHER
+def test_daemons_and_guests_that_die_at_any_moment_lose_and_double_nothing(
+    real_site: Site, vmm: str
+) -> None:
+    # Through libvirt once each, for there a blow takes longer.
+    more = (crashes.A_LIBVIRTD,) if vmm == LIBVIRT else crashes.AT_ANY_MOMENT[:5]
+    blows = (*crashes.AT_ANY_MOMENT, *more)
 
     report = crashes.Ordeal(real_site, random.Random(SEED)).go_through(blows, real=1)
 

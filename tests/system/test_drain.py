@@ -1,4 +1,7 @@
-"""Hosts that are emptied, with real daemons and real guests that move, as administrators see it."""
+"""Hosts that are emptied, with real daemons and real guests that move, as administrators see it.
+
+All is tried by QEMU alone and through libvirt; there libvirtd dies whenever its node manager does.
+"""
 
 import json
 from collections.abc import Iterator
@@ -10,28 +13,59 @@ import pytest
 import boot_sectors
 from system.books import Place
 from system.guests import Watcher, guests_in
-from system.sites import PATIENCE_SECONDS, Shape, Site
+from system.libvirt_sites import EITHER, LibvirtSite
+from system.sites import LIBVIRT, PATIENCE_SECONDS, Shape, Site
 from tashi.domain.states import HostState
 from tashi.domain.states import InstanceState as S
 from tashi.wire.forms import HostForm, SnapshotForm
 
-pytestmark = pytest.mark.qemu
+pytestmark = [pytest.mark.qemu, EITHER]
 
 GUESTS = ("one", "two", "three")
 AT_HOME = ("--disks", "idle.img", "--memory", "32", "--hints", "targetHost=host1,allowElsewhere=1")
 
 
-@pytest.fixture
-def site(short_path: Path, books: Place) -> Iterator[Site]:
-    """Three hosts; three guests are on the first, and the two others take two guests each."""
-    site = Site(short_path, Shape(hosts=3, memory=96, cores=8, books=books))
+@pytest.fixture(scope="module")
+def shared(
+    vmm: str, tmp_path_factory: pytest.TempPathFactory, books: Place
+) -> Iterator[LibvirtSite | None]:
+    """A site that all tests share if libvirt runs the guests; libvirtds take long to begin."""
+    if vmm != LIBVIRT:
+        yield None
+        return
+    site = LibvirtSite(tmp_path_factory.mktemp("s"), shape(books))
     boot_sectors.idle(site.images / "idle.img")
     site.start()
+    yield site
+    site.end_empty()
+
+
+@pytest.fixture
+def site(shared: LibvirtSite | None, short_path: Path, books: Place) -> Iterator[Site]:
+    """Three hosts; three guests are on the first, and the two others take two guests each."""
+    if shared is not None:
+        with shared.taken():
+            begin(shared)
+            yield shared
+            if host1(shared.now()).state is not HostState.NORMAL:
+                shared.do("undrain", "--host", "host1")
+        return
+    site = Site(short_path, shape(books))
+    boot_sectors.idle(site.images / "idle.img")
+    site.start()
+    begin(site)
+    yield site
+    site.end_empty()
+
+
+def shape(books: Place) -> Shape:
+    return Shape(hosts=3, memory=96, cores=8, books=books)
+
+
+def begin(site: Site) -> None:
     for name in GUESTS:
         site.do("createVm", "--name", name, *AT_HOME)
     site.until(lambda now: [one.state for one in now.instances] == [S.RUNNING] * len(GUESTS))
-    yield site
-    site.end_empty()
 
 
 def host1(now: SnapshotForm) -> HostForm:

@@ -1,11 +1,13 @@
-"""A host that comes back with an empty disk, as one that is imaged at every boot, under real QEMUs.
+"""A host that comes back with an empty disk, as one that is imaged at every boot, with real guests.
 
-The node manager and its guests are killed, all that they had on disk is removed, and the machine's
-boot id is another: what ran there is proven gone, and what got into the image store is found.
+The node manager, its libvirtd where there is one, and its guests are killed; all that they had on
+disk is removed, and the machine's boot id is another: what ran there is proven gone, and what got
+into the image store is found.
 """
 
 import shutil
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,17 +16,23 @@ import pytest
 import boot_sectors
 from system.books import Place
 from system.guests import guests_in
+from system.libvirt_sites import EITHER, LibvirtSite
 from system.sites import Shape, Site, state_of
 from tashi.domain.states import InstanceState as S
 from tashi.wire.forms import InstanceForm
 
-pytestmark = pytest.mark.qemu
+pytestmark = [pytest.mark.qemu, EITHER]
 
 SMALL = ("--disks", "idle.img", "--memory", "32")
 
 
 @pytest.fixture
-def site(short_path: Path, books: Place) -> Iterator[Site]:
+def site(one_shared: LibvirtSite | None, short_path: Path, books: Place) -> Iterator[Site]:
+    if one_shared is not None:
+        with one_shared.taken() as shared:
+            boot_sectors.idle(shared.images / "own.img")
+            yield shared
+        return
     site = Site(short_path, Shape(memory=2000, books=books))
     boot_sectors.idle(site.images / "idle.img")
     boot_sectors.idle(site.images / "own.img")
@@ -41,11 +49,15 @@ def image_anew(site: Site) -> None:
     own = site.folder / "n1"
     shutil.rmtree(own / "info")
     shutil.rmtree(own / "scratch", ignore_errors=True)
+    if isinstance(site, LibvirtSite):
+        site.libvirtds[0].forget()
     boot_id = own / "boot-id"
-    boot_id.write_text("00000000-0000-4000-8000-000000000002\n")
-    file = own / "NodeManager.cfg"
-    section = "[NodeManagerService]\n"
-    file.write_text(file.read_text().replace(section, f"{section}bootIdFile = {boot_id}\n"))
+    boot_id.write_text(f"{uuid.uuid4()}\n")
+    settings = own / "NodeManager.cfg"
+    if "bootIdFile" not in settings.read_text():
+        section = "[NodeManagerService]\n"
+        named = settings.read_text().replace(section, f"{section}bootIdFile = {boot_id}\n")
+        settings.write_text(named)
 
 
 def named(site: Site, name: str) -> InstanceForm:

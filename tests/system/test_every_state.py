@@ -11,6 +11,7 @@ import pytest
 
 import boot_sectors
 from lives import lives
+from system.books import Place
 from system.counting import Tally, until
 from system.guests import guests_in
 from system.libvirt_sites import EITHER, LibvirtSite
@@ -24,14 +25,14 @@ CREATE = ("createVm", "--name", "web", "--disks", "count.img", "--memory", "32")
 
 
 @pytest.fixture
-def site(two_shared: LibvirtSite | None, short_path: Path) -> Iterator[Site]:
+def site(two_shared: LibvirtSite | None, short_path: Path, books: Place) -> Iterator[Site]:
     if two_shared is not None:
         with two_shared.taken() as shared:
             add_images(shared)
             yield shared
         return
     extra = {"ClusterManagerService": {"expireHostTime": 8}}
-    site = Site(short_path, Shape(memory=500, hosts=2, extra=extra))
+    site = Site(short_path, Shape(memory=500, hosts=2, books=books, extra=extra))
     add_images(site)
     site.start()
     yield site

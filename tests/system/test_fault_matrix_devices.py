@@ -1,6 +1,6 @@
 """Whatever dies while a device goes in or out, at each moment: books, QEMU and host agree on it.
 
-Like `test_fault_matrix`; the table is in build/fault-matrix-devices.txt.
+Like `test_fault_matrix`, with libvirt too; the table is in build/fault-matrix-devices.txt.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,8 +19,8 @@ from system.blows import (
     ambushed,
     close_the_row,
     printed,
-    stepwise_hosts,
 )
+from system.libvirt_blows import LOCAL_BLOWS, dying, local_blows
 from tashi.domain.states import InstanceState as S
 
 pytestmark = [pytest.mark.qemu, pytest.mark.timeout(300)]
@@ -32,13 +32,7 @@ OUT: Final = {"asked back": "asked back", "let go": "let go", "done": "plugged"}
 Ask = Callable[[Case], None]
 
 
-@pytest.fixture
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StepwiseHosts]:
-    with stepwise_hosts(tmp_path_factory.mktemp("s")) as site:
-        yield site
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def matrix(checkout: Path, request: pytest.FixtureRequest) -> Iterator[Matrix]:
     """What came of every case, printed when all are over."""
     file = checkout / "build/fault-matrix-devices.txt"
@@ -52,23 +46,24 @@ def count_devices(case: Case) -> int:
     return len(case.now().disks) + len(case.now().nics)
 
 
-@pytest.mark.parametrize("who", LOCAL)
+@dying(LOCAL, LOCAL_BLOWS, always={"libvirtd"})
 @pytest.mark.parametrize(
     ("what", "ask"), [("a card", Case.plug_a_card_in), ("a disk", Case.plug_a_disk_in)]
 )
 def test_a_device_that_goes_in_is_in_everywhere_or_nowhere(
-    what: str, ask: Ask, who: str, site: StepwiseHosts, matrix: Matrix
+    what: str, ask: Ask, who: str, stepwise: StepwiseHosts, matrix: Matrix
 ) -> None:
+    blow = local_blows(stepwise)[who]
     for moment, step in IN.items():
         if what == "a card" and step == "disk made":
             continue
-        with a_case(site, step.replace(" ", "-")) as case:
-            ambushed(case, step, partial(ask, case), LOCAL[who])
-            close_the_row(matrix, case, (f"plug {what} in", moment, who), LOCAL[who].deaths)
+        with a_case(stepwise, step.replace(" ", "-")) as case:
+            ambushed(case, step, partial(ask, case), blow)
+            close_the_row(matrix, case, (f"plug {what} in", moment, who), blow.deaths)
             assert count_devices(case) == 3 or who == "QEMU"
 
 
-@pytest.mark.parametrize("who", LOCAL)
+@dying(LOCAL, LOCAL_BLOWS)
 @pytest.mark.parametrize(
     ("what", "plug", "ask"),
     [
@@ -77,13 +72,14 @@ def test_a_device_that_goes_in_is_in_everywhere_or_nowhere(
     ],
 )
 def test_a_device_that_goes_out_is_out_everywhere_or_nowhere(
-    what: str, plug: Ask, ask: Ask, who: str, site: StepwiseHosts, matrix: Matrix
+    what: str, plug: Ask, ask: Ask, who: str, stepwise: StepwiseHosts, matrix: Matrix
 ) -> None:
+    blow = local_blows(stepwise)[who]
     for moment, step in OUT.items():
-        with a_case(site, step.replace(" ", "-")) as case:
+        with a_case(stepwise, step.replace(" ", "-")) as case:
             plug(case)
             case.until(S.RUNNING)
             assert count_devices(case) == 3
-            ambushed(case, step, partial(ask, case), LOCAL[who])
-            close_the_row(matrix, case, (f"take {what} out", moment, who), LOCAL[who].deaths)
+            ambushed(case, step, partial(ask, case), blow)
+            close_the_row(matrix, case, (f"take {what} out", moment, who), blow.deaths)
             assert count_devices(case) == 2 or who == "QEMU"

@@ -41,6 +41,10 @@ MOST_CPU: Final = 0.02
 MOST_MIB: Final = 120
 MOST_SECONDS: Final = 60.0
 KNOWN_SECONDS: Final = 0.2
+LATE: Final = 2
+"""So many of the ends may be known later: those that fall into a reading of all guests' statistics,
+or into a moment in which other tests have the processor.
+"""
 BOOT_SECONDS: Final = 180.0
 READY: Final = re.compile(r"GUEST-READY host=\S+ address=(\S+)")
 MIB: Final = 1024 * 1024
@@ -194,16 +198,18 @@ def test_many_idle_guests_cost_next_to_nothing_and_the_end_of_one_is_known_at_on
     measured = all_measured(crowd.site)
     delays = [known_after(crowd.site, one) for one in guests_in(crowd.site.folder)[: GUESTS // 2]]
 
-    middle, worst = statistics.median(delays), max(delays)
+    delays.sort()
+    middle, late, worst = statistics.median(delays), delays[-1 - LATE], delays[-1]
     say(
         f"{GUESTS} guests were resumed in {crowd.resumed_in:.0f} s. Their node manager uses "
         f"{share:.2%} of a core and {mib:.0f} MiB.\nThe end of one was known after "
-        f"{middle * 1000:.0f} ms, of {len(delays)} at worst after {worst * 1000:.0f} ms."
+        f"{middle * 1000:.0f} ms, that of {len(delays) - LATE} of {len(delays)} within "
+        f"{late * 1000:.0f} ms, at worst after {worst * 1000:.0f} ms."
     )
     assert measured
     assert share < MOST_CPU
     assert mib < MOST_MIB
-    assert middle < KNOWN_SECONDS
+    assert late < KNOWN_SECONDS
     assert crowd.resumed_in < MOST_SECONDS
 
 

@@ -5,12 +5,15 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from certificates import Office
 from system.books import Place
 from system.sites import SIMULATED, Shape, Site
+from tashi.adapters.pki import authority
 
 SERVERS_ONLY = ("sqlalchemy", "pymysql", "cryptography", "dns", "pyroute2", "qemu", "ldap", "dpkt")
 
@@ -59,7 +62,12 @@ def test_an_installed_client_needs_neither_the_checkout_nor_what_servers_need(
     (secure / "Tashi.cfg").write_text(
         f"[Security]\nauthAndEncrypt = True\npkiDir = {tmp_path}/pki\n"
     )
-    checked = run(root / "bin/tashi-admin", "checkConfig", TASHI_CONFIG_DIRS=str(secure))
+    own = Office(tmp_path).issued("user", "ada").rename(tmp_path / "own")
+    authority.renew(tmp_path / "pki", own, 20, datetime.now(UTC))
+    (tmp_path / ".tashi").mkdir()
+    own.rename(tmp_path / ".tashi/pki")
+    around = {"TASHI_CONFIG_DIRS": str(secure), "HOME": str(tmp_path)}
+    checked = run(root / "bin/tashi-admin", "checkConfig", **around)
     library = {entry.name.lower() for entry in (root / "lib/tashi").iterdir()}
     removed = run("make", "-C", checkout, "uninstall", *where)
 
@@ -67,6 +75,7 @@ def test_an_installed_client_needs_neither_the_checkout_nor_what_servers_need(
     assert "host1" in listed.stdout
     assert admin.returncode == 0
     assert checked.returncode == 0, checked.stderr
+    assert f"The certificate in {tmp_path}/.tashi/pki expires in 20 days" in checked.stdout
     assert not library & set(SERVERS_ONLY)
     assert removed.returncode == 0
     assert not [path for path in root.rglob("*") if path.is_file()]

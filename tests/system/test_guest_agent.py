@@ -13,6 +13,7 @@ import pytest
 from namespaces import Namespace
 from system.books import Place
 from system.guests import guests_in
+from system.libvirt_sites import EITHER, LibvirtSite
 from system.sites import Shape, Site
 from tashi.adapters.hypervisor.qemu.agent import addresses
 
@@ -23,10 +24,12 @@ READY = re.compile(r"GUEST-READY host=\S+ address=(\S+)")
 AGENT = """\
 mac=$(cat /sys/class/net/eth0/address)
 ip=$(ip addr show dev eth0 | sed -n 's/.*inet \\([0-9.]*\\).*/\\1/p')
-card='{"name":"eth0","hardware-address":"'$mac'","ip-addresses":[{"ip-address":"'$ip'"}]}'
+at='{"ip-address":"'$ip'","ip-address-type":"ipv4","prefix":24}'
+card='{"name":"eth0","hardware-address":"'$mac'","ip-addresses":['$at']}'
 answer() {
     case $1 in
-    *sync*) id=${1##*:}; printf '\\377{"return": %s}\\n' "${id%%\\}*}" ;;
+    *sync*) id=${1##*:}; mark=; case $1 in *delimited*) mark='\\377' ;; esac
+            printf "$mark"'{"return": %s}\\n' "${id%%\\}*}" ;;
     *interfaces*) printf '{"return": [%s]}\\n' "$card" ;;
     esac
 }
@@ -65,7 +68,14 @@ def test_the_real_agent_is_understood(host: Namespace, short_path: Path) -> None
 
 
 @pytest.fixture
-def site(short_path: Path, guest_image: Path, books: Place) -> Iterator[Site]:
+def site(
+    one_shared: LibvirtSite | None, short_path: Path, guest_image: Path, books: Place
+) -> Iterator[Site]:
+    if one_shared is not None:
+        with one_shared.taken() as shared:
+            (shared.images / "guest.qcow2").write_bytes(guest_image.read_bytes())
+            yield shared
+        return
     site = Site(short_path, Shape(books=books))
     (site.images / "guest.qcow2").write_bytes(guest_image.read_bytes())
     site.start()
@@ -73,6 +83,7 @@ def site(short_path: Path, guest_image: Path, books: Place) -> Iterator[Site]:
     site.end_empty()
 
 
+@EITHER
 @pytest.mark.qemu
 def test_a_guest_on_qemus_own_network_tells_its_address_by_its_agent(site: Site) -> None:
     words = ("--name", "web", "--disks", "guest.qcow2", "--memory", "80", "--wait")

@@ -143,16 +143,20 @@ def test_the_guides_agent_gives_a_guest_its_address_and_its_name(
     site.run("admin", "addNetwork", "--id", "999", "--name", "public")
     made = site.run("client", "createVm", "--name", "web", *IDLE, "--nics", "999", "--wait")
     assert made.returncode == 0, made.stderr
-    (listing,) = next(iter(site.instances().values())).listings
+    (instance,) = site.instances().values()
+    (listing,) = instance.listings
     name = f"web.{DOMAIN}"
 
     there = servers.named.ask(name, "A"), servers.named.name_of(listing.ip)
     lease = dhcp_client.ask(servers.client, CARD, listing.mac)
     checked = site.run("admin", "checkDhcpDns")
+    shown = site.run("client", "getInstances", "--show-nics")
     site.run("client", "destroyVm", "--instance", "web", "--wait")
     site.until(lambda now: not now.instances)
 
     assert listing.ip == "172.16.0.10"
+    assert [(nic.mac, nic.ip) for nic in instance.nics] == [(listing.mac, listing.ip)]
+    assert listing.ip in shown.stdout
     assert there == ([listing.ip], [f"{name}."])
     assert lease == Lease(listing.ip, "web")
     assert checked.returncode == 0, checked.stderr
@@ -180,6 +184,29 @@ def test_users_stay_known_and_quick_to_get_while_slapd_hangs_or_is_away(
     assert site.names() == before
     slapd.start()
     assert site.names() == before
+
+
+def test_users_of_a_list_that_is_too_old_stay_known_while_slapd_is_away(
+    short_path: Path, slapd: Slapd
+) -> None:
+    soon: dict[str, Mapping[str, object]] = {**TRUSTED, "LdapOverride": {"fetchThreshold": 1}}
+    site = GuideSite(short_path, slapd, security=soon)
+    try:
+        site.manager.start()
+        site.until(lambda _: True)  # it answers
+        _until_all_are_known(site)
+        before = site.names()
+        slapd.kill()
+
+        deadline = monotonic() + 90
+        while "The directory of users cannot be read; its list of" not in site.story():
+            assert monotonic() < deadline, site.story()
+            assert site.names() == before
+
+        assert site.names() == before
+    finally:
+        left = site.end()
+    assert not left
 
 
 def test_off_loopback_the_guides_cluster_asks_for_trusted_networks(

@@ -9,15 +9,18 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+import boot_sectors
 from libvirtds import Libvirtd
+from system.counting import Tally
 from system.guests import guests_in
 from system.libvirt_sites import LibvirtSite
-from system.sites import LIBVIRT, Shape, Site
+from system.sites import LIBVIRT, QEMU, Shape, Site
 from tashi.domain.states import InstanceState as S
 from tashi.wire.forms import ConsoleForm, InstanceForm, SnapshotForm
 
@@ -26,6 +29,9 @@ pytestmark = [pytest.mark.qemu, pytest.mark.libvirt]
 SMALL = ("--disks", "idle.img", "--memory", "32")
 BOOT_SECONDS = 180
 NOBODY = 65534
+THEIR_MIB = 64
+MISUSED = 2
+"""The exit code of a program whose settings must be changed."""
 
 
 @pytest.fixture
@@ -101,6 +107,12 @@ def test_a_real_guest_lives_through_everything_while_libvirtd_comes_and_goes(
     assert not libvirtd.virsh("list", "--all", "--name").stdout.split()
 
 
+def by_its_own_word(libvirtd: Libvirtd, name: str) -> S | None:
+    """What the books are to say of a domain that lives."""
+    says = libvirtd.virsh("domstate", name).stdout.strip()
+    return {"running": S.RUNNING, "paused": S.PAUSED}.get(says)
+
+
 def test_an_order_waits_for_a_libvirtd_that_is_away(site: Site, libvirtd: Libvirtd) -> None:
     libvirtd.kill()
 
@@ -151,7 +163,9 @@ def test_a_libvirtd_that_hangs_holds_nothing_up_for_ever(site: Site, libvirtd: L
         time.sleep(0.1)
     meanwhile = site.now().hosts[0].up
     libvirtd.send(signal.SIGCONT)
-    site.until(lambda now: state(now) in {S.PAUSED, S.RUNNING})
+    # What it was asked while it hung libvirtd may have kept, and does it now, or not: who asked has
+    # gone. It is either, but the books say the same as libvirt does.
+    site.until(lambda now: state(now) is by_its_own_word(libvirtd, domain(site)))
     site.do("resetVm", "--instance", "web")
 
     assert meanwhile
@@ -159,25 +173,104 @@ def test_a_libvirtd_that_hangs_holds_nothing_up_for_ever(site: Site, libvirtd: L
     assert domains(libvirtd) == [domain(site)]
 
 
-def test_domains_of_others_are_left_alone(site: Site, libvirtd: Libvirtd, tmp_path: Path) -> None:
-    theirs = tmp_path / "theirs.xml"
-    theirs.write_text(
-        "<domain type='qemu'><name>theirs</name><memory unit='MiB'>32</memory>"
+@contextmanager
+def used_by_others(libvirtd: Libvirtd, folder: Path) -> Iterator[None]:
+    """While a domain lives there that is somebody else's, described in that folder."""
+    (folder / "theirs.xml").write_text(
+        f"<domain type='qemu'><name>theirs</name><memory unit='MiB'>{THEIR_MIB}</memory>"
         "<os><type arch='x86_64' machine='q35'>hvm</type></os></domain>"
     )
-    created = libvirtd.virsh("create", str(theirs))
+    created = libvirtd.virsh("create", str(folder / "theirs.xml"))
     assert created.returncode == 0, created.stderr
-
     try:
+        yield
+    finally:
+        libvirtd.virsh("destroy", "theirs")
+
+
+def test_domains_of_others_are_left_alone(site: Site, libvirtd: Libvirtd, tmp_path: Path) -> None:
+    with used_by_others(libvirtd, tmp_path):
         site.do("createVm", "--name", "web", *SMALL, "--wait")
         site.nodes[0].kill()
         site.nodes[0].start()
         site.do("destroyVm", "--instance", "web", "--wait")
         left = domains(libvirtd)
-    finally:
-        libvirtd.virsh("destroy", "theirs")
 
     assert left == ["theirs"]
+
+
+@pytest.fixture
+def whole(short_path: Path) -> Iterator[LibvirtSite]:
+    """A site of the test's own, whose host offers all that the machine has."""
+    site = LibvirtSite(short_path, Shape(memory=None, cores=None))
+    boot_sectors.idle(site.images / "idle.img")
+    boot_sectors.count(site.images / "count.img")
+    site.start()
+    yield site
+    site.end_empty()
+
+
+def test_what_domains_of_others_take_the_host_does_not_have(
+    whole: LibvirtSite, tmp_path: Path
+) -> None:
+    whole.do("createVm", "--name", "web", *SMALL, "--wait")
+    [before] = whole.now().hosts
+
+    with used_by_others(whole.libvirtds[0], tmp_path):
+        now = whole.until(lambda now: now.hosts[0].memory < before.memory)
+    whole.until(lambda now: now.hosts[0].memory == before.memory)
+
+    [meanwhile] = now.hosts
+    assert before.memory - meanwhile.memory == THEIR_MIB
+    assert before.cores - meanwhile.cores == 1
+    assert state(now) is S.RUNNING
+
+
+def begin_by(site: Site, vmm: str) -> None:
+    """Stop the node manager, and start it with that backend."""
+    node, settings = site.nodes[0], site.folder / "n1/NodeManager.cfg"
+    node.stop()
+    settings.write_text(re.sub(r"vmm = .*", f"vmm = {vmm}", settings.read_text()))
+    node.start()
+
+
+def guests_and_domains(site: LibvirtSite) -> tuple[list[int], list[str]]:
+    """The instances whose QEMU is there, and what libvirt has."""
+    return sorted(guest.instance for guest in guests_in(site.folder)), domains(site.libvirtds[0])
+
+
+def test_a_host_changes_its_backend_only_while_it_is_empty(whole: LibvirtSite) -> None:
+    resting = ("--name", "resting", "--disks", "count.img", "--memory", "32")
+    node = whole.nodes[0]
+    whole.do("createVm", *resting, "--wait")
+    tally = Tally(whole.folder, whole.folder / "kept", web(whole.now()).id)
+    tally.take_up()
+    tally.goes_on()
+    whole.do("stopVm", "--instance", "resting", "--wait")
+    whole.do("createVm", "--name", "web", *SMALL, "--wait")
+
+    begin_by(whole, QEMU)
+    refused = node.ended()
+    begin_by(whole, LIBVIRT)
+    whole.do("destroyVm", "--instance", "web", "--wait")
+    runs = []
+    for vmm in (QEMU, LIBVIRT):
+        begin_by(whole, vmm)
+        whole.do("startVm", "--instance", "resting", "--wait")
+        whole.do("createVm", "--name", "web", *SMALL, "--wait")
+        tally.take_up()
+        tally.goes_on()
+        runs.append(guests_and_domains(whole))
+        whole.do("destroyVm", "--instance", "web", "--wait")
+        whole.do("stopVm", "--instance", "resting", "--wait")
+
+    assert refused == MISUSED
+    assert (
+        "Guests of instances 2 are here that another vmm of [NodeManager] began: "
+        "set that one again, empty this host (drain), and change it then."
+    ) in node.log.read_text()
+    assert runs == [([1, 3], []), ([1, 4], ["tashi-1", "tashi-4"])]
+    assert tally.faults(deaths=2) == []
 
 
 NO_LIBRARY = "raise ModuleNotFoundError('No module named libvirt')"

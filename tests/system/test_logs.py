@@ -5,7 +5,11 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
+from queue import SimpleQueue
 from time import monotonic, sleep
 
 import pytest
@@ -13,9 +17,12 @@ import pytest
 from system.books import Place
 from system.sites import PATIENCE_SECONDS, SIMULATED, Daemon, Shape, Site
 from tashi.adapters.accounting.reading import FolderReader
+from tashi.domain.errors import PeerSilent
 from tashi.scheduler.loop import LONGEST_LISTEN_SECONDS
+from tashi.wire.forms import DiskForm, InstanceForm, NewInstanceForm
 
 Line = dict[str, object]
+CLIENTS = 16
 
 
 @pytest.fixture
@@ -84,6 +91,48 @@ def test_each_event_is_one_object_that_names_its_instance_and_hosts(
         "state": "Activating",
         "level": "INFO",
     }
+
+
+def test_whatever_was_acknowledged_has_its_line_however_the_manager_ends(
+    site: Site, tmp_path: Path
+) -> None:
+    acknowledged: SimpleQueue[int] = SimpleQueue()
+
+    def create(client: int) -> None:
+        with site.another_link() as link, suppress(PeerSilent):
+            for number in count():
+                wanted = NewInstanceForm(f"w{client}-{number}", (DiskForm("empty.qcow2"),))
+                calls = site.calls_of(link)
+                acknowledged.put(calls.call("createVm", InstanceForm, instance=wanted).id)
+
+    site.add_image("empty.qcow2")
+    site.manager.start()
+    site.now()
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        for client in range(CLIENTS):
+            clients.submit(create, client)
+        some = {acknowledged.get(timeout=PATIENCE_SECONDS) for _ in range(20 * CLIENTS)}
+        site.manager.kill()
+    some |= {acknowledged.get() for _ in range(acknowledged.qsize())}
+
+    lines = lines_of(tmp_path / "json.log")
+    audited = {line["instance"] for line in lines if line["logger"] == "tashi.audit"}
+    assert some <= audited
+
+
+def test_no_answer_overtakes_its_line(site: Site, tmp_path: Path) -> None:
+    lingers = tmp_path / "lingers"
+    site.add_image("empty.qcow2")
+    site.manager.start(("-m", "system.lingering_manager", str(lingers)))
+    site.now()
+
+    lingers.touch()
+    wanted = NewInstanceForm("web", (DiskForm("empty.qcow2"),))
+    made = site.calls.call("createVm", InstanceForm, instance=wanted).id
+    lines = lines_of(tmp_path / "json.log")
+    lingers.unlink()
+
+    assert made in {line.get("instance") for line in lines if line["logger"] == "tashi.audit"}
 
 
 def test_sigusr1_to_nmd_makes_its_daemon_say_everything_and_again_less(

@@ -1,8 +1,10 @@
 """A cluster of several hosts with two VLANs, and real guests that move on it.
 
-The hosts are booted and the guests started once; every test leaves them running.
+Guests are run by QEMU alone, and through libvirt; for either the hosts are booted and the guests
+started once, and every test leaves them running.
 """
 
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ import pytest
 
 import boot_sectors
 from system.guests import Guest, guests_in
+from system.libvirt_sites import EITHER_HOSTS, LibvirtHosts
 from system.many_hosts import ManyHosts
 from system.readers import Reader, connected
 from system.sites import Shape, state_of
@@ -22,18 +25,25 @@ from tashi.domain.states import InstanceState as S
 pytestmark = pytest.mark.qemu
 
 BOOT_SECONDS = 180
+SOON_SECONDS = 90
 ROUND_TRIPS: Final = 10
+A_FEW: Final = 2
+"""Round trips, where each move takes seconds."""
 LINES_A_SECOND: Final = 10
+PING_BYTES: Final = 30_000
+DEAF: Final = "/proc/sys/net/ipv4/icmp_echo_ignore_all"
 QUICK = {
     "ClusterManagerService": {"expireHostTime": 8},
-    "NodeManagerService": {"registerFrequency": 1},
+    "NodeManagerService": {"registerFrequency": 1, "statsInterval": 2},
 }
 GUESTS = {"one": 999, "two": 999, "other": 1001}
 
 
-@pytest.fixture(scope="module")
-def hosts(guest_image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ManyHosts]:
-    site = ManyHosts(tmp_path_factory.mktemp("s"), Shape(hosts=3, extra=QUICK))
+@pytest.fixture(params=EITHER_HOSTS, scope="module")
+def hosts(
+    request: pytest.FixtureRequest, guest_image: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ManyHosts]:
+    site: ManyHosts = request.param(tmp_path_factory.mktemp("s"), Shape(hosts=3, extra=QUICK))
     try:
         site.start()
         (site.images / "guest.qcow2").write_bytes(guest_image.read_bytes())
@@ -78,6 +88,18 @@ def address(site: ManyHosts, name: str) -> str:
     return found
 
 
+def crossed(site: ManyHosts, *names: str) -> list[tuple[float, float]]:
+    """How many bytes each guest has received and sent in the time that is shown of it last."""
+    told = json.loads(site.do("getInstances", "--show-stats", "--output", "json"))
+    stats = {one["name"]: one["stats"] or {"seconds": 0, "nics": []} for one in told}
+
+    def counted(name: str, way: str) -> float:
+        rate: float = sum(nic[way] for nic in stats[name]["nics"])
+        return rate * float(stats[name]["seconds"])
+
+    return [(counted(name, "receivedBytes"), counted(name, "sentBytes")) for name in names]
+
+
 def start(site: ManyHosts, name: str, *more: str) -> None:
     """Ask for a small guest that needs no kernel; it may take its time."""
     site.do("createVm", "--name", name, "--disks", "idle.img", "--nics", "none", *more)
@@ -111,6 +133,27 @@ def test_guests_reach_their_own_vlan_across_hosts_and_no_other(hosts: ManyHosts)
     assert "Received 0 " in elsewhere
 
 
+def test_what_comes_to_a_guest_is_shown_as_received_and_what_it_says_as_sent(
+    hosts: ManyHosts,
+) -> None:
+    there = address(hosts, "two")
+    speaker, listener = guest(hosts, "one"), guest(hosts, "two")
+    deadline = time.monotonic() + SOON_SECONDS
+
+    listener.carry_out(f"echo 1 >{DEAF}")
+    try:
+        heard, sent = 0.0, 0.0
+        while heard < PING_BYTES or sent < PING_BYTES:
+            assert time.monotonic() < deadline, (heard, sent)
+            speaker.carry_out(f"ping -c 3 -s {PING_BYTES} -W 1 {there}")
+            (come_back, sent), (heard, answered) = crossed(hosts, "one", "two")
+    finally:
+        listener.carry_out(f"echo 0 >{DEAF}")
+
+    assert come_back < PING_BYTES
+    assert answered < PING_BYTES
+
+
 def test_an_http_connection_never_breaks_while_its_guest_moves_back_and_forth(
     hosts: ManyHosts,
 ) -> None:
@@ -118,9 +161,10 @@ def test_an_http_connection_never_breaks_while_its_guest_moves_back_and_forth(
     [instance] = [one.id for one in hosts.now().instances if one.name == "one"]
     home = hosts.machine_of(instance)
     away = next(host for host in hosts.lab.hosts if host is not home)
+    round_trips = A_FEW if isinstance(hosts, LibvirtHosts) else ROUND_TRIPS
     reader.start()
     try:
-        for there in (away, home) * ROUND_TRIPS:
+        for there in (away, home) * round_trips:
             hosts.do("migrateVm", "--instance", "one", "--dst", there.name, "--wait")
             assert hosts.machine_of(instance) is there
     finally:
@@ -129,7 +173,7 @@ def test_an_http_connection_never_breaks_while_its_guest_moves_back_and_forth(
     numbers = reader.numbers()
     assert reader.broken == ""
     assert numbers == list(range(1, len(numbers) + 1))
-    assert len(numbers) > 2 * ROUND_TRIPS
+    assert len(numbers) > 2 * round_trips
     assert len(reader.nonces()) == 1
 
 

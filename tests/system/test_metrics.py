@@ -14,6 +14,7 @@ from urllib.request import urlopen
 import pytest
 
 from ports import free_port
+from system.books import Place
 from system.sites import PATIENCE_SECONDS, QEMU, Shape, Site
 from tashi.domain.metrics import CERTIFICATE, METRICS, Kind, Metric
 
@@ -38,7 +39,7 @@ GANGLIA = "tashi.messaging.GangliaPublisher"
 class Watched(Site):
     """A cluster that shows its metrics, and tells a gmond of them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, books: Place) -> None:
         self.pages = dict(zip(METRICS, (free_port() for _ in METRICS), strict=True))
         self.gmond = free_port()
         publisher: dict[str, object] = {"publisher": GANGLIA}
@@ -59,13 +60,13 @@ class Watched(Site):
             "handlers": {"keys": "consoleHandler,publisherHandler"},
             "logger_root": {"level": "INFO", "handlers": "consoleHandler,publisherHandler"},
         }
-        super().__init__(folder, Shape(vmm=QEMU, extra=extra))
+        super().__init__(folder, Shape(vmm=QEMU, books=books, extra=extra))
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+def site(tmp_path_factory: pytest.TempPathFactory, books: Place) -> Iterator[Watched]:
     """One host with one guest that stays in its firmware, and one instance that fits nowhere."""
-    made = Watched(tmp_path_factory.mktemp("w"))
+    made = Watched(tmp_path_factory.mktemp("w"), books)
     made.add_image("empty.qcow2")
     made.start()
     made.accounting.start()

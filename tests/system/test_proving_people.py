@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from system.books import Place
 from system.sites import SIMULATED, Shape, Site
 from system.visitors import elsewhere, secret
 
@@ -12,14 +13,14 @@ pytestmark = pytest.mark.system
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site(tmp_path: Path, books: Place) -> Iterator[Site]:
     extra = {
         "Security": {
             "localSocket": tmp_path / "run/cm.sock",
             "passwordTable": tmp_path / "passwords",
         }
     }
-    site = Site(tmp_path, Shape(vmm=SIMULATED, hosts=1, secure=True, extra=extra))
+    site = Site(tmp_path, Shape(vmm=SIMULATED, secure=True, books=books, extra=extra))
     try:
         site.start()
         yield site

@@ -1,4 +1,7 @@
-"""Which files a guest is given as disks, as the real qemu-img sees them."""
+"""Which files a guest is given as disks, as the real qemu-img sees them.
+
+They are chosen before any backend is asked, and are the same for each.
+"""
 
 import os
 import subprocess

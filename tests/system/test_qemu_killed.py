@@ -1,4 +1,7 @@
-"""The node manager is killed at every step of a start: never two QEMUs, and nothing left over."""
+"""The node manager is killed at every step of a start: never two QEMUs, and nothing left over.
+
+The steps are those by which Tashi begins a QEMU of its own; libvirtd takes others.
+"""
 
 import os
 import signal

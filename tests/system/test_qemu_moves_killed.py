@@ -1,4 +1,7 @@
-"""Whatever is killed while a guest moves, at each step: one of the machines has it, whole."""
+"""Whatever is killed while a guest moves, at each step: one of the machines has it, whole.
+
+The steps are those in which Tashi has QEMUs of its own send and receive; libvirtd takes others.
+"""
 
 import os
 import signal
@@ -38,18 +41,6 @@ def here(verdict: Path) -> Iterator[QemuMachine]:
     (made.images / "kept.img").write_bytes(bytes(1 << 20))
     yield made
     made.close()
-
-
-@pytest.fixture
-def there(here: QemuMachine) -> Iterator[QemuMachine]:
-    made = here.neighbour()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def heard() -> Heard:
-    return Heard()
 
 
 @pytest.fixture

@@ -1,4 +1,8 @@
-"""Guests on their way to another machine under TLS: real QEMU at both ends."""
+"""Guests on their way to another machine under TLS: real QEMU at both ends.
+
+It is QEMU itself that shows the certificates here. Between libvirtds the node managers do, which is
+tried in test_libvirt_hosts and in tests/adapters_libvirt.
+"""
 
 import json
 from collections.abc import Iterator

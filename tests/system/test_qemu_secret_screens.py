@@ -1,4 +1,7 @@
-"""Guests whose displays are shown under TLS, with the node's certificate: real QEMU."""
+"""Guests whose displays are shown under TLS, with the node's certificate: real QEMU.
+
+With libvirt the certificate of a display is libvirtd's own, if it has one (`vnc_tls`).
+"""
 
 import socket
 import ssl

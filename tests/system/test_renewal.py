@@ -1,5 +1,7 @@
 """Certificates that end soon are renewed while everything goes on."""
 
+import json
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,6 +9,9 @@ from time import monotonic
 
 import pytest
 
+from databases import Server
+from system.books import Place
+from system.shared_books import SharedSite
 from system.sites import PATIENCE_SECONDS, SIMULATED, Shape, Site
 from tashi.adapters.pki import authority
 from tashi.wire.forms import HostForm
@@ -17,9 +22,9 @@ SOON_DAYS = 20
 
 
 @pytest.fixture
-def site(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
+def site(tmp_path: Path, request: pytest.FixtureRequest, books: Place) -> Iterator[Site]:
     """A site whose certificates end soon, and whose authority's key is there or is not."""
-    site = Site(tmp_path, Shape(vmm=SIMULATED, hosts=1, secure=True))
+    site = Site(tmp_path, Shape(vmm=SIMULATED, secure=True, books=books))
     for folder in folders(site):
         authority.renew(tmp_path / "pki", folder, SOON_DAYS, datetime.now(UTC))
     if not request.param:
@@ -83,3 +88,45 @@ def test_one_that_ends_soon_and_cannot_be_renewed_is_told_of_where_hosts_are_lis
         "why it is not new.\n"
     )
     assert "It was not renewed by itself: " in site.nodes[0].log.read_text()
+
+
+@pytest.mark.parametrize("site", [True], indirect=True)
+def test_people_are_told_by_every_call_that_their_own_ends_soon(site: Site) -> None:
+    own = site.folder / "home/.tashi/pki"
+    authority.renew(site.folder / "pki", own, SOON_DAYS, datetime.now(UTC))
+
+    called = site.run("client", "getUsers")
+    as_json = site.run("client", "getUsers", "--output", "json")
+    uncalled = site.run("client", "getUsers", "--help")
+
+    words = f"The certificate in {own} expires in {SOON_DAYS} days, on "
+    assert words in called.stderr
+    assert words in json.loads(as_json.stderr)["warning"]
+    assert uncalled.stderr == ""
+
+
+def test_a_standby_without_the_authoritys_key_has_the_leader_renew_its_certificate(
+    short_path: Path, mariadb: Server
+) -> None:
+    site = SharedSite(short_path, Shape(vmm=SIMULATED, hosts=0, secure=True), mariadb)
+    own = short_path / "cm2/pki/clustermanager"
+    shutil.copytree(short_path / "pki/clustermanager", own)
+    authority.renew(short_path / "pki", own, SOON_DAYS, datetime.now(UTC))
+    with (short_path / "cm2/ClusterManager.cfg").open("a") as file:
+        file.write(f"[Security]\npkiDir = {own.parent}\n")
+    try:
+        leader, standby = site.managers
+        leader.daemon.start()
+        site.leads(leader)
+
+        standby.daemon.start()
+        site.says(standby, f"The certificate in {own} is renewed, until ")
+    finally:
+        left = site.end()
+
+    assert not left, site.story()
+    assert days_left(own) > 300
+    assert not (own.parent / "ca-key.pem").exists()
+    assert "The certificate of the clustermanager localhost is renewed." in (
+        leader.daemon.log.read_text()
+    )

@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from system import site_crashes
+from system.books import Place
 from system.served_sites import ServedSite, served
 
 SEED = 20_262
 
 
 @pytest.fixture
-def site(short_path: Path) -> Iterator[ServedSite]:
-    with served(short_path) as site:
+def site(short_path: Path, books: Place) -> Iterator[ServedSite]:
+    with served(short_path, books) as site:
         site.add_image(site_crashes.EMPTY)
         site.start()
         yield site

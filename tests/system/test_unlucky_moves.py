@@ -1,4 +1,7 @@
-"""Moves on hosts where something is missing, and what they do to disks: real guests that count."""
+"""Moves on hosts where something is missing, and what they do to disks: real guests that count.
+
+Guests go to another host by way of the image store, too.
+"""
 
 from collections.abc import Iterator
 from hashlib import sha256
@@ -7,7 +10,7 @@ import pytest
 
 import boot_sectors
 from system.counting import Tally, until
-from system.libvirt_sites import LibvirtHosts
+from system.libvirt_sites import EITHER_HOSTS
 from system.many_hosts import ManyHosts
 from system.sites import Shape
 from tashi.domain.states import InstanceState as S
@@ -21,13 +24,7 @@ QUICK = {
 }
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(ManyHosts, id="qemu"),
-        pytest.param(LibvirtHosts, id="libvirt", marks=pytest.mark.libvirt),
-    ],
-)
+@pytest.fixture(params=EITHER_HOSTS, scope="module")
 def site(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ManyHosts]:
@@ -46,10 +43,11 @@ def site(
 class Counter:
     """An instance that counts, with what it has said on all its hosts."""
 
-    def __init__(self, site: ManyHosts, name: str, host: str, *disks: DiskForm) -> None:
-        wanted = NewInstanceForm(
-            name, disks, memory=32, nics=(NicForm(999),), hints={"targetHost": host}
-        )
+    def __init__(
+        self, site: ManyHosts, name: str, host: str, *disks: DiskForm, bound: bool = True
+    ) -> None:
+        hints = {"targetHost": host, "allowElsewhere": str(not bound)}
+        wanted = NewInstanceForm(name, disks, memory=32, nics=(NicForm(999),), hints=hints)
         self.site = site
         self.id = site.calls.call("createVm", InstanceForm, instance=wanted).id
         self.tally = Tally(site.folder, site.folder / "kept", self.id)
@@ -158,6 +156,28 @@ def test_what_a_guest_writes_goes_with_it_and_only_to_the_disk_that_keeps_it(
 
     assert sha256((site.images / "count.img").read_bytes()).hexdigest() == before
     assert on_disk >= last
+
+
+def test_a_suspended_guest_counts_on_on_another_host_once_its_own_is_emptied(
+    site: ManyHosts,
+) -> None:
+    saved = Counter(site, "saved", "host1", DiskForm("count.img"), bound=False)
+    site.do("suspendVm", "--instance", "saved", "--wait")
+    asleep = saved.tally.guests()
+
+    try:
+        drained = site.run("admin", "drain", "--host", "host1", "--wait")
+        site.do("resumeVm", "--instance", "saved")
+        saved.rest()
+        there = saved.on()
+    finally:
+        site.run("admin", "undrain", "--host", "host1")
+
+    assert asleep == []
+    assert drained.returncode == 0, drained.stderr
+    assert there == "host2"
+    assert saved.tally.faults(deaths=0) == []
+    saved.destroy()
 
 
 def test_a_guest_does_not_move_to_where_it_is(site: ManyHosts, counter: Counter) -> None:

@@ -60,3 +60,11 @@ def test_a_complaint_is_short_and_safe_to_print() -> None:
 
     assert words.isprintable()
     assert len(words) < 400
+
+
+def test_a_sentence_that_is_too_long_keeps_how_it_begins_and_what_to_do() -> None:
+    words = codec.printable(f"The name {'z' * 5000} is taken: choose another.")
+
+    assert words.startswith("The name zz")
+    assert words.endswith("zz is taken: choose another.")
+    assert len(words) == codec.LONGEST_COMPLAINT

@@ -82,7 +82,7 @@ def _get_reservation(session: Session, given: Given) -> None:
 
 
 def _show_reservation(session: Session, host: str, kept: ReservationForm) -> None:
-    names = {user.id: user.name for user in session.cluster.users()} if kept.users else {}
+    names = {user.id: user.name for user in session.cluster.owners(kept.users)}
     users = ", ".join(names.get(user, str(user)) for user in kept.users)
     words = f"Host {host} is kept for {users}." if users else f"Host {host} is open to everyone."
     session.terminal.say(words, sheets.row_of(kept))

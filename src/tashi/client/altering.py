@@ -28,7 +28,7 @@ def _alter(call: str, asks: Asks, said: str, when_done: str = "") -> Run:
 
     def run(session: Session, given: Given) -> None:
         cluster = session.cluster
-        users, instance_id = cluster.users(), cluster.instance_id(given[a.INSTANCE])
+        instance_id = cluster.instance_id(given[a.INSTANCE])
         arguments = asks(session, given)
         awaited = begun_wait(session, given, _GOAL)
         altered = cluster.calls.call(call, InstanceForm, instance_id=instance_id, **arguments)
@@ -37,7 +37,7 @@ def _alter(call: str, asks: Asks, said: str, when_done: str = "") -> Run:
                 (fate,) = awaited.until_there([altered], note)
             altered = _checked(fate, altered)
         words = said if awaited is None else when_done or said
-        session.terminal.say(f"{altered.name} {words}.", shown_row(altered, users))
+        session.terminal.say(f"{altered.name} {words}.", shown_row(session, altered))
 
     return run
 
@@ -124,10 +124,10 @@ def _with_tls(shown: VncForm) -> str:
 def stop_vnc(session: Session, given: Given) -> None:
     """Have a display shown no more."""
     cluster = session.cluster
-    users, instance_id = cluster.users(), cluster.instance_id(given[a.INSTANCE])
+    instance_id = cluster.instance_id(given[a.INSTANCE])
     instance = cluster.calls.call("stopVnc", InstanceForm, instance_id=instance_id)
     words = f"The display of {instance.name} is shown to nobody new."
-    session.terminal.say(words, shown_row(instance, users))
+    session.terminal.say(words, shown_row(session, instance))
 
 
 def vmm_call(session: Session, given: Given) -> None:

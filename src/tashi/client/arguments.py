@@ -71,7 +71,10 @@ def _read(argument: Argument[object], typed: Mapping[str, str]) -> object:
     if argument.goes_with and argument.goes_with not in typed:
         raise Misused(f"--{argument.name} goes with --{argument.goes_with}.")
     try:
+        text.encode()
         return argument.read(text)
+    except UnicodeEncodeError as wrong:
+        raise Misused(f"--{argument.name} is no UTF-8 text.") from wrong
     except ValueError as wrong:
         raise Misused(f"--{argument.name} {wrong}.") from wrong
 

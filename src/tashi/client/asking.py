@@ -42,10 +42,9 @@ def instances(session: Session, _given: Given) -> None:
 def my_instances(session: Session, _given: Given) -> None:
     """List the instances of the user who asks."""
     cluster = session.cluster
-    found = cluster.instances(stats=_want_stats(session))
-    me = cluster.me()
-    mine = [one for one in found if one.user_id == me]
-    session.terminal.show(sheets.INSTANCES, sheets.instance_rows(mine, cluster.users()))
+    mine = cluster.my_instances(stats=_want_stats(session))
+    owners = cluster.owners(one.user_id for one in mine)
+    session.terminal.show(sheets.INSTANCES, sheets.instance_rows(mine, owners))
 
 
 def _want_stats(session: Session) -> bool:
@@ -62,7 +61,7 @@ def layout(session: Session, _given: Given) -> None:
 def hosts(session: Session, _given: Given) -> None:
     """List all hosts."""
     found = session.cluster.hosts()
-    owners = session.cluster.users() if any(one.reserved for one in found) else ()
+    owners = session.cluster.owners(user for one in found for user in one.reserved)
     session.terminal.show(sheets.HOSTS, sheets.host_rows(found, owners))
     for one in found:
         if one.certificate_days is not None and one.certificate_days <= WARN_DAYS:
@@ -100,7 +99,7 @@ def watch(session: Session, given: Given) -> None:
     only = given[a.ONE_INSTANCE]
     instance_id = None if only is None else cluster.instance_id(only)
     if since is None:
-        since = cluster.snapshot().next
+        since = cluster.next_event()
     while True:
         found = cluster.calls.call(
             "watch",

@@ -19,13 +19,17 @@ SHOWN_DIGITS: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What was written somewhere and read back: how much, and its digest in hexadecimal."""
+    """What was written somewhere and read back: how much, and its digest in hexadecimal.
+
+    `passwords` is how many went with it; none do where there are some already.
+    """
 
     to: str
     instances: int
     hosts: int
     events: int
     digest: str
+    passwords: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,23 +137,27 @@ def commands(bookkeeper: Callable[[], Bookkeeper]) -> tuple[Command, ...]:
 
 
 def _upgrade(bookkeeper: Bookkeeper, session: Session, _given: Given) -> None:
-    done = bookkeeper.upgrade()
+    with session.terminal.busy("upgrading the database"):
+        done = bookkeeper.upgrade()
     words = [f"Done: {words}." for words in done] or ["Nothing is due."]
     session.terminal.say("\n".join(words), {"done": list(done)})
 
 
 def _copy(bookkeeper: Bookkeeper, session: Session, given: Given) -> None:
-    copied = bookkeeper.copy(given[FROM], given[TO])
+    with session.terminal.busy("copying the books"):
+        copied = bookkeeper.copy(given[FROM], given[TO])
     session.terminal.say(_written(copied), _as_json(copied))
 
 
 def _back_up(bookkeeper: Bookkeeper, session: Session, given: Given) -> None:
-    copied = bookkeeper.back_up(given[NEW_FILE])
+    with session.terminal.busy("backing up the books"):
+        copied = bookkeeper.back_up(given[NEW_FILE])
     session.terminal.say(_written(copied), _as_json(copied))
 
 
 def _restore(bookkeeper: Bookkeeper, session: Session, given: Given) -> None:
-    done = bookkeeper.restore(given[BACKUP], given[NEXT_INSTANCE])
+    with session.terminal.busy("putting the books back"):
+        done = bookkeeper.restore(given[BACKUP], given[NEXT_INSTANCE])
     told = {
         **_as_json(done.copied),
         "since": done.since.isoformat() if done.since else None,
@@ -160,10 +168,11 @@ def _restore(bookkeeper: Bookkeeper, session: Session, given: Given) -> None:
 
 
 def _written(copied: Copied) -> str:
+    beside = f" {counted(copied.passwords, 'password')} went with them." if copied.passwords else ""
     return (
         f"{counted(copied.instances, 'instance')}, {counted(copied.hosts, 'host')} and "
         f"{counted(copied.events, 'event')} are in {copied.to}; read back, they are the same "
-        f"(digest {copied.digest[:SHOWN_DIGITS]})."
+        f"(digest {copied.digest[:SHOWN_DIGITS]}).{beside}"
     )
 
 
@@ -193,4 +202,5 @@ def _as_json(copied: Copied) -> dict[str, Json]:
         "hosts": copied.hosts,
         "events": copied.events,
         "digest": copied.digest,
+        "passwords": copied.passwords,
     }

@@ -6,15 +6,32 @@ cluster manager's own errors.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from tashi.client.syntax import MOST_DIGITS, NicWish
-from tashi.domain.errors import NoSuchHost, NoSuchInstance, NoSuchNetwork, NoSuchUser, Refused
+from tashi.domain.errors import (
+    NoSuchHost,
+    NoSuchInstance,
+    NoSuchNetwork,
+    NoSuchUser,
+    Refused,
+    TashiError,
+)
 from tashi.wire.calls import Calls
-from tashi.wire.forms import HostForm, InstanceForm, NetworkForm, NicForm, SnapshotForm, UserForm
+from tashi.wire.forms import (
+    EventsForm,
+    HostForm,
+    InstanceForm,
+    NetworkForm,
+    NicForm,
+    SnapshotForm,
+    UserForm,
+)
 
 Instances = tuple[InstanceForm, ...]
+Users = tuple[UserForm, ...]
 
 
 class _Named(Protocol):
@@ -31,11 +48,15 @@ class Cluster:
     calls: Calls
     me: Callable[[], int]
 
-    def instances(self, *, stats: bool = False) -> tuple[InstanceForm, ...]:
+    def instances(self, *, stats: bool = False) -> Instances:
         """Every instance that is not over; with `stats`, also what their guests use."""
         return self.calls.call("getInstances", Instances, stats=stats)
 
-    def instances_of_series(self, basename: str) -> tuple[InstanceForm, ...]:
+    def my_instances(self, *, stats: bool = False) -> Instances:
+        """Likewise those of whomever the cluster manager takes us for."""
+        return self.calls.call("getInstances", Instances, stats=stats, mine=True)
+
+    def instances_of_series(self, basename: str) -> Instances:
         """The instances that createMany made of a basename, or could have; NoSuchInstance."""
         series = tuple(one for one in self.instances() if _is_in_series(one.name, basename))
         if not series:
@@ -46,9 +67,17 @@ class Cluster:
         """Every host."""
         return self.calls.call("getHosts", tuple[HostForm, ...])
 
-    def users(self) -> tuple[UserForm, ...]:
+    def users(self) -> Users:
         """Every user."""
-        return self.calls.call("getUsers", tuple[UserForm, ...])
+        return self.calls.call("getUsers", Users)
+
+    def owners(self, keys: Iterable[int]) -> Users:
+        """The users with those ids, as far as anybody can say now who they are."""
+        found: Users = ()
+        with suppress(TashiError):
+            for key in sorted(set(keys)):
+                found += self.calls.call("getUsers", Users, user_id=key)
+        return found
 
     def networks(self) -> tuple[NetworkForm, ...]:
         """Every network."""
@@ -58,10 +87,16 @@ class Cluster:
         """Every record, and the number of the event to follow from."""
         return self.calls.call("getSnapshot", SnapshotForm)
 
+    def next_event(self) -> int:
+        """The number of the event that comes next, to follow from."""
+        return self.calls.call("watch", EventsForm).next
+
     def instance_id(self, typed: str) -> int:
         """The id of the instance that `typed` is the id or name of; NoSuchInstance."""
-        number = _number(typed)
-        return _named(self.instances(), typed, NoSuchInstance) if number is None else number
+        if (number := _number(typed)) is not None:
+            return number
+        called_so = self.calls.call("getInstances", Instances, name=typed)
+        return _named(called_so, typed, NoSuchInstance)
 
     def host_id(self, typed: str) -> int:
         """The id of the host that `typed` is the id or name of; NoSuchHost."""
@@ -70,8 +105,9 @@ class Cluster:
 
     def user_id(self, typed: str) -> int:
         """The id of the user whom `typed` is the id or name of; NoSuchUser."""
-        number = _number(typed)
-        return _named(self.users(), typed, NoSuchUser) if number is None else number
+        if (number := _number(typed)) is not None:
+            return number
+        return _named(self.calls.call("getUsers", Users, name=typed), typed, NoSuchUser)
 
     def network_id(self, typed: str) -> int:
         """The id of the network that `typed` is the id or name of; NoSuchNetwork."""

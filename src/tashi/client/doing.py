@@ -17,9 +17,9 @@ from tashi.client.arguments import Given
 from tashi.client.command import Session
 from tashi.client.tables import Row, counted
 from tashi.client.waiting import Fate, Goal, Vigil
-from tashi.domain.errors import Failed, Refused, TashiError
+from tashi.domain.errors import Failed, NotLeader, PeerSilent, Refused, TashiError
 from tashi.domain.states import InstanceState
-from tashi.wire.forms import InstanceForm, NewInstanceForm, UserForm
+from tashi.wire.forms import InstanceForm, NewInstanceForm
 
 Run = Callable[[Session, Given], None]
 
@@ -28,13 +28,13 @@ _RUNNING: Goal = frozenset({InstanceState.RUNNING})
 
 def create_one(session: Session, given: Given) -> None:
     """Create one instance and show it."""
-    wish, users = _wish(session, given, given[a.NAME]), session.cluster.users()
+    wish = _wish(session, given, given[a.NAME])
     vigil = begun_wait(session, given, _RUNNING)
     instance = session.cluster.calls.call("createVm", InstanceForm, instance=wish)
     if vigil is not None:
         with only_a_wait(session, instance.name), session.terminal.progress(1) as note:
             instance = vigil.until_there([instance], note)[0].instance
-    session.terminal.show_one(sheets.INSTANCES, shown_row(instance, users))
+    session.terminal.show_one(sheets.INSTANCES, shown_row(session, instance))
 
 
 def create_many(session: Session, given: Given) -> None:
@@ -45,7 +45,9 @@ def create_many(session: Session, given: Given) -> None:
     count = given[a.COUNT]
     digits = len(str(count - 1))
     first = _wish(session, given, f"{given[a.BASENAME]}-{0:0{digits}}")
-    users, vigil = session.cluster.users(), begun_wait(session, given, _RUNNING)
+    # Nothing is asked any more when the making is interrupted.
+    owner = session.cluster.me() if first.user_id is None else first.user_id
+    owners, vigil = session.cluster.owners([owner]), begun_wait(session, given, _RUNNING)
     names = (f"{given[a.BASENAME]}-{number:0{digits}}" for number in range(count))
     made: list[InstanceForm] = []
     try:
@@ -56,7 +58,7 @@ def create_many(session: Session, given: Given) -> None:
     finally:
         if made:
             shown = made if vigil is None else vigil.last_seen(made)
-            session.terminal.show(sheets.INSTANCES, sheets.instance_rows(shown, users))
+            session.terminal.show(sheets.INSTANCES, sheets.instance_rows(shown, owners))
 
 
 def change(call: str, goal: Goal, said: str) -> Run:
@@ -64,14 +66,14 @@ def change(call: str, goal: Goal, said: str) -> Run:
 
     def run(session: Session, given: Given) -> None:
         cluster = session.cluster
-        users, instance_id = cluster.users(), cluster.instance_id(given[a.INSTANCE])
+        instance_id = cluster.instance_id(given[a.INSTANCE])
         vigil = begun_wait(session, given, goal)
         instance = cluster.calls.call(call, InstanceForm, instance_id=instance_id)
         words = f"{instance.name} {said}."
         if vigil is not None:
             fate = _until_there(session, vigil, instance)
             instance, words = fate.instance, f"{fate}."
-        session.terminal.say(words, shown_row(instance, users))
+        session.terminal.say(words, shown_row(session, instance))
 
     return run
 
@@ -81,7 +83,7 @@ def change_many(call: str, goal: Goal, said: str) -> Run:
 
     def run(session: Session, given: Given) -> None:
         series = session.cluster.instances_of_series(given[a.BASENAME])
-        users, vigil = session.cluster.users(), begun_wait(session, given, goal)
+        vigil = begun_wait(session, given, goal)
         accepted, failures = _command_each(session, call, series, said)
         words = _are(len(accepted), said)
         if vigil is not None and accepted:
@@ -90,7 +92,7 @@ def change_many(call: str, goal: Goal, said: str) -> Run:
             accepted = [fate.instance for fate in fates]
             found = Counter(fate.words for fate in fates).items()
             words = ", ".join(_are(number, became) for became, number in found)
-        session.terminal.say(f"{words}.", sheets.instance_rows(accepted, users))
+        session.terminal.say(f"{words}.", shown_rows(session, accepted))
         if failures:
             raise _with(failures[0], f" ({len(failures)} of {len(series)} were not {said}.)")
 
@@ -100,7 +102,7 @@ def change_many(call: str, goal: Goal, said: str) -> Run:
 def migrate(session: Session, given: Given) -> None:
     """Move an instance to another host; with a wait, say whether it got there."""
     cluster = session.cluster
-    users, instance_id = cluster.users(), cluster.instance_id(given[a.INSTANCE])
+    instance_id = cluster.instance_id(given[a.INSTANCE])
     host_id = cluster.host_id(given[a.DESTINATION])
     vigil = begun_wait(session, given, _RUNNING)
     moving = cluster.calls.call("migrateVm", InstanceForm, instance_id=instance_id, host_id=host_id)
@@ -111,25 +113,28 @@ def migrate(session: Session, given: Given) -> None:
         moving, words = fate.instance, f"{moving.name} runs on {given[a.DESTINATION]}."
         if moving.host_id != host_id:
             raise Failed(f"{moving.name} stays where it is: {moving.reason}", instance=moving.id)
-    session.terminal.say(words, shown_row(moving, users))
+    session.terminal.say(words, shown_row(session, moving))
 
 
 def reset(session: Session, given: Given) -> None:
     """Press the reset button; there is nothing to wait for."""
     cluster = session.cluster
-    users, instance_id = cluster.users(), cluster.instance_id(given[a.INSTANCE])
+    instance_id = cluster.instance_id(given[a.INSTANCE])
     instance = cluster.calls.call("resetVm", InstanceForm, instance_id=instance_id)
-    session.terminal.say(f"{instance.name} is reset.", shown_row(instance, users))
+    session.terminal.say(f"{instance.name} is reset.", shown_row(session, instance))
 
 
 @contextmanager
 def only_a_wait(session: Session, what: str, hint: str = "") -> Iterator[None]:
-    """Say of an interruption that it ends the wait and nothing else."""
+    """Say of an interruption, or a silence, that it ends the wait and nothing else."""
+    words = f"Only the wait for {what} is over, the work goes on.{hint}"
     try:
         yield
     except KeyboardInterrupt:
-        session.terminal.add(f"Only the wait for {what} is over, the work goes on.{hint}")
+        session.terminal.add(words)
         raise
+    except (NotLeader, PeerSilent) as nobody:
+        raise _with(nobody, f" {words}") from nobody
 
 
 def _until_there(session: Session, vigil: Vigil, instance: InstanceForm, hint: str = "") -> Fate:
@@ -221,6 +226,11 @@ def begun_wait(session: Session, given: Given, goal: Goal) -> Vigil | None:
     return Vigil(session.cluster, goal, session.clock, given[a.TIMEOUT])
 
 
-def shown_row(instance: InstanceForm, users: Sequence[UserForm]) -> Row:
+def shown_row(session: Session, instance: InstanceForm) -> Row:
     """An instance as it is shown."""
-    return sheets.instance_rows([instance], users)[0]
+    return shown_rows(session, [instance])[0]
+
+
+def shown_rows(session: Session, instances: Sequence[InstanceForm]) -> list[Row]:
+    """Instances as they are shown: what was done with them is done, whoever their owners are."""
+    return sheets.instance_rows(instances, session.cluster.owners(one.user_id for one in instances))

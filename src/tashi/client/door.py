@@ -31,6 +31,11 @@ class Door:
         self._knocked = False
 
     @property
+    def was_used(self) -> bool:
+        """Whether anything was asked."""
+        return self._knocked
+
+    @property
     def private(self) -> bool:
         """Whether nobody on the way can read what is said."""
         return self._way().private

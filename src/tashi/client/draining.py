@@ -139,10 +139,12 @@ def _left(plan: DrainPlanForm) -> str:
 
 
 def _tell(plan: DrainPlanForm, total: int, note: Note) -> None:
-    moving = [one.name for one in plan.instances if one.fate is Fate.LEAVES]
-    names = ", ".join(moving[:_NAMED]) if moving else plan.instances[0].name
+    leaving = [one.name for one in plan.instances if one.fate is Fate.LEAVES]
+    names = ", ".join(leaving[:_NAMED]) if leaving else plan.instances[0].name
     stay = sum(one.fate is Fate.STAYS for one in plan.instances)
-    words = f"{names} {'moving' if moving else 'waiting'}" + (f", {stay} must stay" if stay else "")
+    words = f"{names} {'leaving' if leaving else 'waiting'}" + (
+        f", {stay} must stay" if stay else ""
+    )
     note(words, max(total - len(plan.instances), 0))
 
 
@@ -194,7 +196,7 @@ COMMANDS: Final = (
     ),
     Command(
         name="undrain",
-        run=_change("undrainHost", "is open again"),
+        run=_change("undrainHost", "is no longer drained"),
         takes=(a.HOST,),
         help="Open a host again that is drained or being emptied.",
         examples=("--host rack1",),

@@ -41,7 +41,8 @@ class World:
     """What a client has around it.
 
     `link` is called once, when the cluster manager is needed, `login` when a password is;
-    the `pocket` is looked into before anything is asked.
+    the `pocket` is looked into before anything is asked. The `caution` is said to whoever called
+    the cluster manager, if there is one.
     """
 
     terminal: Terminal
@@ -56,6 +57,7 @@ class World:
     version: str
     show_settings: Callable[[bool], str]
     """The settings as text or, if asked with True, as JSON."""
+    caution: Callable[[], str | None] = lambda: None
 
 
 def run(front: Front, words: Sequence[str], world: World) -> int:
@@ -117,6 +119,9 @@ def _run(front: Front, words: Sequence[str], world: World) -> None:
     cluster = Cluster(calls, person.user_id)
     session = Session(cluster, terminal, world.clock, world.local_time, person)
     line.command.run(session, line.given)
+    words_of_caution = world.caution() if door.was_used else None
+    if words_of_caution is not None:
+        terminal.warn(words_of_caution)
 
 
 def _about_itself(front: Front, words: Sequence[str], world: World) -> str | None:

@@ -125,10 +125,13 @@ def _in_all(devices: str, name: str) -> Callable[[Row], Json]:
     return value
 
 
+def _about_job(row: Row) -> str:
+    """What a job does, and why it failed."""
+    return f"{row['words']}: {row['error']}" if row["error"] else as_text(row["words"])
+
+
 def _far(row: Row) -> str:
-    """How far a job is, or why it failed."""
-    if row["error"]:
-        return as_text(row["error"])
+    """How far a job is."""
     done, total = row["done"], row["total"]
     assert isinstance(done, int)
     assert isinstance(total, int)
@@ -177,6 +180,7 @@ IMAGES: Final = sheet(
 JOBS: Final = sheet(
     "id state words done",
     "userId total rate error errno kind change",
+    words=_about_job,
     done=_far,
     total=lambda row: as_size(row["total"]),
     rate=lambda row: f"{as_size(row['rate'])}/s",

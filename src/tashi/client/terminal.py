@@ -126,6 +126,13 @@ class Terminal:
             )
 
     @contextmanager
+    def busy(self, words: str) -> Iterator[None]:
+        """Draw that something is under way, of which nobody can say how far it is."""
+        with self.progress(1) as note:
+            note(words, 0)
+            yield
+
+    @contextmanager
     def crossing(self) -> Iterator[tuple[Note, Shows | None]]:
         """Draw what is going on with one thing and, once something crosses, how far that is.
 

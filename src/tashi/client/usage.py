@@ -84,7 +84,8 @@ def commands(accounts: Accounts) -> tuple[Command, ...]:
         if begin >= min(end, now):
             raise Misused(f"--from must be earlier than {'now' if begin >= now else '--to'}.")
         only = _only(session, given[ONE_USER])
-        account = accounts.account(begin, min(end, now))
+        with session.terminal.busy("reading the journal"):
+            account = accounts.account(begin, min(end, now))
         for since, until in account.gaps:
             session.terminal.warn(
                 f"What happened from {as_moment(since)} to {as_moment(until)} is not in the "

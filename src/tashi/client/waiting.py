@@ -73,7 +73,7 @@ class Vigil:
         self._clock = clock
         self._limit = limit_seconds
         self._began = clock()
-        self._since = cluster.snapshot().next
+        self._since = cluster.next_event()
         self._awaited: dict[int, InstanceForm] = {}
         self._arrived: dict[int, Fate] = {}
         self._seen: dict[int, InstanceForm] = {}

@@ -1,6 +1,7 @@
 """A whole cluster manager, put together from its rooms and whatever ports it is given."""
 
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from logging import INFO, getLogger
@@ -16,7 +17,7 @@ from tashi.clustermanager.images import Images, Undertaking
 from tashi.clustermanager.imports import Imports
 from tashi.clustermanager.instances import Rules
 from tashi.clustermanager.jobs import Jobs
-from tashi.clustermanager.ledger import Ledger
+from tashi.clustermanager.ledger import Ledger, Together
 from tashi.clustermanager.logins import LogIns
 from tashi.clustermanager.monitor import Monitor, Times
 from tashi.clustermanager.people import People
@@ -64,6 +65,8 @@ _LONGEST_PAUSE_SECONDS = 60.0
 class World:
     """The ports that a cluster manager needs; `on_step` hears of the ledger's moments.
 
+    `together` surrounds all that is said, in the log and to callers, of one batch of works.
+
     Without a `password_check` nobody but Tashi itself keeps passwords; without `renew` there are no
     certificates.
     """
@@ -80,6 +83,7 @@ class World:
     on_step: Callable[[str], None] = lambda _: None
     meter: Meter = Unwatched()
     renew: Renew | None = None
+    together: Together = nullcontext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +121,7 @@ class ClusterManager:
             self._committed,
             world.on_step,
         )
-        self.ledger.meter = world.meter
+        self.ledger.meter, self.ledger.together = world.meter, world.together
         self._timing = Timing(world.meter)
         world.meter.ask(self._readings)
         self.monitor = Monitor(world.clock, plan.times, self.ledger.books)
@@ -239,10 +243,11 @@ class ClusterManager:
         self._timing.note(entries, self._world.clock.monotonic())
         if not _log.isEnabledFor(INFO):
             return
+        books = self.ledger.books
         for entry in entries:
             if entry.line:
-                about = in_keys(entry, self.ledger.books)
-                _log.info("%s", in_words(entry, self.ledger.books), extra={"about": about})
+                about = partial(in_keys, entry, books)
+                _log.info("%s", in_words(entry, books), extra={"about": about})
 
     def _readings(self) -> Iterable[Reading]:
         now = self._world.clock.monotonic()

@@ -48,7 +48,11 @@ def cancel(draft: Draft, key: HostId, by: str) -> Host:
     """
     host = draft.books.host(key)
     if not host.draining:
-        raise HostStateError(f"{host.name} is not being emptied.", host=key)
+        remedy = "undrain opens" if host.state is HostState.DRAINED else "drain empties"
+        raise HostStateError(
+            f"{host.name} is not being emptied: it is {host.state.title}, and {remedy} it.",
+            host=key,
+        )
     draft.put(replace(host, draining=False), "CM HOST UNDRAIN", by)
     for instance in list(draft.books.concerning(key)):
         crossing = instance.state in _LEAVING and instance.target_id is not None

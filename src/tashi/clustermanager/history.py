@@ -52,7 +52,7 @@ class History:
         fresh = tuple(entries)
         self._entries.extend(fresh)
         self._next = following
-        if not fresh:
+        if not (fresh and self._watchers):
             return
         told = {_instance_of(entry) for entry in fresh} | {None}
         for instance in told & self._watchers.keys():

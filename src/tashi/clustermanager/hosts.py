@@ -31,8 +31,9 @@ def remove(draft: Draft, key: HostId, by: str) -> Host:
     left = [str(instance) for instance in draft.books.concerning(key)]
     if left:
         more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+        remedy = "drain it, or end them" if host.up else "wait for it, or declareHostDead it"
         raise HostStateError(
-            f"{host.name} still has {', '.join(left[:_NAMED])}{more}: end them first.", host=key
+            f"{host.name} still has {', '.join(left[:_NAMED])}{more}: {remedy} first.", host=key
         )
     draft.drop(Kind.HOST, key, "CM HOST UNREGISTER", by)
     return host
@@ -64,11 +65,22 @@ def set_state(
 
 
 def reopen(draft: Draft, key: HostId, our_version: str | None, by: str) -> Host:
-    """Open a host that is Drained or being emptied again; moves under way come to their end."""
+    """Open a host that is Drained or being emptied again; moves under way come to their end.
+
+    Raises HostStateError when it is neither.
+    """
     host = draft.books.host(key)
-    opened = replace(host, draining=False, state=open_state(host.version, our_version))
-    if opened != host:
-        draft.put(opened, "CM HOST UNDRAIN", by)
+    becomes = open_state(host.version, our_version)
+    if not host.draining and host.state is not HostState.DRAINED:
+        fits = becomes is HostState.NORMAL
+        more = "drain empties it." if fits else of_another_version(host, our_version)
+        raise HostStateError(
+            f"{host.name} is neither Drained nor being emptied: it is {host.state.title}, and "
+            f"{more}",
+            host=key,
+        )
+    opened = replace(host, draining=False, state=becomes)
+    draft.put(opened, "CM HOST UNDRAIN", by)
     return opened
 
 
@@ -105,7 +117,10 @@ def unreserve(draft: Draft, key: HostId, user: UserId, by: str) -> Host:
     """No longer keep a host for a user; raises HostStateError if it was not."""
     host = draft.books.host(key)
     if user not in host.reserved:
-        raise HostStateError(f"{host.name} is not reserved for user {user}.", host=key)
+        raise HostStateError(
+            f"{host.name} is not reserved for user {user}: getReservation lists those it is.",
+            host=key,
+        )
     users = tuple(one for one in host.reserved if one != user)
     return _replace(draft, replace(host, reserved=users), by)
 

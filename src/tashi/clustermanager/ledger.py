@@ -14,6 +14,7 @@ said which commit was its last.
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from logging import getLogger
 from queue import Empty, SimpleQueue
@@ -39,6 +40,7 @@ _log = getLogger(__name__)
 MOST_WORKS_AT_ONCE: Final = 256
 
 Act = Callable[[Draft], Any]
+Together = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,8 @@ class Ledger:
     """Owns the books; `on_instructions` and `on_entries` hear what has been committed.
 
     `on_step` hears of the moments between which the process may die: ``committed``, ``published``
-    and ``dispatched``. `meter` may be set to one that hears how long commits take.
+    and ``dispatched``. `meter` may be set to one that hears how long commits take, `together` to
+    what is to surround all that is said of one batch.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class Ledger:
         on_step: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.meter: Meter = Unwatched()
+        self.together: Together = nullcontext
         self._store = store
         self._clock = clock
         self._on_instructions = on_instructions
@@ -168,18 +172,19 @@ class Ledger:
     def _carry_out(self, works: Iterable[Work]) -> None:
         draft = Draft(self.books, self._counters, self._clock.wall())
         done = [self._carry_out_one(draft, work) for work in works]
-        if draft.changes_anything_since(self._counters):
-            commit = self._as_commit(draft)
-            error = self._commit(draft, commit)
-            if error is not None:
-                _answer([_Done(one.work, error=error) for one in done])
-                return
-            self._on_step("committed")
-            self._publish(draft, commit)
-            self._on_step("published")
-        self._give_out(draft)
-        self._on_step("dispatched")
-        _answer(done)
+        commit = self._as_commit(draft) if draft.changes_anything_since(self._counters) else None
+        error = None if commit is None else self._commit(draft, commit)
+        if error is not None:
+            _answer([_Done(one.work, error=error) for one in done])
+            return
+        with self.together():
+            if commit is not None:
+                self._on_step("committed")
+                self._publish(draft, commit)
+                self._on_step("published")
+            self._give_out(draft)
+            self._on_step("dispatched")
+            _answer(done)
 
     def _as_commit(self, draft: Draft) -> Commit:
         self._answers.forget(self._clock.monotonic())

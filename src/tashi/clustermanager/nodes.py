@@ -119,6 +119,8 @@ def take_inventory(draft: Draft, host: HostId, inventory: Inventory) -> None:
         _end(draft, host, guest.instance_id, guest.attempt)
     for guest in findings.beyond:
         _log.error("%s has a guest with the unknown id %d: left alone.", name, guest.instance_id)
+        # Or the next instance with that id would get somebody else's guest.
+        draft.counters = draft.counters.beyond(guest.instance_id)
 
 
 def lose(draft: Draft, key: HostId, words: str) -> None:
@@ -150,7 +152,10 @@ def bury(draft: Draft, key: HostId, memories: Container[str], by: str) -> Host:
     """
     host = draft.books.host(key)
     if host.up:
-        raise HostStateError(f"{host.name} is up: only a silent host can be dead.", host=key)
+        raise HostStateError(
+            f"{host.name} is up: only a silent host can be dead; drain empties one that is up.",
+            host=key,
+        )
     words = f"{host.name} was declared dead."
     draft.put(replace(host, boot_id="", port=0), "CM HOST DEAD", by)
     for instance in list(draft.books.concerning(key)):

@@ -1,7 +1,7 @@
 """Why an instance is where it is, in sentences for people: pure questions over the books."""
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, TypeAlias
 
 from tashi.domain.books import Books
 from tashi.domain.guest import Progress
@@ -12,9 +12,12 @@ from tashi.domain.instance import Instance
 from tashi.domain.listings import duty_of
 from tashi.domain.placement.drain import DrainPlan, Evacuation, Evacuee, drain_plan, kept_off
 from tashi.domain.placement.fate import Fate
-from tashi.domain.placement.filters import Policy, Refusal, closed_by, names_of
+from tashi.domain.placement.filters import Policy, Refusal, closed_by, names_of, refusals
 from tashi.domain.placement.ranking import Ranking
 from tashi.domain.states import Phase, facts
+
+Kept: TypeAlias = list[tuple[HostId, Sequence[Refusal]]]
+"""Hosts, and what keeps something off each."""
 
 _NAMED: Final = 3
 _LISTED: Final = 20
@@ -44,18 +47,14 @@ def of_evacuee(made: DrainPlan, one: Evacuee, policy: Policy) -> str:
         return one.words
     if len(made.books.hosts) == 1:
         return "has no other host to go to"
-    near = nearest(made, one, policy)
-    words = [f"{made.books.host(key).name} {found[0].words}" for key, found in near[:_NAMED]]
-    others = len(made.books.hosts) - 1 - len(words)
-    more = f"; and {others} more" if others > 0 else ""
-    return f"{one.words}: {'; '.join(words)}{more}" if words else one.words
+    words = _by_host(made.books, nearest(made, one, policy), len(made.books.hosts) - 1)
+    return f"{one.words}: {words}" if words else one.words
 
 
-def nearest(made: DrainPlan, one: Evacuee, policy: Policy) -> list[tuple[HostId, list[Refusal]]]:
+def nearest(made: DrainPlan, one: Evacuee, policy: Policy) -> Kept:
     """The hosts that come nearest to taking it, and what keeps it off each; a few of many."""
     found = kept_off(made, one, policy).items()
-    refused = [(key, rules) for key, rules in found if rules]
-    return sorted(refused, key=lambda pair: (*_distance(pair[1]), pair[0]))[:_LISTED]
+    return _by_distance((key, rules) for key, rules in found if rules)[:_LISTED]
 
 
 def _sentences(books: Books, instance: Instance, policy: Policy) -> Iterator[str]:
@@ -94,7 +93,7 @@ def _of_the_site(instance: Instance) -> Iterator[str]:
 
 
 def _awaited(books: Books, instance: Instance, policy: Policy) -> Iterator[str]:
-    """That there is no host, or that the one it waits for, and no other will do, takes nobody."""
+    """That there is no host, that the only one that will do takes nobody, or that none takes it."""
     if not books.hosts:
         yield "No host has been added yet."
     keeper = None if instance.disks_on is None else books.hosts.get(instance.disks_on)
@@ -108,13 +107,29 @@ def _awaited(books: Books, instance: Instance, policy: Policy) -> Iterator[str]:
                 f"It waits for {host.name}, the host asked for, which {refusal.words}; the hint "
                 "allowElsewhere=True would let another do."
             )
+            return
+
+    found = [(key, refusals(books, one, instance, policy)) for key, one in books.hosts.items()]
+    if found and all(rules for _, rules in found):
+        yield f"No host takes it now: {_by_host(books, _by_distance(found), len(found))}."
+
+
+def _by_host(books: Books, near: Kept, count: int) -> str:
+    """What keeps something off the first of these hosts, which are some of `count`."""
+    words = [f"{books.host(key).name} {found[0].words}" for key, found in near[:_NAMED]]
+    others = count - len(words)
+    return "; ".join([*words, f"and {others} more"] if words and others > 0 else words)
+
+
+def _by_distance(kept: Iterable[tuple[HostId, Sequence[Refusal]]]) -> Kept:
+    return sorted(kept, key=lambda pair: (*_distance(pair[1]), pair[0]))
 
 
 def _called(books: Books, name: str | None) -> list[Host]:
     return [] if name is None else [one for one in books.hosts.values() if name in names_of(one)]
 
 
-def _distance(found: list[Refusal]) -> tuple[int, int]:
+def _distance(found: Sequence[Refusal]) -> tuple[int, int]:
     """How far a host is from taking it: first those that are only short of room, by how much."""
     if any(one.short_by is None for one in found):
         return (len(found), 0)

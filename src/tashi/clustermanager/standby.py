@@ -36,7 +36,7 @@ class Standby:
         seen = self._succession.sight()
         self._vigil = self._vigil.see(seen, self._clock.monotonic())
         if not self._vigil.is_over:
-            self._say(f"Standing by: {self._leader()}.")
+            self._say(f"Standing by: {self._who_leads()}.")
             return False
         if seen.holder:
             _log.warning("The cluster manager at %s has fallen silent: taking over.", seen.holder)
@@ -59,15 +59,19 @@ class Standby:
             self._say(f"Standing by, and not able to take over: {error}")
             return False
 
+    @property
+    def leader(self) -> str | None:
+        """Where the one that leads is called, as `host:port`; ``None`` while nobody does."""
+        seen = self._vigil.seen
+        return (seen.holder or None) if seen is not None else None
+
     def answer(self, _request: bytes, _peer: Peer) -> bytes:
         """Raise NotLeader, whatever is asked."""
-        raise NotLeader(f"This cluster manager stands by: {self._leader()}.", sent="no")
+        raise NotLeader(f"This cluster manager stands by: {self._who_leads()}.", sent="no")
 
-    def _leader(self) -> str:
-        seen = self._vigil.seen
-        if seen is None or not seen.holder:
-            return "nobody leads yet"
-        return f"the one at {seen.holder} leads"
+    def _who_leads(self) -> str:
+        leader = self.leader
+        return "nobody leads yet" if leader is None else f"the one at {leader} leads"
 
     def _say(self, words: str) -> None:
         if words != self._said:

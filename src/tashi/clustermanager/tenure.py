@@ -11,16 +11,20 @@ A store without a lease has one owner for as long as that one lives, and its ten
 The ledger's thread proves; any thread may ask.
 """
 
+from logging import getLogger
 from math import inf
 from typing import Final
 
 from tashi.domain.errors import NotLeader, TashiError
 from tashi.domain.identity import CommitNumber
 from tashi.domain.journal import Commit, Kept
+from tashi.domain.succession import MARGIN_SECONDS
 from tashi.ports.clock import Clock
 from tashi.ports.peers import Caller, Handler, Peer, Promise
 from tashi.ports.store import Store
 from tashi.wire.chaining import then
+
+_log = getLogger(__name__)
 
 PULSE_SECONDS: Final = 0.5
 """A leader that has committed nothing for so long commits nothing at its next tick."""
@@ -40,6 +44,18 @@ class Tenure:
         self._trouble = trouble
         if not trouble:
             self._proven_at = at
+
+    def weigh_loading(self, took: float) -> None:
+        """Warn where books that took so many seconds to load may cost a next leader its lease."""
+        take_over_after = self._seconds + MARGIN_SECONDS
+        if took > take_over_after / 2:
+            _log.warning(
+                "Loading the books took %.1f s, and takeOverAfter is %g s: whoever loads for "
+                "longer than that is taken for dead. Set it to more than twice the time that "
+                "loading takes, for all cluster managers.",
+                took,
+                take_over_after,
+            )
 
     @property
     def wants_proof(self) -> bool:
@@ -71,7 +87,10 @@ class ProvingStore:
 
     def load(self) -> Kept:
         """All that is kept."""
-        return self._store.load()
+        began = self._clock.monotonic()
+        kept = self._store.load()
+        self._tenure.weigh_loading(self._clock.monotonic() - began)
+        return kept
 
     def look(self) -> Kept:
         """What is kept at this moment."""

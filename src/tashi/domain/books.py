@@ -83,15 +83,9 @@ class Books:
             raise NoSuchInstance(f"There is no instance {key}.", instance=key)
         return found
 
-    def named(self, name: str) -> Instance:
-        """The one instance of that name; raises NoSuchInstance if there is none or several."""
-        found = self.names.get(name, _NONE)
-        if len(found) > 1:
-            ids = ", ".join(str(key) for key in sorted(found))
-            raise NoSuchInstance(f"Several instances are named {name!r} ({ids}): give the id.")
-        for key in found:
-            return self.instances[key]
-        raise NoSuchInstance(f"There is no instance named {name!r}.")
+    def named(self, name: str) -> list[Instance]:
+        """The instances of that name that are not over, by id."""
+        return [self.instances[key] for key in sorted(self.names.get(name, _NONE))]
 
     def host(self, key: HostId) -> Host:
         """That host; raises NoSuchHostId."""

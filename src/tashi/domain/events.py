@@ -186,7 +186,7 @@ class SaveFailed(Report):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetReady(Report):
-    """The target waits for the guest, to be sent to that address."""
+    """The target gets ready: the guest may be sent to that address, where it is waited for."""
 
     incoming: str = ""
 

@@ -5,8 +5,9 @@ follower that applies entries in order has the same books as the cluster manager
 accounting text of Apache Tashi (`CM VM ACTIVATE` …); an empty one is not worth a line.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from tashi.domain.catalogue import Network, User
 from tashi.domain.host import Host
@@ -89,12 +90,16 @@ class Answer:
     event: EventNumber
 
 
+FARTHEST_LEAP: Final = 100_000
+"""No id is leapt over that is so far away: they are in names that have room for seven digits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Counters:
     """The numbers that are given out next, and the present reign; none is ever given twice.
 
-    Where books were put back from a copy, the ids from `lost_from` to before `lost_to` may have
-    been given out by those that are lost.
+    Where books were put back from a copy, or lost and begun anew, the ids from `lost_from` to
+    before `lost_to` may have been given out by those that are lost.
     """
 
     instance: InstanceId = InstanceId(1)
@@ -109,6 +114,17 @@ class Counters:
     def gave_out(self, instance: InstanceId) -> bool:
         """Whether these books have given out that id, so that they know what became of it."""
         return instance < self.instance and not self.lost_from <= instance < self.lost_to
+
+    def beyond(self, instance: InstanceId) -> "Counters":
+        """These, going on beyond an id that books which are lost have given out.
+
+        They go on where they are when it is too far away: then it is more likely a mistake.
+        """
+        if not self.instance <= instance < self.instance + FARTHEST_LEAP:
+            return self
+        following = InstanceId(instance + 1)
+        begun = self.lost_from or self.instance
+        return replace(self, instance=following, lost_from=begun, lost_to=following)
 
 
 @dataclass(frozen=True, slots=True)

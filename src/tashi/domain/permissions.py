@@ -121,8 +121,8 @@ def check_permission(who: Who, caller: Caller, call: str) -> None:
     call, daemon = typed.function(call), _DAEMONS.get(who)
     if caller.proven is Proven.NOTHING:
         raise NotLoggedIn(
-            f"{call} is for those who show who they are: log in with a name and a password, bring "
-            "a certificate, or call on the cluster manager's own machine."
+            f"{call} is for those who show who they are: log in with a name and a password "
+            "(logIn), bring a certificate, or call on the cluster manager's own machine."
         )
     if who is Who.ADMIN and not caller.is_admin:
         raise NotPermitted(f"{call} is for administrators; you are {caller.name}.")

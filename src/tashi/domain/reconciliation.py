@@ -92,19 +92,33 @@ def ending(record: Instance, report: e.GuestEnded, lasted: float) -> e.Event:
     if record.state is _S.MIGRATE_TRANS and record.target_id is None:
         # The target knows what it has, but not whether that is all of it.
         remain = remain and not record.incoming
-    return gone(record, report.host_id, report.words, lasted=lasted, disks_remain=remain)
+    becomes = _lost if _ended_unsent(record, report) else gone
+    return becomes(record, report.host_id, report.words, lasted=lasted, disks_remain=remain)
+
+
+def _ended_unsent(record: Instance, report: e.GuestEnded) -> bool:
+    """Whether the source's node had not heard of the move: then the target has nothing of it."""
+    on_two = record.state is _S.MIGRATE_TRANS and record.target_id is not None
+    return on_two and report.host_id == record.host_id and report.operation < record.operation
 
 
 def gone(
     record: Instance, host: HostId, words: str, *, lasted: float, disks_remain: bool
 ) -> e.Event:
-    """The event for an instance whose guest on `host` is proven dead without having powered off.
-
-    What was being shut down never restarts: it is kept if that was asked for, and else forgotten.
-    """
+    """The event for an instance whose guest on `host` is proven dead without having powered off."""
     half = None if record.target_id is None else _half(record, host)
     if half is not None:
         return half(host_id=host, words=words)
+    return _lost(record, host, words, lasted=lasted, disks_remain=disks_remain)
+
+
+def _lost(
+    record: Instance, host: HostId, words: str, *, lasted: float, disks_remain: bool
+) -> e.Event:
+    """The event for an instance that has no other guest than the one on `host`, which is dead.
+
+    What was being shut down never restarts: it is kept if that was asked for, and else forgotten.
+    """
     if record.state in {_S.ACTIVATING, _S.RESUMING}:
         return e.StartLost(host_id=host, words=words)
     if record.state is _S.DESTROYING:
@@ -207,18 +221,19 @@ def compare(
     """
     present = {guest.instance_id: guest for guest in inventory.guests}
     known = {record.id: record for record in records}
-    events = [
-        (record.id, event)
+    events = {
+        record.id: event
         for record in known.values()
         if (event := _difference(record, host, present.get(record.id))) is not None
-    ]
+    }
     strangers = [
         guest
         for guest in present.values()
         if not _belongs(known.get(guest.instance_id), host, guest)
+        or _stands_for_none(known[guest.instance_id], guest, events)
     ]
     return Findings(
-        tuple(events),
+        tuple(events.items()),
         tuple(guest for guest in strangers if is_ours(guest.instance_id)),
         tuple(guest for guest in strangers if not is_ours(guest.instance_id)),
     )
@@ -253,6 +268,14 @@ def _belongs(record: Instance | None, host: HostId, guest: Guest) -> bool:
     if host in record.leftovers or record.disks_on == host:
         return True
     return host in record.hosts and guest.attempt <= record.attempt
+
+
+def _stands_for_none(record: Instance, guest: Guest, events: Container[InstanceId]) -> bool:
+    """Whether the instance is taken for lost though there is this guest, of an earlier attempt.
+
+    It comes to that where a node has lost its notes. Nobody else would end it, and another begins.
+    """
+    return record.id in events and guest.attempt != record.attempt
 
 
 def _powered_off(record: Instance, report: e.GuestEnded, lasted: float) -> e.Event:

@@ -7,6 +7,7 @@ wire; Stopped (17) and Altering (18) are those that Tashi did not have.
 
 from dataclasses import dataclass
 from enum import Enum, IntEnum, auto
+from functools import cache
 from typing import Final
 
 
@@ -35,7 +36,7 @@ class InstanceState(IntEnum):
     @property
     def title(self) -> str:
         """The state as people read it, for instance ``MigratePrep``."""
-        return "".join(word.capitalize() for word in self.name.split("_"))
+        return _title(self.name)
 
 
 class HostState(IntEnum):
@@ -48,7 +49,12 @@ class HostState(IntEnum):
     @property
     def title(self) -> str:
         """The state as people read it, for instance ``VersionMismatch``."""
-        return "".join(word.capitalize() for word in self.name.split("_"))
+        return _title(self.name)
+
+
+@cache
+def _title(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_"))
 
 
 class Phase(Enum):

@@ -2,7 +2,8 @@
 
 The leader has the lease and keeps it moving: every commit counts a number in it up, and when there
 is nothing to commit it commits nothing, just for that. A standby looks at the lease again and again
-and takes over once it has stood still for long enough. Four laws:
+and takes over once it has stood still for long enough. So whoever wants the books to have no user
+at all, as an administrator's tools do, waits for longer than a standby would. Four laws:
 
 * Durations are of one's own monotonic clock. What the leader's clock says is of no interest.
 * The leader counts from before its last commit, a standby from after its first look at that commit,
@@ -24,6 +25,9 @@ MARGIN_SECONDS: Final = 1.5
 
 LEAST_SECONDS: Final = 4.0
 """A shorter limit would end reigns over nothing: a leader moves the lease about once a second."""
+
+LEFT_SECONDS: Final = 2.0
+"""A lease that nobody has is not left so for as long while somebody stands by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +66,11 @@ class Vigil:
         if self.seen is None:
             return False
         return not self.seen.holder or self.looked_at - self.since >= self.limit
+
+    @property
+    def is_desertion(self) -> bool:
+        """Whether nobody leads and nobody stands by, if `limit` is longer than any standby's."""
+        if self.seen is None:
+            return False
+        still = self.looked_at - self.since
+        return still >= (self.limit if self.seen.holder else min(self.limit, LEFT_SECONDS))

@@ -263,15 +263,19 @@ class Node:
             self._take_up(order)
 
     def _do(self, do: Do, order: OrderForm) -> None:
+        key = InstanceId(order.instance_id)
+
+        def tell(outcome: ReportForm | None) -> None:
+            _log.debug("Instance %d: %s: %s.", key, order.order.value, outcome)
+            self._inbox.post(partial(self._conclude, key, order, outcome))
+
         def job() -> None:
             try:
                 given_up = do is Do.STORE and not self._is_doing(order)
-                outcome = None if given_up else see_through(self._hypervisor, do, order)
+                outcome = None if given_up else see_through(self._hypervisor, do, order, tell)
             except InDoubt:
                 return  # it stays under way, and the next program finds out
-            _log.debug("Instance %d: %s: %s.", order.instance_id, order.order.value, outcome)
-            key = InstanceId(order.instance_id)
-            self._inbox.post(partial(self._conclude, key, order, outcome))
+            tell(outcome)
             if do is Do.SEND and outcome == left(order):
                 clear_away(self._hypervisor, key)
 

@@ -5,7 +5,7 @@ that has a name becomes the order's outcome; nothing is decided here.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from logging import getLogger
 from typing import Final
 
@@ -39,14 +39,23 @@ from tashi.wire.hardware import HardwareForm
 _log = getLogger(__name__)
 
 
+Tell = Callable[[ReportForm], None]
+
+
+def _keep_quiet(_outcome: ReportForm) -> None:
+    pass
+
+
 class InDoubt(Exception):
     """What came of an order cannot be told: whatever was said of it might be untrue."""
 
 
-def see_through(hypervisor: Hypervisor, do: Do, order: OrderForm) -> ReportForm | None:
+def see_through(
+    hypervisor: Hypervisor, do: Do, order: OrderForm, tell: Tell = _keep_quiet
+) -> ReportForm | None:
     """`carry_out`, also past a mistake that nobody foresaw; raises InDoubt."""
     try:
-        return carry_out(hypervisor, do, order)
+        return carry_out(hypervisor, do, order, tell)
     except Exception:  # noqa: BLE001  # without an end, its repeats would be in vain for ever
         _log.exception("%s failed in a way that it should not.", order)
     try:
@@ -72,10 +81,18 @@ def _after_a_mistake(hypervisor: Hypervisor, do: Do, order: OrderForm) -> Report
     return failure(order, "The node made a mistake; its log says more.")
 
 
-def carry_out(hypervisor: Hypervisor, do: Do, order: OrderForm) -> ReportForm | None:
-    """Do it and return the order's outcome; ``None`` when nobody waits for one."""
+def carry_out(
+    hypervisor: Hypervisor, do: Do, order: OrderForm, tell: Tell = _keep_quiet
+) -> ReportForm | None:
+    """Do it and return the order's outcome; ``None`` when nobody waits for one.
+
+    An outcome that is known before all is done is given to `tell`, and returned only if it was not.
+    """
     guest = InstanceId(order.instance_id)
     try:
+        if do is Do.PREPARE:
+            _prepare(hypervisor, guest, order, tell)
+            return None
         return _ACTS[do](hypervisor, guest, order)
     except NoSuchImage as error:
         if do in {Do.RESTORE, Do.RESTORE_AFRESH}:
@@ -179,11 +196,18 @@ def _find_saved(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> 
         return None
 
 
-def _prepare(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> ReportForm:
+def _prepare(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm, tell: Tell) -> None:
+    """Have a target; where it is, is told while it gets ready, so that its source does, too.
+
+    If it comes to nothing then, the source is told so at the target's door, and does not move.
+    """
+
+    def opened(incoming: str) -> None:
+        tell(replace(success(order, "TargetReady"), incoming=incoming))
+
     hypervisor.kill(guest)
     hypervisor.clear(guest)
-    incoming = hypervisor.prepare_target(_going_on(order), order.peer)
-    return replace(success(order, "TargetReady"), incoming=incoming)
+    hypervisor.prepare_target(_going_on(order), order.peer, opened)
 
 
 def _send(hypervisor: Hypervisor, guest: InstanceId, order: OrderForm) -> ReportForm:
@@ -282,7 +306,6 @@ _ACTS: Final = {
     Do.ALTER: _alter,
     Do.SAVE: _save,
     Do.FIND_SAVED: _find_saved,
-    Do.PREPARE: _prepare,
     Do.SEND: _send,
     Do.RUN: _run,
     Do.KILL: _kill,

@@ -171,6 +171,11 @@ class News:
 
 Listener = Callable[[News], None]
 Follower = Callable[[InstanceId, Progress], None]
+Opened = Callable[[str], None]
+
+
+def unheeded(_incoming: str) -> None:
+    """Where a guest is to be sent, for who is in no hurry to hear it."""
 
 
 class Hypervisor(Protocol):
@@ -297,12 +302,13 @@ class Hypervisor(Protocol):
         """
         ...
 
-    def prepare_target(self, spec: GuestSpec, peer: str) -> str:
+    def prepare_target(self, spec: GuestSpec, peer: str, opened: Opened = unheeded) -> str:
         """Make ready to receive a guest from the machine at that address, and from no other.
 
-        Returns where `send` can reach it, a text that is like no other. Disks that are not shared
-        are made here and filled while the guest is sent. Raises HypervisorFailed; then nothing is
-        left that was not there before.
+        Returns where `send` can reach it, a text that is like no other; `opened` is told that as
+        soon as a `send` may begin, which then waits until all is ready here, or fails if it comes
+        to nothing. Disks that are not shared are made here and filled while the guest is sent.
+        Raises HypervisorFailed; then nothing is left that was not there before.
         """
         ...
 

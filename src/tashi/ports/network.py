@@ -84,8 +84,9 @@ class Networks(Protocol):
     def wire(self, guest: InstanceId, cards: Cards) -> AbstractContextManager[Wiring]:
         """Connect these cards for a QEMU that is started in the context.
 
-        What it has not inherited by the end is gone again. Raises HypervisorFailed; then nothing is
-        left that was not there before.
+        They lead to their networks by the end of it at the latest: a guest runs only afterwards.
+        What has not been inherited by then is gone again. Raises HypervisorFailed, at the end, too;
+        then nothing is left that was not there before.
         """
         ...
 

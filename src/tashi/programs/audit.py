@@ -75,7 +75,7 @@ class Audit:
         _log.info(
             "%s, known by %s, from %s: %s: %s",
             name, proof.value, deed.peer, what, outcome,
-            extra={"about": {
+            extra={"about": lambda: {
                 "who": name, "proof": proof.value, "from": str(deed.peer), "call": deed.call,
                 **about, "result": outcome,
             }},

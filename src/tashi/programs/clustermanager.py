@@ -9,19 +9,21 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Final
 
 from tashi.adapters.rpyc.listening import listen, listen_locally
+from tashi.adapters.rpyc.peers import Link
 from tashi.adapters.rpyc.server import EventedServer
 from tashi.adapters.system.clock import SystemClock
 from tashi.adapters.system.workers import ThreadWorkers
 from tashi.clustermanager.standby import Standby
 from tashi.domain.errors import Misconfigured, Refused
+from tashi.domain.permissions import Caller, Role
 from tashi.domain.succession import LEAST_SECONDS
 from tashi.ports.peers import Peer, Promise
 from tashi.ports.store import Store
-from tashi.programs import proving
+from tashi.programs import heldlines, proving
 from tashi.programs.daemon import run, settle_memory
 from tashi.programs.implementations import (
     chosen_store,
@@ -30,16 +32,19 @@ from tashi.programs.implementations import (
     trusted_networks,
 )
 from tashi.programs.metering import Metering
+from tashi.programs.passwordlines import chosen_passwords, warn_of_unread
 from tashi.programs.reign import Reign
 from tashi.settings.load import Settings
 from tashi.settings.search import Program
 from tashi.settings.sections.clustermanager import ClusterManagerParts, ClusterManagerSettings
 from tashi.settings.sections.security import SecuritySettings
+from tashi.wire.calls import to_cluster_manager
 
 _log = logging.getLogger(__name__)
 
 _WORDS = "Keep the books of the cluster: hosts, instances, networks and users."
-_LOOK_SECONDS: Final = 0.5
+LOOK_SECONDS: Final = 0.5
+"""How often who stands by looks at the lease."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,7 +70,9 @@ class ClusterManagerDaemon:
         self._on_step = on_step
         self._papers = proving.papers(settings, proving.CLUSTER_MANAGER)
         self._workers = ThreadWorkers()
-        self._expiry = proving.Expiry(settings, proving.CLUSTER_MANAGER, self._workers)
+        self._expiry = proving.Expiry(
+            settings, proving.CLUSTER_MANAGER, self._workers, self._renewed_by_leader
+        )
         self._store = store or chosen_store(
             settings, on_step, f"{own_address(ours.host)}:{ours.port}"
         )
@@ -97,7 +104,7 @@ class ClusterManagerDaemon:
         if isinstance(self._duty, Reign):
             self._duty.turn(wait_seconds)
             return
-        self._woken.wait(min(wait_seconds, _LOOK_SECONDS))
+        self._woken.wait(min(wait_seconds, LOOK_SECONDS))
         if self._duty.look_again():
             self._take_over()
             settle_memory()
@@ -137,7 +144,7 @@ class ClusterManagerDaemon:
         return metering
 
     def _loaded(self) -> Reign:
-        return Reign(
+        reign = Reign(
             self._settings,
             self._store,
             shared=self._shared,
@@ -145,6 +152,8 @@ class ClusterManagerDaemon:
             meter=self._metering.meter,
             on_step=self._on_step,
         )
+        warn_of_unread(self._settings, chosen_passwords(self._settings, self._store))
+        return reign
 
     def _listening(self) -> list[tuple[EventedServer, str]]:
         """Every way in, with where it is in words; none of them answers yet."""
@@ -160,7 +169,23 @@ class ClusterManagerDaemon:
         path = self._settings.of(SecuritySettings).local_socket
         if path is not None:
             ways.append((listen_locally(self._answer, path), f"{path} for this machine"))
+        for way, _ in ways:
+            way.later.before = heldlines.write_held
         return ways
+
+    def _renewed_by_leader(self, held: str) -> str:
+        """Have the one that leads renew our certificate: it may have the authority's key."""
+        leader = self._duty.leader if isinstance(self._duty, Standby) else None
+        if leader is None:
+            raise Refused(
+                "The authority's key (ca-key.pem) is not here, and no other cluster manager leads "
+                "that could be asked: copy the key to this machine, or let one that has it lead."
+            )
+        host, _, port = leader.rpartition(":")
+        secrets = proving.towards(self._papers, proving.CLUSTER_MANAGER)
+        with closing(Link((host, int(port)), secrets=secrets)) as link:
+            calls = to_cluster_manager(link, Caller(Role.CLUSTER_MANAGER))
+            return proving.asking(calls)(held)
 
     def _answer(self, request: bytes, peer: Peer) -> bytes | Promise:
         return self._duty.answer(request, peer)

@@ -20,8 +20,8 @@ from typing import Final, Protocol
 
 from tashi import __version__
 from tashi.domain.errors import Failed, Misconfigured, Refused, TashiError
-from tashi.programs import signals
-from tashi.programs.loglines import Verbosity
+from tashi.programs import firststeps, heldlines, signals
+from tashi.programs.loglines import Verbosity, leave_out_the_unsaid
 from tashi.programs.printing import print_out
 from tashi.settings.load import Settings, load
 from tashi.settings.search import Program
@@ -77,11 +77,16 @@ def run(
             print_out(as_json(settings) if asked.output == "json" else as_text(settings))
             return DONE
         _set_up_logging(settings)
+        firststeps.watch_over(name, FAILED)
         daemon = build(settings)
         settle_memory()
     except TashiError as error:
         print(f"{name}: {error.message}", file=sys.stderr)
         return exit_code(error)
+    except OSError as error:  # of what the machine lacks, such as descriptors
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"{name}: It cannot begin: {error.strerror or error}{where}.", file=sys.stderr)
+        return FAILED
     return _loop(name, daemon)
 
 
@@ -117,8 +122,9 @@ def _parser(name: str, words: str) -> argparse.ArgumentParser:
 
 
 def _set_up_logging(settings: Settings) -> None:
+    configuration = heldlines.holding(settings.logging())
     try:
-        logging.config.dictConfig(settings.logging())
+        logging.config.dictConfig(configuration)
     except (OSError, ValueError) as error:
         cause = error.__cause__ or error
         if isinstance(cause, OSError) and cause.filename:
@@ -127,6 +133,7 @@ def _set_up_logging(settings: Settings) -> None:
                 f"({cause.strerror})."
             ) from error
         raise Misconfigured(f"Logging cannot be set up as configured: {cause}.") from error
+    leave_out_the_unsaid(str(configuration["formatters"]))
     for warning in settings.warnings:
         _log.warning("%s.", warning)
 

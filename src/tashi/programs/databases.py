@@ -5,6 +5,7 @@ from collections.abc import Callable
 from tashi.adapters.store.sql.address import Address, Tls, address_of, has_password
 from tashi.adapters.store.sql.store import SqlStore
 from tashi.domain.errors import Misconfigured
+from tashi.ports.passwords import PasswordLines
 from tashi.ports.store import Store
 from tashi.ports.succession import Succession
 from tashi.programs.passwords import password_in
@@ -22,6 +23,11 @@ def chosen_database(
 def shared(store: Store) -> Succession | None:
     """The succession to the books in that store; ``None`` for those that only one may open."""
     return store if isinstance(store, SqlStore) and store.is_shared else None
+
+
+def passwords_beside(store: Store) -> PasswordLines | None:
+    """The passwords in the same database; ``None`` for a store in none."""
+    return store.passwords() if isinstance(store, SqlStore) else None
 
 
 def named_database(settings: Settings) -> Address:

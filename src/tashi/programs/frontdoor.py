@@ -55,6 +55,7 @@ def enter(front: Front, words: Sequence[str]) -> int:
         environment=os.environ,
         version=tashi.__version__,
         show_settings=_show_settings,
+        caution=_caution,
     )
     code = run(front, words, world)
     for stream in (out, err):
@@ -112,6 +113,16 @@ def _settings() -> "Settings":
     from tashi.settings.search import Program
 
     return load(Program.CLIENT, os.environ)
+
+
+def _caution() -> str | None:
+    from tashi.settings.sections.security import SecuritySettings
+
+    if not _settings().of(SecuritySettings).auth_and_encrypt:
+        return None
+    from tashi.programs import proving
+
+    return proving.warning_to_person()
 
 
 def _link() -> Way:

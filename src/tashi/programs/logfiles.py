@@ -12,13 +12,14 @@ on, and the file grows a little larger, so a daemon that hangs holds up no other
 import fcntl
 import logging
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from logging.handlers import BaseRotatingHandler, RotatingFileHandler, TimedRotatingFileHandler
 from pathlib import Path
 
 
-class _Shared(BaseRotatingHandler):
+class _Shared(BaseRotatingHandler, ABC):
     """Goes before one of Python's two handlers among the classes that are inherited from."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -36,9 +37,10 @@ class _Shared(BaseRotatingHandler):
             if alone:
                 self._rotate()
 
+    @abstractmethod
     def _rotate(self) -> None:
         """What Python's handler does to rotate the file."""
-        raise NotImplementedError
+        ...
 
     def _follow(self) -> bool:
         """Open the file of that name, if it is another one by now; whether it is."""

@@ -1,7 +1,8 @@
 """Log lines as JSON, counted by level, and saying more for a while without a restart.
 
-What a line is about (`extra={"about": …}`: ids and names) becomes keys of its object, so that a
-search by instance or host does not have to read sentences. `settings.logs` names `JsonLines` to
+What a line is about (`extra={"about": …}`, a function that gives ids and names) becomes keys of its
+object, so that a search by instance or host does not have to read sentences; lines of text have no
+use for it, so only who writes objects asks. `settings.logs` names `JsonLines` to
 `logging.config`, which makes it; likewise `Publisher`, for Apache Tashi's publisherHandler.
 """
 
@@ -9,6 +10,7 @@ import json
 import logging
 import os
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Final
@@ -17,6 +19,8 @@ from tashi.domain.metrics import LOG_LINES
 from tashi.ports.metrics import Meter, Unwatched
 
 _TASHI: Final = "tashi"
+_PLACES: Final = ("pathname", "filename", "module", "lineno", "funcName")
+_SOURCE: Final = logging._srcfile  # noqa: SLF001  # see its use
 
 
 class JsonLines(logging.Formatter):
@@ -35,11 +39,38 @@ class JsonLines(logging.Formatter):
             "pid": os.getpid(),
             "message": record.getMessage(),
         }
-        about = getattr(record, "about", {})
+        about: dict[str, object] = getattr(record, "about", dict)()
         said |= {key: value for key, value in about.items() if key not in said}
         if record.exc_info:
             said["exception"] = self.formatException(record.exc_info)
         return json.dumps(said, default=str)
+
+
+class TextLines(logging.Formatter):
+    """Python's own, but for the time of a second, which is made once for all its lines."""
+
+    _second: tuple[int, str | None, str] = (-1, None, "")
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's own name
+        """When it was said, by `datefmt`, or to the millisecond."""
+        second, form, text = self._second
+        if (second, form) != (int(record.created), datefmt):
+            second = int(record.created)
+            text = time.strftime(datefmt or self.default_time_format, self.converter(second))
+            self._second = second, datefmt, text
+        return text if datefmt else f"{text},{int(record.msecs):03}"
+
+
+def leave_out_the_unsaid(formats: str) -> None:
+    """Have records lack what none of these formats has lines say: to find out costs the most.
+
+    (The switches are those of Python's Logging HOWTO, "Optimization".)
+    """
+    logging.logThreads = "thread" in formats
+    logging.logProcesses = "process" in formats
+    logging.logMultiprocessing = "processName" in formats
+    # Where it is set, the stack is searched for who logs.
+    logging._srcfile = _SOURCE if any(one in formats for one in _PLACES) else None  # noqa: SLF001
 
 
 class Publisher(logging.Handler):

@@ -7,15 +7,18 @@ from concurrent.futures import Future
 from dataclasses import replace
 
 from tashi import __version__
-from tashi.adapters.journal.notebook import FolderNotebook
+from tashi.adapters.hypervisor.qemu.process import former_places
+from tashi.adapters.journal.notebook import FolderNotebook, host_of
 from tashi.adapters.network.vigil import Vigil
 from tashi.adapters.rpyc.leading import LeaderLink
 from tashi.adapters.rpyc.listening import listen
 from tashi.adapters.rpyc.peers import Link
 from tashi.adapters.system.clock import SystemClock
 from tashi.adapters.system.frames import PacketFrames
+from tashi.adapters.system.machine import Machine as Facts
 from tashi.adapters.system.machine import describe_machine
 from tashi.adapters.system.workers import ThreadWorkers
+from tashi.domain.errors import Misconfigured
 from tashi.domain.host import Machine
 from tashi.domain.identity import Mib
 from tashi.domain.permissions import Caller, Role
@@ -48,6 +51,7 @@ from tashi.wire.serving import Desk
 
 _log = logging.getLogger(__name__)
 
+_NOTES = "notes"
 _WORDS = "Run the guests of this machine on the cluster manager's orders."
 
 
@@ -71,8 +75,11 @@ class NodeManagerDaemon:
     ) -> None:
         ours = settings.of(NodeManagerSettings)
         shown = proving.papers(settings, proving.NODE_MANAGER)
+        qemu = settings.of(QemuSettings)
+        facts = _facts(ours, qemu)
         self._workers = ThreadWorkers()
-        self._notebook = FolderNotebook(settings.of(QemuSettings).info_dir / "notes")
+        _check_place(qemu, facts.host_name)
+        self._notebook = FolderNotebook(qemu.info_dir / _NOTES, facts.host_name)
         self._metering = Metering("nodemanager", settings, settings.of(NodeManagerParts).publisher)
         self._server = listen(
             self._answer,
@@ -84,7 +91,7 @@ class NodeManagerDaemon:
         guard = chosen_guard(settings)
         networks = chosen_networks(settings, guard)
         self._vigil = None if guard is None else Vigil(guard.mend)
-        machine = _machine(ours, settings.of(QemuSettings), self._server.address[1])
+        machine = _machine(facts, ours, self._server.address[1])
         secrets = proving.towards(shown, proving.CLUSTER_MANAGER)
         self._link = LeaderLink([Link(one, secrets=secrets) for one in ours.cluster_managers])
         calls = to_cluster_manager(self._link, Caller(Role.NODE, name=machine.name))
@@ -110,7 +117,7 @@ class NodeManagerDaemon:
             ),
             Times(
                 frequency=ours.register_frequency,
-                statistics=ours.stats_interval or settings.of(QemuSettings).stats_interval,
+                statistics=ours.stats_interval or qemu.stats_interval,
             ),
             register=ours.register_host,
         )
@@ -158,14 +165,27 @@ class NodeManagerDaemon:
         return self._doorman.answer(request, peer)
 
 
-def _machine(ours: NodeManagerSettings, qemu: QemuSettings, port: int) -> Machine:
-    facts = describe_machine(
+def _check_place(qemu: QemuSettings, host: str) -> None:
+    """Raise Misconfigured where guests of this host began when `infoDir` was another folder."""
+    for place in former_places(qemu.info_dir.resolve(), qemu.scratch_dir.resolve()):
+        if host_of(place / _NOTES) == host:
+            raise Misconfigured(
+                f"Guests of {host} run whose records are in {place}, and infoDir is "
+                f"{qemu.info_dir} now: set it back, empty this host (drain), and change it then."
+            )
+
+
+def _facts(ours: NodeManagerSettings, qemu: QemuSettings) -> Facts:
+    return describe_machine(
         host_name=ours.host_name,
         memory=ours.memory,
         cores=ours.cores,
         boot_id_file=ours.boot_id_file,
         reserved=qemu.reserved_mem,
     )
+
+
+def _machine(facts: Facts, ours: NodeManagerSettings, port: int) -> Machine:
     return Machine(
         name=facts.host_name,
         memory=facts.memory,

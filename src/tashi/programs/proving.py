@@ -7,10 +7,11 @@ Of `[Security] pkiDir` every daemon has a folder of its own, named after its rol
 import logging
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tashi.adapters.pki.ending import end_of
 from tashi.adapters.rpyc.calling import Secrets
 from tashi.adapters.rpyc.papers import AUTHORITY, CERTIFICATE, Papers
 from tashi.adapters.system.clock import SystemClock
@@ -157,20 +158,15 @@ def renewal(settings: Settings) -> Callable[[str, str], str] | None:
 
 def warning(folder: Path) -> str | None:
     """What to say about the certificate in that folder, if it ends within a month."""
-    if not (folder / CERTIFICATE).exists():
+    until = end_of(folder / CERTIFICATE)
+    if until is None:
         return None
-    # Its library costs a program that does not encrypt 40 ms and 10 MiB, and clients may lack it.
-    from tashi.adapters.pki import authority
-
-    lasts = authority.look(folder)
-    if lasts is None:
-        return None
-    left = lasts.days(_now())
+    left = (until - _now()) / timedelta(days=1)
     if left > WARN_DAYS:
         return None
     ends = "has expired" if left <= 0 else f"expires in {left:.0f} days"
     return (
-        f"The certificate in {folder} {ends}, on {lasts.until:%Y-%m-%d}: renew it with tashi-admin "
+        f"The certificate in {folder} {ends}, on {until:%Y-%m-%d}: renew it with tashi-admin "
         "renewCertificate on the machine of the authority"
     )
 
@@ -183,6 +179,12 @@ def warnings(settings: Settings) -> list[str]:
     daemons = (CLUSTER_MANAGER, NODE_MANAGER, SCHEDULER, AGENT)
     folders = [*(folder_of(settings, role) for role in daemons), _own_folder()]
     return [f"{words}." for folder in folders if (words := warning(folder)) is not None]
+
+
+def warning_to_person() -> str | None:
+    """What to say about the certificate of who runs a client, if it ends within a month."""
+    words = warning(_own_folder())
+    return None if words is None else f"{words}."
 
 
 def _own_folder() -> Path:

@@ -7,7 +7,7 @@ to be undone, and whatever keeps it alive starts a new one, which has nothing to
 
 from collections.abc import Callable, Iterator
 from math import inf
-from random import SystemRandom
+from random import Random
 
 from tashi import __version__
 from tashi.adapters.images.directory import ImageFolder
@@ -16,7 +16,7 @@ from tashi.adapters.rpyc.peers import Link
 from tashi.adapters.system.clock import SystemClock
 from tashi.adapters.system.commands import SystemCommands
 from tashi.adapters.system.workers import ThreadWorkers
-from tashi.adapters.users.passwords import PasswordFile
+from tashi.adapters.users.scrypted import ScryptedPasswords
 from tashi.clustermanager.daemon import ClusterManager, Plan, World
 from tashi.clustermanager.draft import Draft
 from tashi.clustermanager.instances import Rules
@@ -32,14 +32,15 @@ from tashi.domain.journal import Record
 from tashi.domain.placement.filters import Policy
 from tashi.domain.succession import MARGIN_SECONDS
 from tashi.ports.metrics import Meter
-from tashi.ports.peers import Peer, Promise
+from tashi.ports.peers import Handler, Peer, Promise
 from tashi.ports.store import Store
-from tashi.programs import proving
+from tashi.programs import heldlines, proving
 from tashi.programs.audit import Audit
 from tashi.programs.directories import chosen_directory, chosen_password_check
 from tashi.programs.doorman import Doorman
 from tashi.programs.identifying import identification, of_people
 from tashi.programs.implementations import keeps_config_records
+from tashi.programs.passwordlines import chosen_passwords
 from tashi.settings.load import Settings
 from tashi.settings.sections.clustermanager import ClusterManagerSettings
 from tashi.settings.sections.images import VfsSettings
@@ -90,16 +91,18 @@ class Reign:
             ),
             workers=self._workers,
             directory=directory,
-            passwords=PasswordFile(settings.of(SecuritySettings).password_table),
+            passwords=ScryptedPasswords(chosen_passwords(settings, store)),
             password_check=chosen_password_check(settings),
             images=images,
-            draws=SystemRandom(),
+            draws=Random(),  # of addresses, no secrets: nobody has to ask the system for each
             on_step=on_step,
             meter=meter,
             renew=proving.renewal(settings),
+            together=heldlines.held,
         )
         self._manager = ClusterManager(world, _plan(settings, threshold))
-        self._handler = TenuredHandler(Doorman(self._desk(settings), meter).answer, tenure)
+        answer = Doorman(self._desk(settings), meter).answer
+        self._handler: Handler = TenuredHandler(answer, tenure) if shared else answer
 
     def begin(self) -> None:
         """Let the books and the nodes know of it."""

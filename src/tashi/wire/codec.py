@@ -91,8 +91,12 @@ def _only_bytes(form: type[msgspec.Struct]) -> str | None:
 
 
 def printable(text: str) -> str:
-    """Take from a peer's text what is safe to log and to show on a terminal, in bounded length."""
-    kept = text if len(text) <= LONGEST_COMPLAINT else text[: LONGEST_COMPLAINT - 1] + "…"
+    """Take from a peer's text what is safe to log and to show on a terminal, in bounded length.
+
+    What is too long lacks its middle: a sentence ends with what to do.
+    """
+    half = LONGEST_COMPLAINT // 2
+    kept = text if len(text) <= LONGEST_COMPLAINT else f"{text[: half - 1]}…{text[-half:]}"
     if kept.isprintable():
         return kept
     return "".join(letter if letter.isprintable() else "�" for letter in kept)

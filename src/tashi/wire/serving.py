@@ -15,7 +15,7 @@ Of what may be asked about later the desk tells `note`: who did it, and how it e
 
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -108,7 +108,10 @@ class Desk:
         row = self._rows.get(request.call)
         if row is None:
             called = codec.printable(request.call)
-            raise BadRequest(f"{self._interface.name.capitalize()} answers no call {called!r}.")
+            raise BadRequest(
+                f"{self._interface.name.capitalize()} answers no call {called!r}: another program "
+                "does, at another port, or another version of this one."
+            )
         asked = _Asked(request, codec.raw_of(content), spoken >= versions.RAW)
         try:
             caller = self._identify(request, peer)
@@ -134,14 +137,15 @@ class Desk:
             raise
         deed = Deed(row.name, caller, peer, arguments)
         if isinstance(result, Future):
-            result.add_done_callback(partial(self._tell, row, deed))
+            if row.changes:
+                result.add_done_callback(partial(self._tell, deed))
         else:
             self._end(row, deed, result, None)
         return _written(asked, result)
 
-    def _tell(self, row: Method, deed: Deed, done: "Future[object]") -> None:
+    def _tell(self, deed: Deed, done: "Future[object]") -> None:
         error = _error_of(done)
-        self._end(row, deed, None if error is not None else done.result(), error)
+        self._note(deed, None if error is not None else done.result(), error)
 
     def _tell_failure(self, row: Method, deed: Deed, known: "Future[Caller]") -> None:
         error = _error_of(known)
@@ -170,7 +174,10 @@ def _arguments(row: Method, asked: _Asked) -> object:
 
 
 def _error_of(done: "Future[T]") -> BaseException | None:
-    return Failed(STOPPING) if done.cancelled() else done.exception()
+    try:
+        return done.exception()
+    except CancelledError:
+        return Failed(STOPPING)
 
 
 def _written(asked: _Asked, result: object) -> bytes | Future[bytes]:

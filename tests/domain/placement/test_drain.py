@@ -124,50 +124,6 @@ def test_an_instance_that_is_bound_to_the_host_stays_and_says_why() -> None:
     assert "targetHost" in made.evacuees[1].words
 
 
-@pytest.mark.parametrize(
-    ("state", "fate"),
-    [
-        (S.PAUSED, Fate.STAYS),
-        (S.PAUSING, Fate.LATER),
-        (S.UNPAUSING, Fate.LATER),
-        (S.ACTIVATING, Fate.LATER),
-        (S.RESUMING, Fate.LATER),
-        (S.SUSPENDING, Fate.LATER),
-        (S.SHUTTING_DOWN, Fate.LEAVES),
-        (S.DESTROYING, Fate.LEAVES),
-        (S.ORPHANED, Fate.STAYS),
-    ],
-)
-def test_what_does_not_run_is_named_with_its_state(state: S, fate: Fate) -> None:
-    books = books_of([a_host(1), a_host(2), replace(running(waiting(1)), state=state)])
-
-    found = only(planned(books))
-
-    assert found.fate is fate
-    assert found.words
-    assert found.target_id is None
-
-
-@pytest.mark.parametrize(
-    ("state", "fate"),
-    [
-        (S.STOPPED, Fate.LEAVES),
-        (S.SUSPENDED, Fate.LEAVES),
-        (S.PENDING, Fate.STAYS),
-        (S.HELD, Fate.STAYS),
-    ],
-)
-def test_what_has_its_disks_on_the_host_leaves_once_it_is_to_store_them(
-    state: S, fate: Fate
-) -> None:
-    books = books_of([a_host(1), a_host(2), replace(waiting(1), state=state, disks_on=HostId(1))])
-
-    found = only(planned(books))
-
-    assert found.fate is fate
-    assert "image store" in found.words
-
-
 @pytest.mark.parametrize("state", [S.EXITED, S.STOPPED])
 def test_what_has_left_is_gone_once_its_leftovers_are_cleared_away(state: S) -> None:
     over = replace(waiting(1), state=state, leftovers=(HostId(1),))

@@ -21,13 +21,7 @@ from tashi.adapters.hypervisor.simulated_guest import (
     running_of,
 )
 from tashi.domain.engine import Engine
-from tashi.domain.errors import (
-    DisksGone,
-    HypervisorFailed,
-    NoSuchImage,
-    NoSuchVm,
-    UnableToSuspend,
-)
+from tashi.domain.errors import DisksGone, HypervisorFailed, NoSuchImage, NoSuchVm, UnableToSuspend
 from tashi.domain.guest import Ending, start_of
 from tashi.domain.identity import InstanceId, VmId
 from tashi.domain.instance import Devices, with_address
@@ -39,9 +33,11 @@ from tashi.ports.hypervisor import (
     Happening,
     Listener,
     News,
+    Opened,
     Others,
     Running,
     Screen,
+    unheeded,
 )
 
 
@@ -232,16 +228,17 @@ class SimulatedHypervisor:
                 raise HypervisorFailed(self.store_fails or f"Instance {guest} still runs here.")
             self._ether.stored[to] = left.writes
 
-    def prepare_target(self, spec: GuestSpec, peer: str) -> str:
+    def prepare_target(self, spec: GuestSpec, peer: str, opened: Opened = unheeded) -> str:
         """Make ready to receive a guest; nobody else could send one anyway."""
         self.met(peer)
         with self._lock:
             if self.start_fails:
                 raise HypervisorFailed(self.start_fails)
-            door, here = f"{self._name}/{next(self._ether.doors)}", equipped(spec, self.runs_with)
-            waits = SimulatedGuest(here, None, receiving=True, incoming=door)
-            self._guests[spec.instance_id] = waits
-            return door
+            key, door = spec.instance_id, f"{self._name}/{next(self._ether.doors)}"
+            here = equipped(spec, self.runs_with)
+            self._guests[key] = SimulatedGuest(here, None, receiving=True, incoming=door)
+        opened(door)
+        return door
 
     def send(self, guest: InstanceId, incoming: str) -> None:
         """Move a guest to another simulated machine."""
@@ -373,8 +370,7 @@ class SimulatedHypervisor:
             return self._guests[guest].writes
 
     def _run(self, spec: GuestSpec, writes: int) -> Running:
-        vm_id = VmId(next(self._pids))
-        spec = equipped(spec, self.runs_with)
+        vm_id, spec = VmId(next(self._pids)), equipped(spec, self.runs_with)
         self._guests[spec.instance_id] = SimulatedGuest(
             spec, vm_id, writes=writes, since=self._now(), console=b"BOOT\n"
         )

@@ -2,7 +2,8 @@
 
 A page is written beside the old one, made durable, and renamed over it, so at any instant there is
 a whole page or none; one that is torn out is durably gone. A lock keeps a second node manager out
-of the same folder.
+of the same folder. Beside the pages stands whose guests they are about: under another name, the
+node's guests would belong to nobody, and be ended.
 """
 
 import fcntl
@@ -15,16 +16,20 @@ from tashi.domain.identity import Epoch, InstanceId
 
 _PAGE: Final = ".json"
 _NEW: Final = ".new"
+_HOST: Final = "host"
 
 
 class FolderNotebook:
-    """Pages under one folder, which is made if it is not there; `close` gives up the lock.
+    """Pages of a host under one folder, which is made if need be; `close` gives up the lock.
 
-    Raises Refused when another node manager has the folder, Misconfigured when it cannot be used.
+    Raises Refused when another node manager has the folder, Misconfigured when it cannot be used or
+    has pages about guests of a host of another name.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str) -> None:
         self._folder = folder
+        self._host = host
+        self._is_named = False
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -38,6 +43,11 @@ class FolderNotebook:
         except BlockingIOError as error:
             os.close(self._lock)
             raise Refused(f"Another node manager uses {folder}: one machine has one.") from error
+        try:
+            self._check_host()
+        except BaseException:
+            self.close()
+            raise
 
     def pages(self) -> dict[InstanceId, bytes]:
         """All pages; what a crash left half-written is removed, what is no page is left alone."""
@@ -56,6 +66,9 @@ class FolderNotebook:
 
     def write(self, guest: InstanceId, page: bytes) -> None:
         """Keep this page in place of the guest's old one."""
+        if not self._is_named:
+            self._replace(_HOST, self._host.encode())
+            self._is_named = True
         self._replace(f"{guest}{_PAGE}", page)
 
     def tear_out(self, guest: InstanceId) -> None:
@@ -88,6 +101,18 @@ class FolderNotebook:
         """Give up the folder."""
         os.close(self._lock)
 
+    def _check_host(self) -> None:
+        former = host_of(self._folder)
+        if former is None:
+            return
+        if former == self._host:
+            self._is_named = True
+        elif any(path.suffix == _PAGE for path in self._folder.iterdir()):
+            raise Misconfigured(
+                f"The notes in {self._folder} are about guests of {former}, and hostName is "
+                f"{self._host} now: set it back, empty that host (drain), and rename it then."
+            )
+
     def _replace(self, name: str, content: bytes) -> None:
         new = self._folder / f"{name}{_NEW}"
         try:
@@ -107,6 +132,14 @@ class FolderNotebook:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def host_of(folder: Path) -> str | None:
+    """Whose guests the pages in that folder are about, if that is known."""
+    try:
+        return (folder / _HOST).read_text(errors="replace")
+    except OSError:  # never named, or as unreadable as its pages, which is said of those
+        return None
 
 
 def _failed(folder: Path, error: OSError) -> StoreFailed:

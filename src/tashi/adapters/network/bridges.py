@@ -13,7 +13,7 @@ from logging import getLogger
 from typing import Final
 
 from tashi.adapters.network.guard import Guard
-from tashi.adapters.network.links import Steps, opened_links
+from tashi.adapters.network.links import Link, Links, Steps, opened_links
 from tashi.adapters.network.tap import device_names, opened_tap, tidied_after_failure
 from tashi.adapters.network.uplinks import Uplinks
 from tashi.domain.errors import HypervisorFailed
@@ -46,14 +46,15 @@ class BridgeNetworks:
 
     @contextmanager
     def wire(self, guest: InstanceId, cards: Cards) -> Iterator[Wiring]:
-        """Make TAPs and whatever of their networks is missing."""
+        """Make TAPs and whatever of their networks is missing; join them while QEMU begins."""
         with tidied_after_failure(self.tidy), ExitStack() as opened:
             wiring = {}
             for number, nic in cards.items():
-                name = tap_name(guest, number)
-                descriptor = opened.enter_context(opened_tap(name))
-                wiring[number] = Tap(descriptor, self._join(name, nic))
+                descriptor = opened.enter_context(opened_tap(tap_name(guest, number)))
+                wiring[number] = Tap(descriptor, self._mtu(nic))
             yield wiring
+            for number, nic in cards.items():
+                self._join(tap_name(guest, number), nic)
 
     def allow(self, guest: InstanceId, number: int, nic: Nic) -> None:
         """Let the guard know, if there is such a card."""
@@ -82,23 +83,31 @@ class BridgeNetworks:
                 _log.info("Removing %s, which no guest uses any more.", link.name)
                 links.remove(link)
 
-    def _join(self, tap: str, nic: Nic) -> int:
-        """Lead a TAP to its network; how long its packets may be."""
-        if self._offered and nic.network not in self._offered:
-            raise HypervisorFailed(
-                f"This host does not offer network {nic.network}: networks in [Bridges] of its "
-                "configuration does not name it."
-            )
+    def _mtu(self, nic: Nic) -> int:
+        """How long packets may be in a card's network, which is there from now on."""
         with self._changing, opened_links(self._on_step) as links:
             self._on_step("tap")
-            bridge, mtu = self._uplinks.bridge(nic.network, links)
+            _, mtu = self._bridge(nic, links)
+            return mtu
+
+    def _join(self, tap: str, nic: Nic) -> None:
+        """Lead a TAP to its network."""
+        with self._changing, opened_links(self._on_step) as links:
+            bridge, mtu = self._bridge(nic, links)
             self._on_step("joined")
             self._guard.watch({tap: nic})
             self._on_step("guarded")
             # A bridge takes the lowest address of its ports, unless it was given one; this is not.
             links.plug(tap, bridge, _HOST_SIDE + nic.mac[2:], mtu)
             self._on_step("plugged")
-            return mtu
+
+    def _bridge(self, nic: Nic, links: Links) -> tuple[Link, int]:
+        if self._offered and nic.network not in self._offered:
+            raise HypervisorFailed(
+                f"This host does not offer network {nic.network}: networks in [Bridges] of its "
+                "configuration does not name it."
+            )
+        return self._uplinks.bridge(nic.network, links)
 
     def _rejoin(self, tap: str, nic: Nic) -> None:
         try:

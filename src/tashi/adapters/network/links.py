@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from errno import EPERM
+from errno import ENODEV, EPERM
 from typing import Any, Final
 
 from pyroute2 import IPRoute
@@ -114,9 +114,12 @@ class Links:
         self.change(link, address=mac, mtu=mtu, master=bridge.index, state="up")
 
     def remove(self, link: Link) -> None:
-        """Remove a device; harmless when it is gone."""
-        with suppress(NetlinkError):
+        """Remove a device; harmless when it is gone. Raises Refused."""
+        try:
             self.kernel.link("del", index=link.index)
+        except NetlinkError as error:
+            if error.code != ENODEV:
+                raise Refused(error.code) from error
 
     def addresses_of(self, link: Link) -> list[Any]:
         """What the kernel tells of its addresses that reach further than its cable."""

@@ -21,7 +21,8 @@ def answer(
 ) -> bytes | None:
     """Return the answer, of at most `most` bytes, or None when the handler waits for it.
 
-    In that case `later` is given the answer, on the thread that completes the handler's Future.
+    In that case `later` is given the answer, on the thread that completes the handler's Future, or
+    at once where that is complete already.
     """
     try:
         outcome = handler(request, peer)
@@ -29,8 +30,6 @@ def answer(
         return _apology(request, error)
     if not isinstance(outcome, Future):
         return _fitting(request, outcome, most)
-    if outcome.done():
-        return _settled(request, outcome, most)
     outcome.add_done_callback(lambda done: later(_settled(request, done, most)))
     return None
 

@@ -19,7 +19,6 @@ import select
 import socket
 import threading
 import time
-from collections import deque
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -31,6 +30,7 @@ from tashi.adapters.rpyc import edge, protocol
 from tashi.adapters.rpyc.bell import Bell
 from tashi.adapters.rpyc.channel import Channel
 from tashi.adapters.rpyc.gate import Complaints, Gate
+from tashi.adapters.rpyc.later import Later
 from tashi.adapters.rpyc.limits import Limits
 from tashi.adapters.rpyc.papers import Papers
 from tashi.adapters.rpyc.plain import Malformed
@@ -54,7 +54,7 @@ log = logging.getLogger("tashi.rpyc")
 
 
 class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
-    """Serves one handler to every peer that the gate lets in."""
+    """Serves one handler to every peer that the gate lets in; what it promised goes out `later`."""
 
     listener: socket.socket
     host: str
@@ -90,8 +90,7 @@ class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
         self._shaking: dict[Channel, None] = {}
         self._next_beat = 0.0
         self._beat = threading.Lock()
-        self._answers: deque[tuple[Channel, int, bytes]] = deque()
-        self._bell = Bell()
+        self.later = Later()
         self._curfew = Bell()
         self._epoll = select.epoll()
         self._door = -1
@@ -146,7 +145,7 @@ class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
         super()._listen()
         self._door = self.listener.fileno()
         self._epoll.register(self._door, ONE_SHOT)
-        self._epoll.register(self._bell.fileno(), ONE_SHOT)
+        self._epoll.register(self.later.fileno(), ONE_SHOT)
         self._epoll.register(self._curfew.fileno(), select.EPOLLIN)
 
     def _dismiss(self) -> None:
@@ -155,7 +154,7 @@ class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
         if not self._watch.end(GRACE_SECONDS):
             log.warning("A request is still being served; it is left behind, unanswered.")
             return
-        for closed in (self._bell, self._curfew, self._epoll):
+        for closed in (self.later, self._curfew, self._epoll):
             closed.close()
 
     def _note_whether_drained(self) -> None:
@@ -183,7 +182,7 @@ class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
         channel = self._channels.get(fd)
         if channel is not None:
             self._attend(channel, events)
-        elif fd == self._bell.fileno():
+        elif fd == self.later.fileno():
             self._deliver()
         elif fd == self._door and not self._stopping:
             self._welcome()
@@ -246,35 +245,27 @@ class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
             call.request,
             channel.peer,
             self._limits.answer_bytes,
-            later=partial(self._answer_later, channel, call.number),
+            later=partial(self.later.put, channel, call.number),
         )
         if answer is not None:
-            self._answer(channel, call.number, answer)
+            with channel.lock:
+                self._answer(channel, call.number, answer)
 
     def _answer(self, channel: Channel, number: int, answer: bytes) -> None:
-        with channel.lock:
-            channel.in_progress -= 1
-            if channel.closed:
-                return
-            if not channel.post(protocol.reply(number, answer), time.monotonic()):
-                self._drop(channel)
-
-    def _answer_later(self, channel: Channel, number: int, answer: bytes) -> None:
-        """Leave an answer to the workers; the thread that calls this must never be held up."""
-        self._answers.append((channel, number, answer))
-        self._bell.ring()
+        """Send an answer; called with the channel's lock held."""
+        channel.in_progress -= 1
+        if not (channel.closed or channel.post(protocol.reply(number, answer), time.monotonic())):
+            self._drop(channel)
 
     def _deliver(self) -> None:
-        self._bell.silence()
-        while self._answers:
-            channel, number, answer = self._answers.popleft()
-            self._answer(channel, number, answer)
+        for channel, number, answer in self.later.taken():
             with channel.lock:
+                self._answer(channel, number, answer)
                 if channel.wanted != channel.armed:
                     self._arm(channel)
         if self._stopping:
             self._note_whether_drained()
-        self._epoll.modify(self._bell.fileno(), ONE_SHOT)
+        self._epoll.modify(self.later.fileno(), ONE_SHOT)
 
     def _arm(self, channel: Channel) -> None:
         """Arm the socket for what the channel wants next; called with its lock held."""
@@ -283,7 +274,7 @@ class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
         channel.armed = channel.wanted
         self._epoll.modify(channel.fileno(), channel.armed | select.EPOLLONESHOT)
         if channel.on_the_clock:
-            self._timed.add(channel)
+            self._keep_time_of(channel)
 
     def _drop(self, channel: Channel) -> None:
         """End a connection; called with its lock held."""
@@ -309,6 +300,7 @@ class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
                 words = f"No connection can be accepted: {trouble.strerror or trouble}"
                 self._complaints.say("the door", words)
             self._resting = True
+            self.later.wake()
             return
         self._open_door()
 
@@ -334,7 +326,7 @@ class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
             self._shaking[channel] = None
         self._gate.enter(peer.host)
         self._channels[channel.fileno()] = channel
-        self._timed.add(channel)
+        self._keep_time_of(channel)
         self._epoll.register(channel.fileno(), ONE_SHOT)
 
     def _limit_handshakes(self) -> None:
@@ -371,6 +363,12 @@ class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
                     self._drop(channel)
                     return True
         return False
+
+    def _keep_time_of(self, channel: Channel) -> None:
+        """Put it on the clock; should somebody wait as if nobody were, that one begins anew."""
+        self._timed.add(channel)
+        if len(self._timed) == 1:
+            self.later.wake()
 
     def _keep_time(self) -> None:
         """Once a beat, by whichever worker comes first: close what is overdue."""

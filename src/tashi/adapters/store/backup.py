@@ -9,6 +9,7 @@ A digest depends on what is kept and on nothing else, so it is the same wherever
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -36,8 +37,7 @@ def write_backup(path: Path, books: Kept) -> str:
 
     Raises Refused when there is something of that name, Misconfigured and StoreFailed.
     """
-    if os.path.lexists(path):
-        raise Refused(f"{path} is there already: name another file, or remove it.")
+    expect_no_file(path)
     with said_plainly(path, _FILE):
         file = fresh_file(path.with_name(f"{path.name}.new"), texts_of(books), unheard)
         try:
@@ -45,6 +45,12 @@ def write_backup(path: Path, books: Kept) -> str:
         finally:
             file.close()
     return _proven(books, read_backup(path), path)
+
+
+def expect_no_file(path: Path) -> None:
+    """Raise Refused when there is something of that name."""
+    if os.path.lexists(path):
+        raise Refused(f"{path} is there already: name another file, or remove it.")
 
 
 def read_backup(path: Path) -> Kept:
@@ -67,14 +73,18 @@ def expect_empty(store: Store, name: str) -> None:
         )
 
 
-def put_into(store: Store, name: str, books: Kept) -> str:
+def put_into(
+    store: Store, name: str, books: Kept, first: Callable[[], object] = lambda: None
+) -> str:
     """Let an empty store begin with those books, and read them back; the digest.
 
-    Raises Refused, and what `load` and `fill` raise; nothing is there then, or all of it.
+    `first` is called when the store is ours, and before it has books. Raises Refused, what that
+    raises, and what `load` and `fill` raise; no books are there then, or all of them.
     """
     expect_empty(store, name)
     try:
         store.load()
+        first()
         store.fill(books)
     finally:
         store.close()

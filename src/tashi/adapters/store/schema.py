@@ -20,7 +20,8 @@ class SchemaStep:
     """From one schema to the next; `words` say what changes, for the administrator.
 
     `line` turns a line of the flat file so far into one of the next schema; `statements` are what a
-    database is told, in a form that every database of ours understands.
+    database is told, in a form that every database of ours understands. What is between `/*!` and
+    `*/` is read by MariaDB and MySQL only.
     """
 
     words: str
@@ -28,7 +29,19 @@ class SchemaStep:
     statements: tuple[str, ...] = ()
 
 
-STEPS: Final[tuple[SchemaStep, ...]] = ()
+_PASSWORDS: Final = (
+    "CREATE TABLE IF NOT EXISTS passwords (id BIGINT NOT NULL, name MEDIUMTEXT NOT NULL, "
+    "scrypt MEDIUMTEXT NOT NULL, PRIMARY KEY (id)) "
+    "/*! ENGINE=InnoDB CHARSET=utf8mb4 COLLATE=utf8mb4_bin */"
+)
+
+STEPS: Final[tuple[SchemaStep, ...]] = (
+    SchemaStep(
+        "a table for passwords",
+        lambda line: line,
+        (_PASSWORDS,),
+    ),
+)
 """The first row leads from schema 1 to schema 2, and so on."""
 
 SCHEMA: Final = 1 + len(STEPS)

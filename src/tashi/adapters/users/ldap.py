@@ -9,7 +9,7 @@ This is the only room that imports ldap, and is itself imported only where LDAP 
 is compiled where it is installed, and a site without LDAP has none.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from logging import getLogger
 from typing import Any, Final
@@ -21,7 +21,7 @@ from ldap.controls.libldap import SimplePagedResultsControl
 from ldap.ldapobject import LDAPObject
 
 from tashi.adapters.users.ldap_access import LdapAccess
-from tashi.adapters.users.ldap_entries import Entry, Members, roll_of
+from tashi.adapters.users.ldap_entries import Entry, Members, members_of, roll_of
 from tashi.adapters.users.ldap_line import line_to_any_of
 from tashi.domain.errors import DirectoryFailed
 from tashi.domain.permissions import Role
@@ -34,7 +34,6 @@ _SCOPES: Final = {
     "one": ldap.SCOPE_ONELEVEL,
     "sub": ldap.SCOPE_SUBTREE,
 }
-_MEMBERS: Final = ("member", "uniqueMember", "memberUid")
 _NO: Final = (
     ldap.INVALID_CREDENTIALS,
     ldap.INAPPROPRIATE_AUTH,  # the entry has no password
@@ -137,21 +136,18 @@ class LdapDirectory:
 
     def _members(self, server: LDAPObject, group: str) -> Members:
         """The members of a group; of one that is not there nobody is one."""
+
+        def ask(attributes: Sequence[str]) -> Mapping[str, Sequence[bytes]]:
+            answers: list[Entry] = server.search_st(
+                group, ldap.SCOPE_BASE, "(objectClass=*)", list(attributes), 0, self._access.timeout
+            )
+            return answers[0][1] if answers else {}
+
         try:
-            ((_, values), *_) = server.search_st(
-                group, ldap.SCOPE_BASE, "(objectClass=*)", list(_MEMBERS), 0, self._access.timeout
-            ) or ((None, {}),)
+            return members_of(ask, _plain_dn)
         except ldap.NO_SUCH_OBJECT:
             _log.warning("The LDAP server shows no group %s: nobody has its role.", group)
             return Members(frozenset(), frozenset())
-        shown = {name.lower(): found for name, found in values.items()}
-        if any(name.startswith("member;range=") for name in shown):
-            _log.warning("%s has more members than the LDAP server names at once.", group)
-        dns = [*shown.get("member", ()), *shown.get("uniquemember", ())]
-        return Members(
-            frozenset(map(_plain_dn, (dn.decode(errors="replace") for dn in dns))),
-            frozenset(uid.decode(errors="replace") for uid in shown.get("memberuid", ())),
-        )
 
     def _entry_of(self, server: LDAPObject, name: str) -> str | None:
         """The entry of exactly that user; ``None`` if there is none, or more than one."""

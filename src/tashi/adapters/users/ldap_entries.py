@@ -5,7 +5,7 @@ number 0 is, too: to Tashi it is root, which a machine has and no directory can 
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +17,11 @@ from tashi.ports.users import Roll
 Entry = tuple[str, Mapping[str, Sequence[bytes]]]
 """The name of an entry, and its attributes."""
 
+MEMBERS: Final = ("member", "uniqueMember", "memberUid")
+"""Where a group's entry names who is in it."""
+
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,9}")
+_RANGE: Final = re.compile(r"member;range=[0-9]+-(?P<last>[0-9]+|\*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,33 @@ class Members:
 
     dns: frozenset[str]
     names: frozenset[str]
+
+
+def members_of(
+    ask: Callable[[Sequence[str]], Mapping[str, Sequence[bytes]]],
+    comparable: Callable[[str], str] = str,
+) -> Members:
+    """All members of a group, whose entry answers `ask` with its values for those attributes.
+
+    Active Directory names many members a range at a time (MS-ADTS 3.1.1.3.1.3.3): it shows
+    ``member;range=0-1499``, wants to be asked for ``member;range=1500-*``, and ends the last with a
+    star.
+    """
+    dns: set[str] = set()
+    names: set[str] = set()
+    asked: Sequence[str] = MEMBERS
+    while asked:
+        values = {name.lower(): found for name, found in ask(asked).items()}
+        asked = ()
+        for name, found in values.items():
+            if name == "memberuid":
+                names.update(_texts(found))
+                continue
+            dns.update(map(comparable, _texts(found)))
+            some = _RANGE.fullmatch(name)
+            if some is not None and some["last"] != "*":
+                asked = (f"member;range={int(some['last']) + 1}-*",)
+    return Members(frozenset(dns), frozenset(names))
 
 
 def roll_of(
@@ -62,6 +93,10 @@ def _user(values: Mapping[str, Sequence[bytes]], name_key: str, id_key: str) -> 
     if not name or not name.isprintable() or not _NUMBER.fullmatch(number):
         return None
     return User(UserId(int(number)), name)
+
+
+def _texts(values: Iterable[bytes]) -> Iterator[str]:
+    return (value.decode(errors="replace") for value in values)
 
 
 def _only(values: Sequence[bytes]) -> str:

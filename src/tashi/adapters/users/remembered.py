@@ -8,8 +8,9 @@ directory says no.
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from tashi.adapters.users.hashing import Hashed, hashed
+from tashi.adapters.users.scrypted import salted
 from tashi.domain.errors import DirectoryFailed
+from tashi.domain.passwords import Hashed
 from tashi.ports.users import PasswordCheck
 
 _MOST: Final = 10_000
@@ -41,7 +42,7 @@ class RememberedLogins:
             raise
         if right and len(self._proofs) < _MOST:
             until = self._monotonic() + self._seconds
-            self._proofs[name] = _Proof(hashed(password), until)
+            self._proofs[name] = _Proof(salted(password), until)
         elif not right and self._is_remembered(name, password):
             self._proofs.pop(name, None)
         return right

@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
+from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
 from tashi.domain.errors import Broken, Failed, TashiError
@@ -51,18 +52,22 @@ class Looks:
 
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
-        self._places = threading.Semaphore(MOST_LOOKS)
+        self._places: SimpleQueue[int] = SimpleQueue()
+        for place in range(MOST_LOOKS):
+            self._places.put(place)
 
     def then(
         self, who: object, look: Callable[[], T], act: Callable[[T], Future[Any]]
     ) -> Future[Any]:
         """What `act` makes of what a look found; raises what the look raises."""
-        if not self._places.acquire(blocking=False):
+        try:
+            place = self._places.get_nowait()
+        except Empty:
             return then(elsewhere(self._workers, f"images for {who}", look), act)
         try:
             found = look()
         finally:
-            self._places.release()
+            self._places.put(place)
         return act(found)
 
 

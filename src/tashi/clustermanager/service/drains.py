@@ -1,5 +1,6 @@
 """The calls by which hosts are emptied and opened again, and the moves proposed for it."""
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -95,6 +96,6 @@ class DrainsCalls:
         )
 
 
-def _why(books: Books, key: HostId, found: list[Refusal]) -> HostWhyForm:
+def _why(books: Books, key: HostId, found: Sequence[Refusal]) -> HostWhyForm:
     reasons = tuple(ReasonForm(one.rule, one.words, one.short_by) for one in found)
     return HostWhyForm(key, books.hosts[key].name, reasons)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +18,7 @@ from tashi.domain.identity import HostId, InstanceId, Mib, NetworkId, UserId
 from tashi.domain.instance import Disk, Instance, Nic
 from tashi.domain.permissions import Caller, check_owner
 from tashi.wire.chaining import then
-from tashi.wire.forms import ConsoleForm, InstanceForm, NewInstanceForm, NicForm, to_record
+from tashi.wire.forms import ConsoleForm, InstanceForm, NewInstanceForm, NicForm
 
 _MOST_CONSOLE_SECONDS = 30.0
 _MOST_CONSOLE_BYTES = 64 * 1024
@@ -60,7 +59,7 @@ class OwnersCalls:
         """Accept an instance and queue it for a host."""
         office = self._office
         wanted = _wanted(instance, office.rules.default_network)
-        disks = tuple(replace(disk, uri=image_path(disk.uri)) for disk in wanted.disks)
+        disks = wanted.disks
         since = office.claims.turn
         owner = None if instance.user_id is None else UserId(instance.user_id)
 
@@ -174,8 +173,8 @@ def _wanted(form: NewInstanceForm, default_network: NetworkId) -> Wish:
         name=form.name,
         cores=form.cores,
         memory=Mib(form.memory),
-        disks=tuple(to_record(disk, Disk) for disk in form.disks),
-        nics=tuple(to_record(nic, Nic) for nic in cards),
+        disks=tuple(Disk(image_path(disk.uri), disk.persistent) for disk in form.disks),
+        nics=tuple(Nic(NetworkId(nic.network), nic.mac, nic.ip) for nic in cards),
         hints=form.hints,
         group_name=form.group_name,
         on_exit=form.on_exit,

@@ -17,7 +17,7 @@ from tashi.domain.books import Books
 from tashi.domain.host import Host
 from tashi.domain.identity import EventNumber, InstanceId, UserId
 from tashi.domain.instance import Instance
-from tashi.domain.permissions import Caller
+from tashi.domain.permissions import Caller, Role
 from tashi.domain.placement import filters, moving
 from tashi.domain.placement.filters import Policy, Refusal
 from tashi.domain.placement.plan import slots
@@ -28,6 +28,8 @@ from tashi.wire.chaining import then
 from tashi.wire.forms import entry_form
 
 _LONGEST_WATCH_SECONDS = 60.0
+_SILENT_SECONDS = _LONGEST_WATCH_SECONDS + 10.0
+"""A scheduler that has asked for events and not come back for this long has died."""
 _NOBODY = UserId(-1)
 _USERS = "lists of users"
 _HISTORIES = "long histories"
@@ -59,15 +61,28 @@ class Questions:
     def __init__(self, office: Office) -> None:
         self._office = office
         self._began = office.clock.wall()
+        self._scheduler_heard: float | None = None
 
     def instances(
-        self, _caller: Caller, _request: str, stats: bool, instance_id: int | None
+        self,
+        caller: Caller,
+        _request: str,
+        stats: bool,
+        instance_id: int | None,
+        name: str | None,
+        mine: bool,
     ) -> tuple[f.InstanceForm, ...]:
-        """Every instance that is not over, or just one."""
+        """Every instance that is not over, or just one, or those of a name, or one's own."""
         books = self._office.ledger.books
-        one = None if instance_id is None else books.instance(InstanceId(instance_id))
-        asked = books.visible() if one is None else (one,)
-        return tuple(self._office.instance_form(record, stats=stats) for record in asked)
+        if instance_id is not None:
+            asked = [books.instance(InstanceId(instance_id))]
+        else:
+            asked = books.visible() if name is None else books.named(name)
+        return tuple(
+            self._office.instance_form(one, stats=stats)
+            for one in asked
+            if name in {None, one.name} and not (mine and one.user_id != caller.user_id)
+        )
 
     def hosts(self, _caller: Caller, _request: str) -> tuple[f.HostForm, ...]:
         """Every host."""
@@ -79,13 +94,20 @@ class Questions:
         networks = sorted(self._office.ledger.books.networks.values(), key=lambda one: one.id)
         return tuple(f.NetworkForm(one.id, one.name, one.id == default) for one in networks)
 
-    def users(self, _caller: Caller, _request: str) -> Future[Any] | tuple[f.UserForm, ...]:
-        """Every user, of the directory and of Tashi's own list."""
+    def users(
+        self, _caller: Caller, _request: str, user_id: int | None, name: str | None
+    ) -> Future[Any] | tuple[f.UserForm, ...]:
+        """Every user, of the directory and of Tashi's own list, or just one, or those of a name."""
         office = self._office
 
         def listed() -> tuple[f.UserForm, ...]:
-            known = {**office.people.users(), **dict(office.ledger.books.users)}
-            return tuple(f.UserForm(one.id, one.name) for _, one in sorted(known.items()))
+            of_directory, own = office.people.users(), office.ledger.books.users
+            if user_id is None:
+                asked = [one for _, one in sorted({**of_directory, **dict(own)}.items())]
+            else:
+                found = own.get(UserId(user_id)) or of_directory.get(UserId(user_id))
+                asked = [] if found is None else [found]
+            return tuple(f.UserForm(one.id, one.name) for one in asked if name in {None, one.name})
 
         # The directory's first list is waited for a moment, though not by who serves others.
         if office.persons.are_awaited():
@@ -111,7 +133,17 @@ class Questions:
         found = tuple(self._why(ask, instance, host) for host in hosts)
         progress = self._office.board.progress(instance)
         words = reasons.why(books, instance, self._office.rules.policy, progress)
+        if instance.host_id is None and not all(one.reasons for one in found):
+            words += self._of_a_silent_scheduler()
         return answers.WhyForm(instance.id, instance.name, instance.state, words, found)
+
+    def _of_a_silent_scheduler(self) -> str:
+        """That a host would take it, and nobody is there to say so; else nothing."""
+        heard, now = self._scheduler_heard, self._office.clock.monotonic()
+        if heard is not None and now - heard < _SILENT_SECONDS:
+            return ""
+        span = "since the cluster manager began" if heard is None else f"for {now - heard:.0f} s"
+        return f" A host would take it, but no scheduler was heard {span}: see that one runs."
 
     def reign(self, _caller: Caller, _request: str) -> answers.ReignForm:
         """Since when this cluster manager leads."""
@@ -130,11 +162,20 @@ class Questions:
         )
 
     def watch(
-        self, _caller: Caller, _request: str, since: int, timeout: float, instance_id: int | None
-    ) -> Future[Any]:
-        """Events from a number on."""
+        self,
+        caller: Caller,
+        _request: str,
+        since: int | None,
+        timeout: float,
+        instance_id: int | None,
+    ) -> Future[Any] | f.EventsForm:
+        """Events from a number on; without one, the number of the next."""
         office = self._office
+        if since is None:
+            return f.EventsForm((), office.ledger.published.next_event)
         until = office.clock.monotonic() + min(max(timeout, 0.0), _LONGEST_WATCH_SECONDS)
+        if caller.role is Role.SCHEDULER:
+            self._scheduler_heard = office.clock.monotonic()
         key = None if instance_id is None else InstanceId(instance_id)
 
         def look(_: Draft) -> Future[Events]:

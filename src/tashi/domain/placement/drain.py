@@ -168,9 +168,12 @@ _PASSING: Final = {
     _S.PAUSING: "is Pausing",
     _S.UNPAUSING: "is Unpausing, and is moved after that",
     _S.SUSPENDING: "is Suspending",
+    _S.ALTERING: "is being altered, and is moved after that",
 }
 _LEAVING: Final = {
-    _S.SHUTTING_DOWN: "was asked to power off, and leaves when it does",
+    _S.SHUTTING_DOWN: (
+        "was asked to power off, and leaves when it does: destroyVm ends one that never does"
+    ),
     _S.DESTROYING: "is being destroyed",
 }
 
@@ -221,7 +224,7 @@ def _at_rest(one: Instance, host: Host) -> Evacuee:
 
 def _stands_still(one: Instance) -> str:
     if one.state is _S.PAUSED:
-        return "is Paused, and only what runs can be moved: unpause or suspend it"
+        return "is Paused, and only what runs can be moved: it will be once unpauseVm lets it run"
     return f"is {one.state.title}, and nobody knows whether it runs"
 
 

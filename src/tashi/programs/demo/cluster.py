@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from tashi.adapters.rpyc.peers import Link
-from tashi.domain.errors import Failed, Misconfigured, TimedOut
+from tashi.domain.errors import Failed, Misconfigured, PeerSilent, TimedOut
 from tashi.domain.permissions import Caller, Role
 from tashi.domain.states import InstanceState, Phase, facts
 from tashi.programs.demo.place import HTTP
@@ -25,7 +25,6 @@ from tashi.wire.forms import (
     InstanceForm,
     NetworkForm,
     NewInstanceForm,
-    SnapshotForm,
 )
 
 T = TypeVar("T")
@@ -49,7 +48,11 @@ class Cluster:
         self._link.close()
 
     def wait_for_hosts(self, number: int = 1) -> None:
-        """Return when as many hosts are up; raises TimedOut."""
+        """Return when as many hosts are up; raises TimedOut, or PeerSilent when nobody answers.
+
+        On a busy machine the cluster manager may take long to begin.
+        """
+        self._wait_for_an_answer(time.monotonic() + _PATIENCE_SECONDS)
         self._wait_for("the host to register", lambda: self._hosts_up() >= number or None)
 
     def add_network(self, number: int, name: str) -> None:
@@ -127,7 +130,7 @@ class Cluster:
         self, what: str, look: Callable[[], T | None], seconds: float = _PATIENCE_SECONDS
     ) -> T:
         until = time.monotonic() + seconds
-        following = self._calls.call("getSnapshot", SnapshotForm).next
+        following = self._calls.call("watch", EventsForm).next
         while (left := until - time.monotonic()) > 0:
             found = look()
             if found is not None:
@@ -136,6 +139,16 @@ class Cluster:
             events = self._calls.call("watch", EventsForm, since=following, timeout=wait)
             following = events.next
         raise TimedOut(f"Waited {seconds:.0f} s in vain for {what}: see the demo's folder log.")
+
+    def _wait_for_an_answer(self, until: float) -> None:
+        while True:
+            try:  # for as long as a call may take
+                self._hosts_up()
+            except PeerSilent:
+                if time.monotonic() > until:
+                    raise
+            else:
+                return
 
     def _hosts_up(self) -> int:
         return sum(host.up for host in self._calls.call("getHosts", tuple[HostForm, ...]))

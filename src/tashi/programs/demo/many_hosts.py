@@ -43,7 +43,7 @@ class ManyPlace(Place):
         self.add_image(self.home / "store/images")
         self.configure(_configuration(self.home, lab))
         for host in lab.hosts:
-            text = f"[NodeManagerService]\nhostName = {host.name}\nhost = {host.address}\n"
+            text = f"[NodeManagerService]\nhost = {host.address}\n"
             (host.own / "config" / "NodeManager.cfg").write_text(text, encoding="utf-8")
         self.lead_clients_here()
 

@@ -35,7 +35,8 @@ class QemuSettings:
         "infoDir",
         kinds.path,
         default=Path("/var/tmp/VmControlQemu"),  # noqa: S108  Tashi's own; made private to root
-        words="A folder for each guest: its record, sockets and console log.",
+        words="""A folder for each guest: its record, sockets and console log. Change it only while
+        the host is empty: guests that run are found in no other.""",
     )
     scratch_dir: Path = setting(
         "scratchDir",

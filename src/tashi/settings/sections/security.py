@@ -41,7 +41,8 @@ class SecuritySettings:
         kinds.path,
         default=Path("/var/lib/tashi/passwords"),
         words="""The cluster manager's file of the passwords that tashi-admin setPassword sets, as
-        scrypt makes them. They are for users whose directory keeps none.""",
+        scrypt makes them. They are for users whose directory keeps none. Where the books are in a
+        database, so are the passwords, and this file is not read.""",
     )
     ticket_time: float = setting(
         "ticketTime",

@@ -78,20 +78,25 @@ class Adoption:
         if doing not in LIVING and (known is None or record.move is not Move.RECEIVING):
             return self._gone(folder, record, doing)
         guest = known or Guest(folder, record, self.launcher.around)
-        self.known[key] = guest
         try:
             return self._tell(guest, doing)
         except HypervisorFailed as silent:
             guest.settled = True
             return _found(guest, Found.RUNNING, str(silent))
+        finally:
+            # Not before: what happens until it is settled would be no news, and is looked for then.
+            if known is None:
+                self.known[key] = guest
 
     def _tell(self, guest: Guest, doing: Doing) -> FoundGuest:
         record = guest.record
         if record.move is Move.RECEIVING:
             guest.stand_by()
             return self._received(guest, doing)
-        if record.move is Move.SENDING and self.sending.end(guest):
-            return gone(guest.folder, guest.record)
+        if record.move is Move.SENDING:
+            if self.sending.end(guest):
+                return gone(guest.folder, guest.record)
+            doing = guest.what_it_does()
         if record.vm_id is None and doing is Doing.STANDS:
             return _found(guest, Found.NOT_BEGUN)
         if record.saving is not None:

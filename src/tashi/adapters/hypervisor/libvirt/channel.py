@@ -25,8 +25,7 @@ Hears = Callable[[str, int, int], None]
 """Is told the UUID of a domain, what has happened to it, and a detail: virDomainEventType."""
 DEVICE_REMOVED: Final = -1
 """What is told besides, in the place of a virDomainEventType: a guest has let go of a device."""
-AGENT_CAME: Final = -2
-AGENT_WENT: Final = -3
+AGENT_CHANGED: Final = -2
 """The guest's own agent has opened its port, or closed it."""
 
 _PROBE_SECONDS: Final = 5
@@ -134,9 +133,8 @@ def _lets_go(hears: Hears) -> Callable[..., None]:
 
 def _changes_its_agent(hears: Hears) -> Callable[..., None]:
     def told(
-        _connection: Connection, domain: Domain, state: int, _why: int, _opaque: object
+        _connection: Connection, domain: Domain, _state: int, _why: int, _opaque: object
     ) -> None:
-        came = state == libvirt.VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_CONNECTED
-        hears(domain.UUIDString(), AGENT_CAME if came else AGENT_WENT, 0)
+        hears(domain.UUIDString(), AGENT_CHANGED, 0)
 
     return told

@@ -1,6 +1,8 @@
 """What a domain does, or how it ended, by libvirt's word."""
 
+from contextlib import suppress
 from enum import Enum, auto
+from pathlib import Path
 from typing import Final
 
 import libvirt
@@ -33,11 +35,14 @@ _GONE: Final = {
     libvirt.VIR_DOMAIN_SHUTOFF_MIGRATED: Doing.MOVED,
 }
 _WHY_IT_STANDS: Final = {
-    libvirt.VIR_DOMAIN_PAUSED_IOERROR: "One of its disks cannot be read or written.",
     libvirt.VIR_DOMAIN_PAUSED_WATCHDOG: "Its watchdog has bitten.",
     libvirt.VIR_DOMAIN_PAUSED_CRASHED: "Its operating system has crashed.",
 }
+_BEING_MADE: Final = (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP)
+_PROC: Final = Path("/proc")
 _STOPPED: Final = "It was stopped through libvirt."
+_DISK_TROUBLE: Final = "One of its disks cannot be read or written"
+_NO_SPACE: Final = "No space left on device"
 
 
 def what_it_does(domain: Domain | None) -> tuple[Doing, str]:
@@ -48,5 +53,36 @@ def what_it_does(domain: Domain | None) -> tuple[Doing, str]:
     if state == libvirt.VIR_DOMAIN_SHUTOFF:
         return _GONE.get(reason, Doing.ENDED), ""
     if state in _STANDING:
+        if never_comes(domain):
+            return Doing.ENDED, ""
+        if reason == libvirt.VIR_DOMAIN_PAUSED_IOERROR:
+            return Doing.STANDS, _disk_trouble(domain)
         return Doing.STANDS, _WHY_IT_STANDS.get(reason, _STOPPED)
     return Doing.RUNS, ""
+
+
+def never_comes(domain: Domain) -> bool:
+    """Whether a domain is only being made, without a process that it could come to life in.
+
+    So it is for a moment while libvirtd starts it; and for good, with a lock that nobody gets, if
+    libvirtd was killed then (9.0.0: it finds no process to connect to again, and stops there).
+    """
+    if tuple(domain.state()) != _BEING_MADE:
+        return False
+    named = b"\0-uuid\0%b\0" % domain.UUIDString().encode()
+    return not any(named in _command_of(process) for process in _PROC.glob("[0-9]*"))
+
+
+def _command_of(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:  # it has ended
+        return b""
+
+
+def _disk_trouble(domain: Domain) -> str:
+    """What is wrong with its disks, as far as libvirt can tell that."""
+    with suppress(libvirt.libvirtError):  # something is being done with it
+        if libvirt.VIR_DOMAIN_DISK_ERROR_NO_SPACE in domain.diskErrors().values():
+            return f"{_DISK_TROUBLE}: {_NO_SPACE}."
+    return f"{_DISK_TROUBLE}."

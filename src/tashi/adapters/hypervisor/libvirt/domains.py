@@ -1,5 +1,6 @@
 """The domains of a libvirtd: those that are guests of this node, and what others take up."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -9,11 +10,20 @@ from typing import Final
 import libvirt
 
 from tashi.adapters.hypervisor.libvirt.channel import Connection, Domain
+from tashi.adapters.hypervisor.libvirt.doing import never_comes
 from tashi.adapters.hypervisor.libvirt.link import find
 from tashi.adapters.hypervisor.libvirt.mark import NAMESPACE, Mark
+from tashi.domain.errors import HypervisorFailed
 from tashi.domain.identity import Mib
 from tashi.ports.hypervisor import Others
 
+_log = logging.getLogger(__name__)
+
+_NEVER_COMES: Final = (
+    "libvirtd keeps the domain %s as starting, though it has no process: it was killed while it "
+    "started it. Until it lets go of it, this guest does not start here: end libvirtd, remove the "
+    "domain's file in /run/libvirt/qemu, and start libvirtd again."
+)
 _KIB: Final = 1024
 _PROC: Final = Path("/proc")
 _TGID: Final = "Tgid:"
@@ -53,14 +63,28 @@ def put_an_end_to(connection: Connection, uuid: str, info: Path) -> None:
         try:
             domain.destroy()
         except libvirt.libvirtError as error:
-            if error.get_error_code() not in _OVER:
+            if error.get_error_code() in _OVER:
+                return
+            if error.get_error_code() != libvirt.VIR_ERR_OPERATION_TIMEOUT:
                 raise
+            if not never_comes(domain):
+                raise
+            _log.warning(_NEVER_COMES, domain.name())
+
+
+def check_comes(connection: Connection, uuid: str) -> None:
+    """Raise HypervisorFailed if a domain with that UUID keeps all others from being made."""
+    domain = find(connection, uuid)
+    if domain is not None and never_comes(domain):
+        raise HypervisorFailed(_NEVER_COMES % domain.name())
 
 
 def forget(connection: Connection, uuid: str, info: Path) -> None:
     """Have libvirt keep nothing of a domain that has ended; raises libvirtError."""
     domain = find(connection, uuid)
-    if domain is not None and domain.isPersistent() and _is_ours(domain, info):
+    if domain is None or domain.isActive():  # active is what never comes: nobody gets its lock
+        return
+    if domain.isPersistent() and _is_ours(domain, info):
         with suppress(libvirt.libvirtError):  # somebody else was quicker
             domain.undefine()
 

@@ -18,8 +18,7 @@ import libvirt
 import libvirt_qemu
 
 from tashi.adapters.hypervisor.libvirt.channel import (
-    AGENT_CAME,
-    AGENT_WENT,
+    AGENT_CHANGED,
     DEVICE_REMOVED,
     Connection,
     Domain,
@@ -132,11 +131,14 @@ class Guest(Watched):
     @contextmanager
     def undisturbed(self) -> Iterator[None]:
         """What happens in the context is our doing: it is looked at afterwards only."""
-        with self._commanding:
-            yield
-        if self._stirred:
-            self._stirred = False
-            self._around.later(self.look)
+        try:
+            with self._commanding:
+                yield
+        finally:
+            # Also after what failed: it may have failed because the guest ended.
+            if self._stirred:
+                self._stirred = False
+                self._around.later(self.look)
 
     def ask(self, command: str, **arguments: object) -> object:
         """What QEMU's monitor answers, for what libvirt has no words of its own.
@@ -212,8 +214,8 @@ class Guest(Watched):
         """Libvirt says that something has happened; in a thread of libvirt's."""
         if what == DEVICE_REMOVED:
             self.stirred.set()
-        elif what in {AGENT_CAME, AGENT_WENT}:
-            self._agent_is_there(what == AGENT_CAME)
+        elif what == AGENT_CHANGED:
+            self._around.later(self.look_for_the_agent)
         else:
             self._hear_of_life(what, detail)
 
@@ -223,19 +225,25 @@ class Guest(Watched):
         self._around.later(self.look)
 
     def look_for_the_agent(self) -> None:
-        """Begin to ask the guest's agent, if it is there; in a job."""
+        """Begin to ask the guest's agent if it is there, and end that if not; in a job."""
         with suppress(HypervisorFailed):
             there = self.of_domain(lambda domain: has_agent(domain.XMLDesc()))
             self._agent_is_there(there)
 
     def _agent_is_there(self, there: bool) -> None:
-        self._around.reactor.post(lambda: self._agent.is_there(there))
+        def tell() -> None:
+            # Meanwhile the guest may have been let go of.
+            self._agent.is_there(there and not (self._by_us or self.ended.is_set()))
+
+        self._around.reactor.post(tell)
 
     async def _addresses(self) -> list[tuple[str, str]]:
         """What the agent says, through libvirt."""
         try:
             return await wrap_future(self.begin_job(_addresses).outcome)
-        except HypervisorFailed:
+        except (HypervisorFailed, SystemError):
+            # The latter is what libvirt-python makes of a refusal that repeats a guest's words,
+            # where these are no UTF-8.
             return []
 
     def _addressed(self, mac: str, ip: str) -> None:
@@ -320,7 +328,7 @@ class Guest(Watched):
 
     async def _press_on(self) -> None:
         pause = _FIRST_PRESS_SECONDS
-        while True:
+        while not self.ended.is_set():
             await sleep(pause)
             pause = min(1.5 * pause, _SLOWEST_PRESS_SECONDS)
             self._around.later(self._press_again)

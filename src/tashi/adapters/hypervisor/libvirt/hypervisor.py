@@ -1,5 +1,6 @@
 """The port, on top of this package: which guests are known, and who does what for them."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -12,7 +13,7 @@ from tashi.adapters.hypervisor.libvirt.counting import GLANCE_SECONDS, counters
 from tashi.adapters.hypervisor.libvirt.doing import LIVING, what_it_does
 from tashi.adapters.hypervisor.libvirt.domains import forget, put_an_end_to, taken_by_others
 from tashi.adapters.hypervisor.libvirt.guest import Guest, Surroundings
-from tashi.adapters.hypervisor.libvirt.launch import Creates, Launcher, create
+from tashi.adapters.hypervisor.libvirt.launch import Creates, Launcher, NeverRan, create
 from tashi.adapters.hypervisor.libvirt.link import Link, find
 from tashi.adapters.hypervisor.libvirt.memory import Memory
 from tashi.adapters.hypervisor.libvirt.plugs import Plugs
@@ -45,8 +46,10 @@ from tashi.ports.hypervisor import (
     Counters,
     FoundGuest,
     GuestSpec,
+    Opened,
     Others,
     Running,
+    unheeded,
 )
 from tashi.ports.network import Networks
 
@@ -66,7 +69,7 @@ class Libvirt(Tending[Guest]):
         on_step: Steps = lambda _: None,
         way: Way = _UNENCRYPTED,
     ) -> None:
-        """`on_step` is told how far each start or move is; guests are sent that `way`.
+        """`on_step` is told how far each order is; guests are sent that `way`.
 
         Raises Misconfigured or HypervisorFailed.
         """
@@ -74,12 +77,14 @@ class Libvirt(Tending[Guest]):
         self._premises = Premises(qemu.info_dir.resolve(), qemu.scratch_dir.resolve())
         private_folder(self._premises.info)
         check_backend(self._premises, LIBVIRT)
-        guests = Guests[Guest](self._premises, "libvirt-news")
+        # Known before there is a line, for on it libvirt tells of guests at once.
+        self._guests = guests = Guests[Guest](self._premises, "libvirt-news")
         self._making: set[InstanceId] = set()
+        self._changing_taps = threading.Lock()
         self._others = Others()
         self._most_moves = qemu.max_parallel_migrations
         self._disks = site.disks(self._premises, commands, guests.go_on)
-        self._storing = Storing(self._disks, guests.go_on)
+        self._storing = Storing(self._disks, guests.go_on, on_step)
         saved = SavedMemory(site.prefix / "suspend")
         self._memory = Memory(saved=saved, limit_seconds=qemu.migrate_timeout, on_step=on_step)
         self._launcher = Launcher(
@@ -95,9 +100,12 @@ class Libvirt(Tending[Guest]):
             way=way, launcher=self._launcher, uri=site.uri, tell=guests.tell, on_step=on_step
         )
         sending = Sending(way, self._launcher.around, departures(qemu, on_step))
+        self._caretaker = Caretaker(networks, self._reactor, self._clear_taps)
+        plugging = Plugging(
+            Plugs(networks), self._disks, qemu.monitor_timeout, self._caretaker.tidy_soon, on_step
+        )
         self._reactor.begin(keep_short(guests, commands))
         self._adoption = Adoption(self._memory, self._launcher, sending, guests.watched)
-        self._caretaker = Caretaker(networks)
         super().__init__(
             Means(
                 guests=guests,
@@ -105,9 +113,7 @@ class Libvirt(Tending[Guest]):
                 sending=sending,
                 receiving=self._receiving,
                 storing=self._storing,
-                plugging=Plugging(
-                    Plugs(networks), self._disks, qemu.monitor_timeout, self._tidy_soon
-                ),
+                plugging=plugging,
                 screens=Screens(qemu.vnc_address, encrypts=way.papers is not None),
                 caretaker=self._caretaker,
             )
@@ -153,7 +159,7 @@ class Libvirt(Tending[Guest]):
         """Find the guests of an earlier process, and watch those that live."""
         found = self._adoption.adopt()
         self._look_again()
-        self._tidy_soon()
+        self._caretaker.tidy_soon()
         self._caretaker.adopt({key: guest.cards for key, guest in self._guests.watched.items()})
         return found
 
@@ -170,10 +176,13 @@ class Libvirt(Tending[Guest]):
         def load(connection: Connection, _described: str) -> None:
             self._memory.load(connection, saved, folders, spec.attempt)
             self._memory.saved.use(saved)
+            self._memory.on_step("used")
 
         try:
             return self._begin(Record(spec=spec, restoring=saved), load)
         except HypervisorFailed as failed:
+            if isinstance(failed, NeverRan):
+                self._memory.give_back(saved)
             raise UnableToResume(
                 f"Instance {spec.instance_id} was not restored from {saved}: {failed}"
             ) from failed
@@ -188,7 +197,7 @@ class Libvirt(Tending[Guest]):
         info = self._premises.info
         self._link.ask(lambda connection: put_an_end_to(connection, _uuid(guest), info))
         self._guests.watched.pop(guest, None)
-        self._tidy_soon()
+        self._caretaker.tidy_soon()
 
     def clear(self, guest: InstanceId) -> None:
         """Remove what is kept of a guest that has ended."""
@@ -208,12 +217,13 @@ class Libvirt(Tending[Guest]):
         self._check_has_ended(guest, "its disks are in use")
         self._storing.put_all(guest, to)
 
-    def prepare_target(self, spec: GuestSpec, peer: str) -> str:
+    def prepare_target(self, spec: GuestSpec, peer: str, opened: Opened = unheeded) -> str:
         """Make ready for the guest, and open a door."""
-        self._guests.check_hands_are_free(spec.instance_id, self._most_moves)
-        with self._making_of(spec.instance_id):
+        hands = self._guests.hands_for(spec.instance_id, self._most_moves)
+        with hands, self._making_of(spec.instance_id):
             waiting = self._receiving.open_door(spec, peer)
             self._guests.watched[waiting.id] = waiting
+        opened(waiting.record.incoming)
         return waiting.record.incoming
 
     def counters(self) -> Sequence[Counters]:
@@ -232,24 +242,27 @@ class Libvirt(Tending[Guest]):
         with self._making_of(key):
             guest = self._launcher.launch(record, make)
             self._guests.watched[key] = guest
-        self._guests.later(guest.look)
+        self._look_at(guest)
         return guest.running
 
     @contextmanager
     def _making_of(self, guest: InstanceId) -> Iterator[None]:
-        """While a guest is made ready nobody takes its TAPs for left over."""
-        self._making.add(guest)
+        """While a guest is made ready nobody takes its TAPs for left over, unless it fails."""
+        with self._changing_taps:
+            self._making.add(guest)
         try:
             yield
         finally:
             self._making.discard(guest)
+            if guest not in self._guests.watched:
+                self._caretaker.tidy_soon()
 
     def _leave_what_has_not_begun(self, guest: InstanceId, saved: str) -> None:
         """Memory that was read by a guest whose vCPUs never ran is as good as before."""
         known = self._guests.watched.get(guest)
         if known is not None and not known.settled and known.record.restoring == saved:
             self.kill(guest)
-            self._memory.saved.give_back(saved)
+            self._memory.give_back(saved)
 
     def _check_has_ended(self, guest: InstanceId, therefore: str) -> None:
         doing, _ = self._link.ask(lambda connection: what_it_does(find(connection, _uuid(guest))))
@@ -265,11 +278,11 @@ class Libvirt(Tending[Guest]):
 
     def _forget(self, guest: Guest) -> None:
         self._guests.forget(guest)
-        self._tidy_soon()
-
-    def _tidy_soon(self) -> None:
-        self._guests.later(lambda: taps.remove_all_but({*self._guests.watched, *self._making}))
         self._caretaker.tidy_soon()
+
+    def _clear_taps(self) -> None:
+        with self._changing_taps:
+            taps.remove_all_but({*self._guests.watched, *self._making})
 
     def _hear(self, uuid: str, what: int, detail: int) -> None:
         for guest in list(self._guests.watched.values()):
@@ -278,8 +291,11 @@ class Libvirt(Tending[Guest]):
 
     def _look_again(self) -> None:
         for guest in list(self._guests.watched.values()):
-            self._guests.later(guest.look)
-            self._guests.later(guest.look_for_the_agent)
+            self._look_at(guest)
+
+    def _look_at(self, guest: Guest) -> None:
+        self._guests.later(guest.look)
+        self._guests.later(guest.look_for_the_agent)
 
 
 def _uuid(guest: InstanceId) -> str:

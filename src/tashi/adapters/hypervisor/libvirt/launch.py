@@ -19,6 +19,7 @@ import msgspec
 
 from tashi.adapters.hypervisor.libvirt import taps
 from tashi.adapters.hypervisor.libvirt.channel import Connection
+from tashi.adapters.hypervisor.libvirt.doing import Doing
 from tashi.adapters.hypervisor.libvirt.domain_xml import (
     Plan,
     domain_xml,
@@ -26,10 +27,16 @@ from tashi.adapters.hypervisor.libvirt.domain_xml import (
     headstone_xml,
     netdev,
 )
-from tashi.adapters.hypervisor.libvirt.domains import forget, process_of_thread, put_an_end_to
+from tashi.adapters.hypervisor.libvirt.domains import (
+    check_comes,
+    forget,
+    process_of_thread,
+    put_an_end_to,
+)
 from tashi.adapters.hypervisor.libvirt.guest import Guest, Surroundings
 from tashi.adapters.hypervisor.libvirt.mark import Folders, Mark
 from tashi.adapters.hypervisor.qemu import devices, forwards
+from tashi.adapters.hypervisor.qemu.command_line import guest_uuid
 from tashi.adapters.hypervisor.qemu.disks import Disks, MadeDisks
 from tashi.adapters.hypervisor.qemu.engine import Known
 from tashi.adapters.hypervisor.qemu.folder import GuestFolder
@@ -42,6 +49,10 @@ from tashi.ports.network import Networks, OwnNetwork, Wiring
 
 Creates = Callable[[Connection, str], None]
 """Makes a domain that stands still, of a description."""
+
+
+class NeverRan(HypervisorFailed):
+    """A guest was not begun: its vCPUs have not run, and nothing of it is left."""
 
 
 class _Cpu(msgspec.Struct, rename="kebab"):
@@ -70,8 +81,13 @@ class Launcher:
         )
 
     def launch(self, record: Record, create: Creates) -> Guest:
-        """Start a guest; raises HypervisorFailed, and then nothing is left that was not there."""
-        with self.made_ready(record) as (guest, plan):
+        """Start a guest; raises HypervisorFailed, and then nothing is left that was not there.
+
+        NeverRan, unless its vCPUs may have run before it was ended.
+        """
+        uuid = str(guest_uuid(record.spec.instance_id))
+        with self.made_ready(record) as (guest, plan), _told_whether_it_ran(guest):
+            self.around.link.ask(lambda connection: check_comes(connection, uuid))
             self.bury(guest)
             described = domain_xml(plan)
             self.around.link.ask(lambda connection: create(connection, described))
@@ -166,8 +182,25 @@ class Launcher:
         self.around.link.insist(lambda connection: put_an_end_to(connection, guest.uuid, info))
         with suppress(HypervisorFailed):
             self.around.link.ask(lambda connection: forget(connection, guest.uuid, info))
-        self.around.over(guest)
         made.unmake()
+
+
+@contextmanager
+def _told_whether_it_ran(guest: Guest) -> Iterator[None]:
+    try:
+        yield
+    except HypervisorFailed as failed:
+        if guest.settled and not _stands(guest):
+            raise
+        raise NeverRan(str(failed)) from failed
+
+
+def _stands(guest: Guest) -> bool:
+    """Whether it is certain that its vCPUs stand still, as they did when it was created."""
+    try:
+        return guest.what_it_does() is Doing.STANDS
+    except HypervisorFailed:
+        return False
 
 
 def _rules(plugs: Wiring) -> list[str]:

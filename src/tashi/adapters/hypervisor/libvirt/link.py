@@ -22,6 +22,7 @@ import libvirt
 from tashi.adapters.hypervisor.libvirt.channel import Channel, Connection, Domain, Hears, Silent
 from tashi.adapters.hypervisor.libvirt.loop import LOOP
 from tashi.adapters.hypervisor.libvirt.pool import Pool
+from tashi.adapters.hypervisor.qemu.sayings import disk_in_use
 from tashi.domain.errors import HypervisorFailed, Misconfigured, TashiError
 
 T = TypeVar("T")
@@ -306,8 +307,9 @@ class Call(Generic[T]):
 
 
 def sentence(error: libvirt.libvirtError) -> str:
-    """Libvirt's own words as a sentence."""
-    return f"{error.get_error_message() or error}".rstrip(".") + "."
+    """Libvirt's own words as a sentence, or Tashi's where the cause is a common one."""
+    words = f"{error.get_error_message() or error}"
+    return disk_in_use(words) or words.rstrip(".") + "."
 
 
 def _readable(version: int) -> str:

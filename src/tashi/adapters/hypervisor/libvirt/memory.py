@@ -6,6 +6,8 @@ finds it there with no domain beside it finishes what was begun. Before restored
 gets the name of used memory.
 """
 
+import logging
+import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
@@ -24,6 +26,8 @@ from tashi.adapters.hypervisor.qemu.record import Record
 from tashi.adapters.hypervisor.qemu.saved import SavedMemory
 from tashi.domain.errors import HypervisorFailed, UnableToSuspend
 from tashi.domain.identity import Attempt
+
+_log = logging.getLogger(__name__)
 
 _COMPLETE: Final = b"LibvirtQemudSave"
 """How libvirt's file begins once all of it is written."""
@@ -44,9 +48,12 @@ class Memory:
             guest.remember(lambda record: replace(record, saving=name))
             self.on_step("writing")
             partial = str(self.saved.partial(name))
+            deadline = time.monotonic() + self.limit_seconds
             with guest.undisturbed():
                 try:
-                    carry_out(guest, lambda domain: domain.save(partial), self.limit_seconds)
+                    carry_out(
+                        guest, lambda domain: domain.save(partial), deadline, self.limit_seconds
+                    )
                 except Silent:
                     if guest.what_it_does() is not Doing.SAVED:
                         raise
@@ -89,6 +96,13 @@ class Memory:
                 return written.read(len(_COMPLETE)) == _COMPLETE
         except OSError:
             return False
+
+    def give_back(self, name: str) -> None:
+        """Mark memory as unused again, for the vCPUs of its guest never ran."""
+        try:
+            self.saved.give_back(name)
+        except OSError as error:
+            _log.warning("The memory %s counts as used: %s.", name, error)
 
     def load(self, connection: Connection, name: str, to: Folders, attempt: Attempt) -> None:
         """Make a domain that stands still of saved memory; raises libvirtError."""

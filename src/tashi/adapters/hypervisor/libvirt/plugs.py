@@ -51,7 +51,11 @@ class Plugs:
             plug = wiring[number]
             taps.keep(wiring.values())
         described = card_xml(guest.id, nic, plug)
-        guest.of_domain(lambda domain: domain.attachDeviceFlags(described, _NOW))
+        try:
+            guest.of_domain(lambda domain: domain.attachDeviceFlags(described, _NOW))
+        except BaseException:
+            taps.remove(guest.id, number)
+            raise
         for port in plug.forward if isinstance(plug, OwnNetwork) else ():
             guest.ask_as_a_human(forwarding(number, port))
 

@@ -12,7 +12,6 @@ it is said nobody else knows it, so whoever hears it hears the truth.
 import asyncio
 import logging
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 import libvirt
+import msgspec
 
 from tashi.adapters.hypervisor.libvirt.channel import Channel, Domain
 from tashi.adapters.hypervisor.libvirt.doing import Doing
@@ -38,6 +38,7 @@ from tashi.domain.errors import HypervisorFailed
 _log = logging.getLogger(__name__)
 
 _ANSWER_SECONDS: Final = 5.0
+_COPIES: Final = "migration-"
 _FLAGS: Final = (
     libvirt.VIR_MIGRATE_LIVE
     # It runs there only when it is written down that it has left here.
@@ -47,6 +48,10 @@ _FLAGS: Final = (
     # libvirt wants disks without the host's cache; QEMU itself leaves none of that behind.
     | libvirt.VIR_MIGRATE_UNSAFE
 )
+
+
+class _Node(msgspec.Struct, rename="kebab"):
+    node_name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,7 @@ class Sending:
     def _move(self, guest: Guest, door: Door, word: bytes, deadline: float) -> None:
         if guest.frozen:
             raise HypervisorFailed("it stands still.")
+        _clear_copies(guest)
         self.departures.note(guest)
         with guest.undisturbed(), self._tunnel(guest, door, word) as ours:
             theirs = _opened(f"qemu+unix://{door.libvirt}?socket={ours}")
@@ -102,7 +108,7 @@ class Sending:
                 theirs.use(lambda connection: domain.migrate3(connection, *wishes))
 
             try:
-                carry_out(guest, migrate, max(0.0, deadline - time.monotonic()))
+                carry_out(guest, migrate, deadline, self.departures.limit_seconds)
             finally:
                 theirs.give_up()
             guest.is_to_end()
@@ -203,6 +209,18 @@ class Gate:
             await hang_up([line])
             return
         await lead(line, other)
+
+
+def _clear_copies(guest: Guest) -> None:
+    """Remove what is left in QEMU of the copying of disks; raises HypervisorFailed.
+
+    A libvirtd (9.0) that is killed when it has just ended the copying forgets that, and with it
+    QEMU begins no other.
+    """
+    nodes = msgspec.convert(guest.ask("query-named-block-nodes", flat=True), list[_Node])
+    for name in sorted(node.node_name for node in nodes if node.node_name.startswith(_COPIES)):
+        _log.info("Instance %d: removing %s, which an earlier move has left.", guest.id, name)
+        guest.ask("blockdev-del", **{"node-name": name})
 
 
 def _opened(uri: str) -> Channel:

@@ -38,29 +38,38 @@ def keep(plugs: Iterable[Plug]) -> None:
 
 
 def remove_all_but(living: Collection[InstanceId]) -> None:
-    """Remove the TAPs of guests that do not live."""
+    """Remove the TAPs of guests that do not live; raises HypervisorFailed if one is left."""
+    left = []
     for _, name in socket.if_nameindex():
         of_a_guest = _NAME.match(name)
         if of_a_guest and InstanceId(int(of_a_guest[1])) not in living:
-            _remove(name)
+            try:
+                _remove(name)
+            except OSError as error:
+                left.append(f"{name} ({error.strerror})")
+    if left:
+        raise HypervisorFailed(f"TAPs of guests that have ended are left: {', '.join(left)}.")
 
 
 def remove(guest: InstanceId, number: int) -> None:
-    """Remove the TAP of a card that is out; harmless when there is none."""
+    """Remove the TAP of a card that is not in; harmless when there is none.
+
+    One that is in use is left until its guest has ended.
+    """
     name = tap_name(guest, number)
     if name in {there for _, there in socket.if_nameindex()}:
-        _remove(name)
+        try:
+            _remove(name)
+        except OSError as error:
+            _log.warning("The TAP %s is left: %s.", name, error.strerror)
 
 
 def _remove(name: str) -> None:
-    """Remove a TAP once nobody has it open; one that is in use is left for the next time."""
+    """Remove a TAP that nobody has open; raises OSError."""
+    descriptor = os.open(_TUN, os.O_RDWR)
     try:
-        descriptor = os.open(_TUN, os.O_RDWR)
-        try:
-            request = struct.pack("16sH22x", name.encode(), _TAP_WITH_HEADERS)
-            fcntl.ioctl(descriptor, _TUNSETIFF, request)
-            fcntl.ioctl(descriptor, _TUNSETPERSIST, 0)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        _log.warning("The TAP %s is left: %s.", name, error.strerror)
+        request = struct.pack("16sH22x", name.encode(), _TAP_WITH_HEADERS)
+        fcntl.ioctl(descriptor, _TUNSETIFF, request)
+        fcntl.ioctl(descriptor, _TUNSETPERSIST, 0)
+    finally:
+        os.close(descriptor)

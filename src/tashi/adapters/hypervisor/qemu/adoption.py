@@ -1,9 +1,10 @@
 """Finding again the guests that an earlier process of ours started here.
 
 The folders say which guests there may be; their locks, which of them have a QEMU; QEMU itself, what
-it is doing. What was cut short is brought to one of the states that the port knows: a guest that
-powered off while nobody looked is taken down, one whose saving or sending was broken off runs on,
-one that is completely saved or sent never runs again.
+it is doing. Where somebody has removed any of that, as tools that clean `/var/tmp` do, the marks on
+command lines tell that a guest lives. What was cut short is brought to one of the states that the
+port knows: a guest that powered off while nobody looked is taken down, one whose saving or sending
+was broken off runs on, one that is completely saved or sent never runs again.
 """
 
 import threading
@@ -19,7 +20,7 @@ from tashi.adapters.hypervisor.qemu.folder import GuestFolder
 from tashi.adapters.hypervisor.qemu.guest import Guest, Surroundings
 from tashi.adapters.hypervisor.qemu.memory import Memory
 from tashi.adapters.hypervisor.qemu.places import Places, Premises
-from tashi.adapters.hypervisor.qemu.process import Process
+from tashi.adapters.hypervisor.qemu.process import Process, folders_marked
 from tashi.adapters.hypervisor.qemu.record import Move, Record
 from tashi.adapters.hypervisor.qemu.remembered import Remembered
 from tashi.adapters.hypervisor.qemu.sayings import last_words
@@ -53,12 +54,10 @@ class Adoption:
     known: dict[InstanceId, Guest]
 
     def adopt(self) -> list[FoundGuest]:
-        """Every guest that has a folder, by id; those that do not answer hold up nobody else."""
-        folders = [
-            GuestFolder(Places(entry))
-            for entry in self.premises.info.iterdir()
-            if entry.name.isdigit() and entry.is_dir()
-        ]
+        """Every guest with a folder or a QEMU; those that do not answer hold up nobody else."""
+        info = self.premises.info
+        there = {entry for entry in info.iterdir() if entry.name.isdigit() and entry.is_dir()}
+        folders = [GuestFolder(Places(one)) for one in there.union(folders_marked(info))]
         with ThreadPoolExecutor(_AT_ONCE, "adoption") as pool:
             found = list(pool.map(self._adopt, folders))
         return sorted(found, key=lambda guest: guest.instance_id)
@@ -131,8 +130,10 @@ class Adoption:
         if guest.record.restoring is not None and status != "running":
             return _found(guest, Found.NOT_BEGUN)
         found = _STATES.get(status, Found.FROZEN)
-        guest.settled = found is not Found.NOT_BEGUN
         guest.frozen = found is Found.FROZEN
+        guest.settled = found is not Found.NOT_BEGUN
+        if guest.ended.is_set():  # before it was settled, perhaps, and then that was no news
+            return gone(guest.folder, guest.record)
         words = "" if status in {*_STATES, "paused"} else f"QEMU says: {status}."
         return _found(guest, found, words)
 
@@ -145,6 +146,7 @@ def _process_of(folder: GuestFolder) -> Process | None:
     """The guest's QEMU; ``None`` when there is none, for certain.
 
     Where a process of ours was killed in the very moment of starting a QEMU, it has yet to appear.
+    That nobody holds the lock proves nothing where somebody has removed or replaced it.
     """
     deadline = time.monotonic() + _APPEARS_WITHIN_SECONDS
     while folder.is_held():
@@ -156,7 +158,7 @@ def _process_of(folder: GuestFolder) -> Process | None:
                 f"(`fuser {folder.places.lock}` names it)."
             )
         threading.Event().wait(_LOOK_AGAIN_SECONDS)
-    return None
+    return Process.of(folder.places.pid_file)
 
 
 def _note(guest: Guest, change: Callable[[Record], Record]) -> None:

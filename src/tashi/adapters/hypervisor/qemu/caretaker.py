@@ -1,30 +1,41 @@
 """The networks of this node's guests, looked after beside all else.
 
 That a guest has ended is told before anything of its networks is tidied up, and many ends at once
-are tidied up once. What fails here harms no guest: the log has it, and the next time does it.
+are tidied up once. What fails here harms no guest: the log has it, and it is tried again.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from logging import getLogger
+from typing import Final
 
 from tashi.adapters.hypervisor.qemu.logged import logged
+from tashi.adapters.hypervisor.qemu.reactor import Reactor
 from tashi.domain.errors import HypervisorFailed
 from tashi.domain.identity import InstanceId
 from tashi.ports.network import Cards, Networks
 
 _log = getLogger(__name__)
 
+_AGAIN_SECONDS: Final = 60.0
+
 
 class Caretaker:
     """Looks after networks in a thread of its own; to be closed."""
 
-    def __init__(self, networks: Networks) -> None:
+    def __init__(
+        self, networks: Networks, reactor: Reactor, clears: Callable[[], None] = lambda: None
+    ) -> None:
+        """`clears` removes what leads to networks that nobody needs; it raises HypervisorFailed."""
         self._networks = networks
+        self._reactor = reactor
+        # What leads to a network keeps it in use, so that goes first.
+        self._steps = (clears, networks.tidy)
         self._thread = ThreadPoolExecutor(1, "qemu-networks")
         self._is_due = threading.Event()
+        self._is_put_off = threading.Event()
 
     def close(self) -> None:
         """Finish what is under way."""
@@ -51,7 +62,18 @@ class Caretaker:
 
     def _tidy(self) -> None:
         self._is_due.clear()
-        try:
-            self._networks.tidy()
-        except HypervisorFailed as failed:
-            _log.warning("Something may be left of the networks of guests: %s", failed)
+        for step in self._steps:
+            try:
+                step()
+            except HypervisorFailed as failed:
+                _log.warning("Something may be left of the networks of guests: %s", failed)
+                self._put_off()
+
+    def _put_off(self) -> None:
+        if not self._is_put_off.is_set():
+            self._is_put_off.set()
+            self._reactor.post(lambda: self._reactor.later(_AGAIN_SECONDS, self._try_again))
+
+    def _try_again(self) -> None:
+        self._is_put_off.clear()
+        self.tidy_soon()

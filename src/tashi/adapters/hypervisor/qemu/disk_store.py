@@ -5,16 +5,18 @@ whole. Copies are made by cp, which shares blocks where the file system can and 
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import suppress
 from dataclasses import dataclass
+from logging import getLogger
 from pathlib import Path
 from typing import Final
 
 from tashi.adapters.hypervisor.qemu.folder import PRIVATE_FILE, sync
 from tashi.domain.errors import CommandFailed, HypervisorFailed
 from tashi.ports.commands import Commands, Leash
+
+_log = getLogger(__name__)
 
 _LOOK_SECONDS: Final = 1.0
 _REBASE_SECONDS: Final = 60.0
@@ -43,8 +45,7 @@ class DiskStore:
             partial.rename(final)
             sync(self.folder)
         except (CommandFailed, OSError) as error:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
+            _remove(partial)
             why = _why(leash, error)
             raise HypervisorFailed(f"{source} was not put into the image store: {why}") from error
 
@@ -55,6 +56,11 @@ class DiskStore:
         except (CommandFailed, OSError) as error:
             why = _why(leash, error)
             raise HypervisorFailed(f"The stored disk {name} cannot be had: {why}") from error
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Have no disks of these names in the store; the log says which cannot be removed."""
+        for name in names:
+            _remove(self.folder / name)
 
     def size(self, name: str) -> int:
         """How many bytes of a disk are in the store."""
@@ -78,6 +84,15 @@ class DiskStore:
     def _copy_for_long(self, source: Path, target: Path, leash: Leash) -> None:
         _make_anew(target)
         self.commands.follow(_copying(source, target), hear=lambda _: None, leash=leash)
+
+
+def _remove(file: Path) -> None:
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        _log.warning(
+            "%s is of no use and cannot be removed (%s): remove it by hand.", file, error.strerror
+        )
 
 
 def _why(leash: Leash, error: Exception) -> object:

@@ -133,7 +133,7 @@ class GuestFolder:
         """Whether there is a QEMU of this guest, or one may yet begin."""
         try:
             descriptor = os.open(self.places.lock, os.O_RDWR | os.O_NOFOLLOW)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return False
         try:
             return not _lock(descriptor)

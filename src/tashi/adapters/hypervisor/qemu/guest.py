@@ -86,6 +86,7 @@ class Guest(Watched):
         self._process = process
         self._by_us = False
         self._words = ""
+        self._port_changes = 0
         self._ended_with = ""
         self._release: Cancel | None = None
         self._companion: Cancel = lambda: None
@@ -129,6 +130,8 @@ class Guest(Watched):
         """
         self._companion()
         self._companion = self._around.reactor.begin(work)
+        if self.ended.is_set():
+            self._companion()
 
     def ask_as_a_human(self, line: str) -> str:
         """What the human monitor answers, for the few things that QMP does not say."""
@@ -229,7 +232,7 @@ class Guest(Watched):
         while True:
             await sleep(pause)
             pause = min(1.5 * pause, _SLOWEST_PRESS_SECONDS)
-            if self.ending is not None or self.frozen:
+            if self.ended.is_set() or self.ending is not None or self.frozen:
                 return
             with suppress(HypervisorFailed):
                 await self.monitor.ask("system_powerdown", within_seconds=self._around.patience)
@@ -257,6 +260,7 @@ class Guest(Watched):
             case "MIGRATION" | "MIGRATION_PASS":
                 self._crosses(word_of(details))
             case "VSERPORT_CHANGE" if details.get("id") == PORT:
+                self._port_changes += 1
                 self._agent.is_there(details.get("open") is True)
             case "JOB_STATUS_CHANGE" | "DEVICE_DELETED":
                 self.stirred.set()
@@ -286,10 +290,13 @@ class Guest(Watched):
                 self._stands(frozen=status != "running")
 
     async def _look_for_the_agent(self) -> None:
+        before = self._port_changes
         with suppress(HypervisorFailed, msgspec.ValidationError):
             answer = await self.monitor.ask("query-chardev", within_seconds=self._around.patience)
             ports = msgspec.convert(answer, list[_Port])
-            self._agent.is_there(any(port.label == PORT and port.frontend_open for port in ports))
+            if self._port_changes == before:  # else QEMU has said something newer meanwhile
+                there = any(port.label == PORT and port.frontend_open for port in ports)
+                self._agent.is_there(there)
 
     def _addressed(self, mac: str, ip: str) -> None:
         if mac in {nic.mac for nic in self.cards.values()}:
@@ -319,10 +326,11 @@ class Guest(Watched):
         self._around.reactor.begin(self._quit())
 
     def _note_arrival(self, incoming: str) -> None:
-        # Where that cannot be written, whoever asks QEMU will find that it runs.
+        # First it is told, for which somebody waits. Where it cannot be written, or was not yet,
+        # whoever asks QEMU will find that it runs.
+        self._around.tell(News(self.id, Happening.ARRIVED, incoming=incoming, running=self.running))
         with suppress(OSError):
             self.remember(at_home)
-        self._around.tell(News(self.id, Happening.ARRIVED, incoming=incoming, running=self.running))
         self.catch_up()
 
     async def _quit(self) -> None:
@@ -335,11 +343,11 @@ class Guest(Watched):
     def _process_ended(self) -> None:
         self._agent.is_there(False)
         self._stop_pressing()
-        self._companion()
         self.monitor.close()
         self._ended_with = self._process.close()
         self.migrations.put(GONE)
         self.ended.set()
+        self._companion()
         self.stirred.set()
         self._around.later(self._report_end)
 

@@ -1,9 +1,10 @@
 """The guests of this node, whatever runs them: which are watched, and what is told of them."""
 
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Final, Generic, TypeVar
 
 from tashi.adapters.hypervisor.qemu.folder import GuestFolder
@@ -63,6 +64,8 @@ class Guests(Generic[G]):
         self._listener: Listener = lambda _: None
         self._follower: Follower = lambda _guest, _progress: None
         self._jobs = ThreadPoolExecutor(1, thread)
+        self._expected: set[InstanceId] = set()
+        self._taking_up = threading.Lock()
 
     def listen(self, listener: Listener) -> None:
         """Tell the listener of news from now on."""
@@ -122,11 +125,23 @@ class Guests(Generic[G]):
         """Where all that is a guest's is kept, also when it is not watched."""
         return GuestFolder(self._premises.of(guest))
 
-    def check_hands_are_free(self, guest: InstanceId, most: int) -> None:
-        """Raise HypervisorFailed when as many as `most` others are being received already."""
-        moves = [one.record.move for one in list(self.watched.values()) if one.id != guest]
-        if (receiving := moves.count(Move.RECEIVING)) >= most:
-            raise HypervisorFailed(
-                f"{receiving} guests are being received already, as many as maxParallelMigrations "
-                "allows: try again when one has arrived."
-            )
+    @contextmanager
+    def hands_for(self, guest: InstanceId, most: int) -> Iterator[None]:
+        """Make one ready to be received meanwhile, and watch it.
+
+        Raises HypervisorFailed when as many as `most` others are being received already.
+        """
+        with self._taking_up:
+            known = list(self.watched.values())
+            received = {one.id for one in known if one.record.move is Move.RECEIVING}
+            others = (received | self._expected) - {guest}
+            if len(others) >= most:
+                raise HypervisorFailed(
+                    f"{len(others)} guests are being received already, as many as "
+                    "maxParallelMigrations allows: try again when one has arrived."
+                )
+            self._expected.add(guest)
+        try:
+            yield
+        finally:
+            self._expected.discard(guest)

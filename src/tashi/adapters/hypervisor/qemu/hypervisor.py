@@ -45,8 +45,10 @@ from tashi.ports.hypervisor import (
     Counters,
     FoundGuest,
     GuestSpec,
+    Opened,
     Others,
     Running,
+    unheeded,
 )
 from tashi.ports.network import Networks
 from tashi.settings.sections.qemu import QemuSettings
@@ -82,12 +84,12 @@ class Qemu(Tending[Guest]):
         self._reactor = Reactor()
         around = self._surroundings(guests, settings.monitor_timeout)
         self._most_moves = settings.max_parallel_migrations
-        self._receiving = Receiving(road, on_step)
+        self._receiving = Receiving(road, self._reactor, on_step)
         sending = Sending(road, departures(settings, on_step))
         self._memory = _memory(settings, prefix / "suspend", commands, on_step)
         self._reactor.begin(keep_short(guests, commands))
         self._adoption = Adoption(premises, self._memory, sending, around, guests.watched)
-        self._caretaker = Caretaker(networks)
+        self._caretaker = Caretaker(networks, self._reactor)
         self._storing = Storing(self._disks, guests.go_on, on_step)
         plugging = Plugging(
             Plugs(networks), self._disks, around.patience, self._caretaker.tidy_soon, on_step
@@ -193,12 +195,20 @@ class Qemu(Tending[Guest]):
             raise HypervisorFailed(f"Instance {guest} still runs here: its disks are in use.")
         self._storing.put_all(guest, to)
 
-    def prepare_target(self, spec: GuestSpec, peer: str) -> str:
+    def prepare_target(self, spec: GuestSpec, peer: str, opened: Opened = unheeded) -> str:
         """Start a QEMU that waits for the guest, with disks of its own."""
-        self._guests.check_hands_are_free(spec.instance_id, self._most_moves)
-        record = Record(spec=replace(spec, keep_disks=False), move=Move.RECEIVING)
-        waiting = self._launch(record, lambda guest: self._receiving.open_door(guest, peer))
-        return waiting.record.incoming
+        hands = self._guests.hands_for(spec.instance_id, self._most_moves)
+        with hands, self._receiving.entrance(spec, peer) as entrance:
+            record = Record(
+                spec=replace(spec, keep_disks=False), move=Move.RECEIVING, incoming=entrance.text
+            )
+            waiting = self._launch(
+                record,
+                lambda guest: self._receiving.furnish(guest, entrance),
+                lambda: opened(entrance.text),
+            )
+        self._receiving.welcome(waiting, entrance)
+        return entrance.text
 
     def counters(self) -> Sequence[Counters]:
         """Ask every guest's monitor, and the kernel."""
@@ -220,8 +230,13 @@ class Qemu(Tending[Guest]):
             self._carry_on(known, ready)
         return known.running
 
-    def _launch(self, record: Record, ready: Callable[[Guest], None]) -> Guest:
-        guest = self._launcher.launch(record, ready)
+    def _launch(
+        self,
+        record: Record,
+        ready: Callable[[Guest], None],
+        spawned: Callable[[], None] = lambda: None,
+    ) -> Guest:
+        guest = self._launcher.launch(record, ready, spawned)
         self._guests.watched[guest.id] = guest
         if guest.ended.is_set():
             self._forget(guest)

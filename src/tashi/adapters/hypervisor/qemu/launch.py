@@ -5,7 +5,6 @@ folder: its lock says whether there is a QEMU, its record what was intended. A s
 its own undoes all it did.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from tashi.adapters.hypervisor.qemu.papers import to_serve_with
 from tashi.adapters.hypervisor.qemu.places import Places, Premises
 from tashi.adapters.hypervisor.qemu.process import Process, root_out
 from tashi.adapters.hypervisor.qemu.record import Move, Record
+from tashi.adapters.hypervisor.qemu.sayings import disk_in_use
 from tashi.domain.errors import CommandFailed, HypervisorFailed
 from tashi.domain.identity import VmId
 from tashi.domain.instance import Nic
@@ -39,9 +39,6 @@ told. Of a save: writing, written, kept; of memory that is read, before loaded: 
 """
 
 _DEATH_SECONDS: Final = 10.0
-_LOCKED_IMAGE: Final = re.compile(
-    r'Failed to get (?:shared )?"\w+" lock.*using the image \[(.+?)\]'
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +56,16 @@ class Launcher:
     on_step: Steps
     papers: Path | None
 
-    def launch(self, record: Record, ready: Callable[[Guest], None]) -> Guest:
+    def launch(
+        self,
+        record: Record,
+        ready: Callable[[Guest], None],
+        spawned: Callable[[], None] = lambda: None,
+    ) -> Guest:
         """Start a guest; `ready` is called once its QEMU waits to run, or for its memory.
 
-        Raises HypervisorFailed or what `ready` raises; then nothing is left that was not there.
+        `spawned` is called while that QEMU still begins. Raises HypervisorFailed or what `ready`
+        raises; then nothing is left that was not there.
         """
         spec = record.spec
         self.known.check(spec)
@@ -74,7 +77,7 @@ class Launcher:
                 self.disks.make(spec, made)
                 self.disks.fetch_console(spec, folder.places.console_log)
                 self.on_step("disks")
-                guest = self._spawn(folder, record, made, lock)
+                guest = self._spawn(folder, record, made, lock, spawned)
                 self.settle(guest, ready)
             except BaseException:
                 root_out(folder.places.pid_file, _DEATH_SECONDS)
@@ -106,7 +109,14 @@ class Launcher:
             guest.ended.wait(_DEATH_SECONDS)
             raise
 
-    def _spawn(self, folder: GuestFolder, record: Record, made: MadeDisks, lock: int) -> Guest:
+    def _spawn(
+        self,
+        folder: GuestFolder,
+        record: Record,
+        made: MadeDisks,
+        lock: int,
+        spawned: Callable[[], None],
+    ) -> Guest:
         hardware = record.spec.hardware or self.known.as_booted_here(record.spec)
         cards = devices.cards(record.spec.nics)
         with self.networks.wire(record.spec.instance_id, cards) as wiring:
@@ -129,7 +139,8 @@ class Launcher:
             taps = [plug.descriptor for plug in wiring.values() if isinstance(plug, Tap)]
             process = self._run(record, folder.places, (lock, *taps))
             self.on_step("spawned")
-        return Guest(folder, record, process, self.around)
+            spawned()
+            return Guest(folder, record, process, self.around)
 
     def _run(self, record: Record, places: Places, inherited: tuple[int, ...]) -> Process:
         try:
@@ -182,6 +193,4 @@ def _meet(guest: Guest) -> None:
 
 def _why(words: str) -> str:
     """What kept QEMU from starting, in Tashi's words where the cause is a common one."""
-    if locked := _LOCKED_IMAGE.search(words):
-        return f"Disk {locked[1]} is in use by another guest or program, which has locked it."
-    return f"QEMU did not start. {words}"
+    return disk_in_use(words) or f"QEMU did not start. {words}"

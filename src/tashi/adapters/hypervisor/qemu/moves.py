@@ -26,6 +26,9 @@ from tashi.ports.hypervisor import GuestSpec
 LET_IN: Final = b"+"
 """What a target says to who had the key; from then on its QEMU listens."""
 
+TURNED_AWAY: Final = b"-"
+"""What it says instead when it cannot receive the guest; why not follows."""
+
 _SHORT_STOP_MILLISECONDS: Final = 10
 _LONG_STOP_MILLISECONDS: Final = 300
 _EASY_PASSES: Final = 3

@@ -19,6 +19,7 @@ from tashi.adapters.hypervisor.qemu.devices import Drive
 from tashi.adapters.hypervisor.qemu.disks import Disks, MadeDisks
 from tashi.adapters.hypervisor.qemu.launch import Steps
 from tashi.adapters.hypervisor.qemu.remembered import Pluggable
+from tashi.adapters.hypervisor.qemu.sayings import disk_in_use
 from tashi.domain.errors import HypervisorFailed
 from tashi.domain.instance import PORTS, Disk, Nic
 from tashi.ports.hypervisor import GuestSpec
@@ -70,7 +71,7 @@ class Hands(Protocol[H_contra]):
 class Plugging(Generic[G]):
     """Plugs devices; a guest has `patience` seconds to let go of one.
 
-    `tidy` follows a card out; `on_step` is told how far each change is.
+    `tidy` follows a card that is out, or did not get in; `on_step` is told how far each change is.
     """
 
     hands: Hands[G]
@@ -91,6 +92,7 @@ class Plugging(Generic[G]):
             # Also what went in although it was said to have failed: it is to be taken out again.
             with suppress(HypervisorFailed):
                 self._note(guest, self._left(_both(before, spec), self.hands.there(guest)))
+            self.tidy()
             raise
         self.on_step("plugged")
         self._note(guest, spec)
@@ -142,11 +144,13 @@ class Plugging(Generic[G]):
             file = self.disks.make_one(replace(spec, keep_disks=kept, stored=""), drive, made)
             self.on_step("disk made")
             self.hands.put_disk(guest, drive, file)
-        except BaseException:
+        except BaseException as failed:
             # It may be in all the same: nobody has answered in time.
             with suppress(HypervisorFailed):
                 if drive.name not in self.hands.there(guest):
                     made.unmake()
+            if in_use := disk_in_use(str(failed), disk.uri):
+                raise HypervisorFailed(in_use) from failed
             raise
 
     def _disk_out(self, guest: G, disk: Disk) -> None:

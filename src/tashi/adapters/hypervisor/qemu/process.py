@@ -92,6 +92,30 @@ def all_of(pid_file: Path) -> Iterator[Process]:
                 yield found
 
 
+def folders_marked(info: Path) -> Iterator[Path]:
+    """The folders under `info` that living QEMUs have for their guests' own, there or not."""
+    return (folder for _, folder in _marked() if folder.parent == info)
+
+
+def former_places(info: Path, scratch: Path) -> set[Path]:
+    """Where records of guests are that live, have disks in `scratch`, and are not of `info`."""
+    here = os.fsencode(scratch / "tashi-")
+    return {
+        folder.parent
+        for pid, folder in _marked()
+        if folder.parent != info and any(here in word for word in _words(pid))
+    }
+
+
+def _marked() -> Iterator[tuple[int, Path]]:
+    """Every living QEMU of a guest, and the guest's folder."""
+    for entry in _PROC.iterdir():
+        if entry.name.isdigit():
+            pid = int(entry.name)
+            folders = (mark.parent for mark in _marks(pid))
+            yield from ((pid, one) for one in folders if _is_ours(pid, one.parent))
+
+
 def _open(pid: int, pid_file: Path) -> Process | None:
     try:
         descriptor = os.pidfd_open(pid)
@@ -104,17 +128,29 @@ def _open(pid: int, pid_file: Path) -> Process | None:
 
 
 def _is_marked(pid: int, pid_file: Path) -> bool:
+    return pid_file in _marks(pid) and _is_ours(pid, pid_file.parent.parent)
+
+
+def _marks(pid: int) -> list[Path]:
+    """The pid files that the process was told to write."""
+    pairs = pairwise(_words(pid))
+    return [Path(os.fsdecode(value)) for key, value in pairs if key == b"-pidfile"]
+
+
+def _words(pid: int) -> list[bytes]:
     try:
-        words = (_PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
+        return (_PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
     except OSError:
-        return False
-    return (b"-pidfile", bytes(pid_file)) in pairwise(words) and _is_ours(pid, pid_file.parent)
+        return []
 
 
-def _is_ours(pid: int, folder: Path) -> bool:
-    """Whether the process means our folder by that name, and not one of another container's."""
+def _is_ours(pid: int, info: Path) -> bool:
+    """Whether the process means our folder of guests by that name, and no other container's.
+
+    The guest's own folder might be gone.
+    """
     try:
-        theirs, ours = (_PROC / str(pid) / f"root{folder}").stat(), folder.stat()
+        theirs, ours = (_PROC / str(pid) / f"root{info}").stat(), info.stat()
     except OSError:  # it cannot be told: its mark has to do
         return True
     return (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino)

@@ -115,7 +115,7 @@ class Monitor:
                 since = time.monotonic()
             silent = time.monotonic() - since
             await asyncio.sleep(
-                min(max(silent / 10, _SHORTEST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
+                min(max(silent / 25, _SHORTEST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
             )
 
     async def _talk(self) -> bool:

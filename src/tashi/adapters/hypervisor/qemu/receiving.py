@@ -1,8 +1,10 @@
 """The target's end of a move: a QEMU that waits, is filled, and stands still until it may run.
 
-Its door is kept in the reactor's thread until the source has come for the memory; from then on it
-is QEMU that holds both lines, and a node manager that ends takes nothing with it but the source's
-word that the guest has left (see `word`).
+There is a door before there is a QEMU, so that the source can be told where it is, and can get
+ready, while QEMU does. Whoever comes early waits at the door, and is let in later, or is told why
+not. The door is kept in the reactor's thread until the source has come for the memory; from then
+on it is QEMU that holds both lines, and a node manager that ends takes nothing with it but the
+source's word that the guest has left (see `word`).
 
 A QEMU that waits for a guest leaves persistent disks unlocked until it runs (late-block-activate),
 so a move that fails at the last moment leaves them to the source. Whatever else goes wrong while it
@@ -14,32 +16,34 @@ import hmac
 import logging
 import secrets
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Final
-
-import msgspec
 
 from tashi.adapters.hypervisor.qemu.guest import Guest
 from tashi.adapters.hypervisor.qemu.launch import Steps
 from tashi.adapters.hypervisor.qemu.lines import listen_for
 from tashi.adapters.hypervisor.qemu.moves import (
     LET_IN,
+    TURNED_AWAY,
     Door,
     crossing_disks,
-    set_capabilities,
     write_door,
 )
 from tashi.adapters.hypervisor.qemu.papers import End
+from tashi.adapters.hypervisor.qemu.reactor import Reactor
 from tashi.adapters.hypervisor.qemu.road import Road
 from tashi.adapters.hypervisor.qemu.word import answer, hear, is_heard, pledged
 from tashi.domain.errors import HypervisorFailed
+from tashi.ports.hypervisor import GuestSpec
 
 _CAPABILITIES: Final = ("events", "return-path", "late-block-activate")
 _LOG: Final = logging.getLogger(__name__)
 _SOCKET: Final = "disks"
 _LINE: Final = "memory"
 _KEY_SECONDS: Final = 5.0
+_ON_ITS_WAY_SECONDS: Final = 10.0
 _ARRIVING: Final = "inmigrate"
 _ARRIVED: Final = "completed"
 """The last that QEMU says of a migration, before the source's QEMU says so, too."""
@@ -48,33 +52,70 @@ ANNOUNCEMENTS: Final = {"initial": 50, "max": 550, "rounds": 5, "step": 100}
 
 
 @dataclass(frozen=True, slots=True)
+class Entrance:
+    """A door, and what listens behind it: for the memory, and for disks if any cross."""
+
+    door: Door
+    memory: socket.socket
+    disks: socket.socket | None
+
+    @property
+    def text(self) -> str:
+        """Where the guest is to be sent."""
+        return write_door(self.door)
+
+    def close(self) -> None:
+        """Let nobody come any more."""
+        self.memory.close()
+        self.leave_disks()
+
+    def leave_disks(self) -> None:
+        """Let go of the port for disks; a QEMU that was handed it goes on listening."""
+        if self.disks is not None:
+            self.disks.close()
+
+
+@dataclass(frozen=True, slots=True)
 class Receiving:
     """Receives guests; `road` says where other machines reach this one."""
 
     road: Road
+    reactor: Reactor
     on_step: Steps
 
-    def open_door(self, guest: Guest, peer: str) -> None:
-        """Open a door to that machine for a QEMU that has just been started; its record says where.
+    @contextmanager
+    def entrance(self, spec: GuestSpec, peer: str) -> Iterator[Entrance]:
+        """A door to that machine, at which nobody is let in before `welcome`.
 
-        Raises HypervisorFailed.
+        Raises HypervisorFailed. When that is raised in the context, who comes is told why.
         """
-        set_capabilities(guest, _CAPABILITIES)
-        self.road.prepare(guest, End.TARGET)
-        listener = listen_for(peer, self.road.address)
+        made = _entrance(self.road.address, spec, peer)
         try:
-            key, pledge = secrets.token_hex(16), secrets.token_hex(16)
-            door = Door(self.road.address, listener.getsockname()[1], key, pledge=pledge)
-            if disks := crossing_disks(guest.record.spec):
-                port = self._start_server(guest, peer)
-                door = msgspec.structs.replace(door, disks=port)
-                _offer_disks(guest, door, disks)
-            guest.remember(lambda record: replace(record, incoming=write_door(door)))
-        except BaseException:
-            listener.close()
+            yield made
+        except HypervisorFailed as failed:
+            made.leave_disks()
+            self.reactor.begin(_turn_away(made, failed.message))
             raise
-        guest.accompany(self._keep_door(guest, listener, door))
+        except BaseException:
+            made.close()
+            raise
+
+    def furnish(self, guest: Guest, entrance: Entrance) -> None:
+        """Have a QEMU that has just been started wait for its guest; raises HypervisorFailed."""
+        capabilities = [{"capability": one, "state": True} for one in _CAPABILITIES]
+        guest.ask("migrate-set-capabilities", capabilities=capabilities)
+        self.road.prepare(guest, End.TARGET)
+        if entrance.disks is not None:
+            guest.hand(_SOCKET, entrance.disks.fileno())
+            place = {"type": "fd", "data": {"str": _SOCKET}}
+            guest.ask("nbd-server-start", addr=place, **self.road.of_server())
+            entrance.leave_disks()
+            _offer_disks(guest, entrance.door)
         guest.stand_by()
+
+    def welcome(self, guest: Guest, entrance: Entrance) -> None:
+        """Let the source in, and wait for its word that the guest has left."""
+        guest.accompany(self._keep_door(guest, entrance.memory, entrance.door))
 
     def run(self, guest: Guest) -> None:
         """Let the guest run here; raises HypervisorFailed when not all of it has arrived."""
@@ -92,15 +133,6 @@ class Receiving:
             guest.remember(lambda record: replace(record, move=None, incoming=""))
         guest.accompany(_announce(guest))
         guest.catch_up()
-
-    def _start_server(self, guest: Guest, peer: str) -> int:
-        """Start QEMU's NBD server on a socket of ours, which is open to that machine only."""
-        with listen_for(peer, self.road.address) as listener:
-            guest.hand(_SOCKET, listener.fileno())
-            place = {"type": "fd", "data": {"str": _SOCKET}}
-            guest.ask("nbd-server-start", addr=place, **self.road.of_server())
-            port: int = listener.getsockname()[1]
-            return port
 
     async def _keep_door(self, guest: Guest, listener: socket.socket, door: Door) -> None:
         """Let in the first who has the key, leave the line to QEMU, and wait for the word."""
@@ -148,8 +180,34 @@ async def _announce(guest: Guest) -> None:
         await guest.request("announce-self", **ANNOUNCEMENTS)
 
 
-def _offer_disks(guest: Guest, door: Door, disks: tuple[str, ...]) -> None:
-    for disk in disks:
+def _entrance(address: str, spec: GuestSpec, peer: str) -> Entrance:
+    memory = listen_for(peer, address)
+    try:
+        disks = listen_for(peer, address) if crossing_disks(spec) else None
+    except BaseException:
+        memory.close()
+        raise
+    door = Door(
+        address,
+        memory.getsockname()[1],
+        key=secrets.token_hex(16),
+        disks=0 if disks is None else disks.getsockname()[1],
+        pledge=secrets.token_hex(16),
+    )
+    return Entrance(door, memory, disks)
+
+
+async def _turn_away(entrance: Entrance, words: str) -> None:
+    """Tell the source, which may be on its way already, why its guest is not received."""
+    with entrance.memory, suppress(TimeoutError):
+        async with asyncio.timeout(_ON_ITS_WAY_SECONDS):
+            line, _ = await _first_source(entrance.door, entrance.memory)
+            with line, suppress(OSError):
+                await asyncio.get_running_loop().sock_sendall(line, TURNED_AWAY + words.encode())
+
+
+def _offer_disks(guest: Guest, door: Door) -> None:
+    for disk in crossing_disks(guest.record.spec):
         name = door.export(disk)
         guest.ask(
             "block-export-add",

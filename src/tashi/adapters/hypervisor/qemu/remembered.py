@@ -74,8 +74,8 @@ class Remembered:
 class Pluggable(Remembered):
     """A guest whose devices can change, and that takes its time for moves and saves.
 
-    `stirred` is set whenever a device may be out, `recalled` says whether to give up what takes
-    long.
+    `stirred` is set whenever a device may be out or what takes long may be over, `recalled` says
+    whether to give that up.
     """
 
     def __init__(self, folder: GuestFolder, record: Record) -> None:

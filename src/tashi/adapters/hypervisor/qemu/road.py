@@ -34,9 +34,10 @@ class Road:
     def prepare(self, guest: Guest, end: End, called: str = "") -> None:
         """Have a QEMU encrypt its next move; `called` is the address that a source calls.
 
-        Raises HypervisorFailed, also when QEMU cannot use the certificate.
+        A target's QEMU is new. Raises HypervisorFailed, also when QEMU cannot use the certificate.
         """
-        _forget(guest)
+        if end is End.SOURCE:
+            _forget(guest)
         if self.papers is None:
             return
         guest.ask("object-add", **tls_object(_PAPERS, self.papers, end, verify=True))

@@ -1,5 +1,6 @@
 """What a QEMU has said, in words of ours."""
 
+import re
 from contextlib import suppress
 from typing import Final
 
@@ -7,6 +8,9 @@ from tashi.adapters.hypervisor.qemu.folder import GuestFolder
 from tashi.adapters.hypervisor.qemu.qmp import Details
 
 _LOG_BYTES: Final = 600
+_LOCKED_IMAGE: Final = re.compile(
+    r'Failed to get (?:shared )?"\w+" lock(?:.*using the image \[(.+?)\])?', re.DOTALL
+)
 
 
 def last_words(folder: GuestFolder) -> str:
@@ -21,6 +25,16 @@ def last_words(folder: GuestFolder) -> str:
 def word_of(answer: object) -> str:
     """The member `status` of an answer or event."""
     return str(answer.get("status", "")) if isinstance(answer, dict) else ""
+
+
+def disk_in_use(words: str, disk: str = "") -> str:
+    """That somebody else has a disk, if that is what these words say; else nothing.
+
+    Which it is stands in them where QEMU starts; elsewhere it is the `disk` that was asked for.
+    """
+    locked = _LOCKED_IMAGE.search(words)
+    which = (locked[1] or disk) if locked else ""
+    return which and f"Disk {which} is in use by another guest or program, which has locked it."
 
 
 def disk_trouble(details: Details) -> str:

@@ -1,6 +1,6 @@
 """The source's end of a move: disks are mirrored, memory follows, and the guest has left.
 
-    knock at the target's door, say how memory is to be sent meanwhile, and be let in
+    knock at the target's door, say how memory is to be sent while its QEMU begins, and be let in
     copy the disks, and mirror every write
     send the memory until little is missing; QEMU then stops the vCPUs and waits for us
     end the mirrors, whose copies are whole now, and let QEMU send the rest
@@ -29,6 +29,7 @@ from tashi.adapters.hypervisor.qemu.lines import call
 from tashi.adapters.hypervisor.qemu.moves import (
     AS_FAST_AS_IT_GOES,
     LET_IN,
+    TURNED_AWAY,
     Door,
     crossing_disks,
     may_stand,
@@ -58,6 +59,7 @@ _GREETING: Final = b"NBDMAGIC"
 _LINE: Final = "memory"
 _OPEN_SECONDS: Final = 10
 _ANSWER_SECONDS: Final = 10.0
+_LONGEST_WORDS: Final = 1000
 _END_SECONDS: Final = 30.0
 _LOOK_AGAIN_SECONDS: Final = 1.0
 
@@ -129,7 +131,7 @@ class Sending:
         with _knock(door, self.road.address, word) as line:
             _set_out(guest)
             self.road.prepare(guest, End.SOURCE, door.address)
-            _wait_at_the_door(door, line)
+            _wait_at_the_door(guest, door, line, deadline)
             on_step("let in")
             disks = crossing_disks(guest.record.spec)
             if disks:
@@ -205,16 +207,42 @@ def _knock(door: Door, address: str, word: Word) -> socket.socket:
     return line
 
 
-def _wait_at_the_door(door: Door, line: socket.socket) -> None:
-    """Wait until the target has let us in; raises HypervisorFailed."""
+def _wait_at_the_door(guest: Guest, door: Door, line: socket.socket, deadline: float) -> None:
+    """Wait until the target has let us in: its QEMU may only just begin.
+
+    Raises HypervisorFailed, with the target's words when it cannot receive the guest.
+    """
     try:
-        answer = line.recv(len(LET_IN))
+        said = _first_word(guest, line, deadline)
+        words = _last_words(line) if said == TURNED_AWAY else ""
     except OSError as error:
         raise _unopened(door, error) from error
-    if answer != LET_IN:
+    if words:
+        raise HypervisorFailed(f"{door.address} cannot receive it: {words}")
+    if said != LET_IN:
         raise HypervisorFailed(f"{door.address} does not wait for it any more.")
-    # QEMU has its own way of waiting for a line.
-    line.settimeout(None)
+    line.settimeout(None)  # QEMU has its own way of waiting
+
+
+def _first_word(guest: Guest, line: socket.socket, deadline: float) -> bytes:
+    """What the target says first; while it says nothing, look now and then whether to give up."""
+    line.settimeout(_LOOK_AGAIN_SECONDS)
+    while True:
+        _check_still_on(guest)
+        _check_not_recalled(guest)
+        try:
+            return line.recv(len(LET_IN))
+        except ConnectionResetError:
+            return b""  # it has hung up before it read all that we said
+        except TimeoutError:
+            if time.monotonic() > deadline:
+                raise
+
+
+def _last_words(line: socket.socket) -> str:
+    line.settimeout(_ANSWER_SECONDS)
+    with line.makefile("rb") as words:
+        return words.read(_LONGEST_WORDS).decode(errors="replace")
 
 
 def _unopened(door: Door, error: OSError) -> HypervisorFailed:
@@ -228,9 +256,8 @@ def _greeted(door: Door, address: str) -> socket.socket:
         greeting = line.recv(len(_GREETING), socket.MSG_PEEK | socket.MSG_WAITALL)
     except OSError as error:
         line.close()
-        raise HypervisorFailed(
-            f"{door.address} does not offer its disks: {error.strerror or error}."
-        ) from error
+        why = error.strerror or error
+        raise HypervisorFailed(f"{door.address} does not offer its disks: {why}.") from error
     if greeting != _GREETING:
         line.close()
         raise HypervisorFailed(f"{door.address}:{door.disks} offers no disks.")

@@ -12,7 +12,7 @@ from tashi.adapters.hypervisor.qemu.disks import Disks
 from tashi.adapters.hypervisor.qemu.folder import GuestFolder
 from tashi.adapters.hypervisor.qemu.launch import Steps
 from tashi.adapters.hypervisor.qemu.progress import Meter
-from tashi.domain.errors import NoSuchVm
+from tashi.domain.errors import HypervisorFailed, NoSuchVm
 from tashi.domain.identity import InstanceId
 from tashi.ports.hypervisor import Follower
 
@@ -29,7 +29,7 @@ class Storing:
         """Copy the guest's overlays, its scratch disk and its console's log to that name.
 
         Raises NoSuchVm when nothing is kept of the guest, HypervisorFailed when it could not be
-        copied or was given up.
+        copied or was given up; then nothing of that name is in the store.
         """
         files = self._files(guest, name)
         meter = Meter(partial(self._tell, guest))
@@ -40,10 +40,15 @@ class Storing:
 
         with self._disks.leashes.held(guest) as leash:
             self._on_step("storing")
-            for to, source in files.items():
-                self._disks.store.put(source, to, leash, look)
-                done += size_of(source)
-                self._on_step("stored-part")
+            try:
+                for to, source in files.items():
+                    self._disks.store.put(source, to, leash, look)
+                    done += size_of(source)
+                    self._on_step("stored-part")
+            except HypervisorFailed:
+                # Whoever had wanted it may have had that name deleted before a part got it.
+                self._disks.store.remove(files)
+                raise
             self._on_step("stored")
 
     def give_up(self, guest: InstanceId, what: str = "") -> None:

@@ -16,23 +16,24 @@ read do not hold up commits, nor are they held up. Such a file cannot be on a ne
 import os
 import socket
 import sqlite3
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import quote
 
 import pymysql
-from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.pool import NullPool
 
+from tashi.adapters.store.sql import faults
 from tashi.adapters.store.sql.address import SQLITE, Address
-from tashi.domain.errors import Refused
 
 _PATIENT_SECONDS: Final = 120.0
 _SILENT_SECONDS: Final = 4.0
 _STRICT: Final = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO"
 _PRIVATE: Final = 0o600
-_OTHERS: Final = text(
-    "SELECT SUBSTRING_INDEX(host, ':', 1) FROM information_schema.processlist WHERE db = DATABASE()"
-    " AND user = SUBSTRING_INDEX(USER(), '@', 1) AND id <> CONNECTION_ID()"
+_OF_SESSIONS: Final = (
+    *("innodb_lock_wait_timeout", "lock_wait_timeout", "wait_timeout"),
+    *("max_statement_time", "idle_write_transaction_timeout"),  # of MariaDB alone
 )
 
 
@@ -47,14 +48,12 @@ def connected(address: Address, *, patient: bool = False) -> Connection:
     return _to_mysql(address, seconds, patient=patient)
 
 
-def refuse_others(connection: Connection, address: Address) -> None:
-    """Raise Refused while the same user is connected to the database on a server once more."""
-    others = connection.execute(_OTHERS).scalars().all()
-    if others:
-        raise Refused(
-            f"{address} is in use from {' and '.join(sorted(set(others)))}: stop the cluster "
-            "manager there first."
-        )
+def let_go(connection: Connection) -> None:
+    """Close the connection, whatever has become of it; what was not committed is undone by that."""
+    with suppress(*faults.AWAY):
+        connection.invalidate()  # and not asked to undo anything, which a lost server cannot
+    with suppress(*faults.AWAY):
+        connection.close()
 
 
 def make_file(address: Address) -> None:
@@ -137,9 +136,7 @@ def _set_limits(connection: Connection, seconds: float, *, patient: bool) -> Non
     known = {
         name.lower()
         for name, _ in connection.exec_driver_sql(
-            "SHOW SESSION VARIABLES WHERE Variable_name IN ('max_statement_time', "
-            "'idle_write_transaction_timeout', 'innodb_lock_wait_timeout', 'lock_wait_timeout', "
-            "'wait_timeout') "
+            f"SHOW SESSION VARIABLES WHERE Variable_name IN {_OF_SESSIONS} "
             "OR (Variable_name = 'wsrep_on' AND Value = 'ON')"
         )
     }

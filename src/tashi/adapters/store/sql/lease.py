@@ -5,7 +5,7 @@ transaction *writes* the row on the condition that epoch and number are as its o
 mere look would be no protection, since under Galera only what is written is compared.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy import Connection, Update, bindparam, select, update
@@ -21,6 +21,11 @@ _ADVANCE: Final[Update] = (
     .where(_LEASE.c.id == 1, _LEASE.c.epoch == bindparam("mine"))
     .where(_LEASE.c.commit_no == bindparam("last"))
     .values(commit_no=bindparam("new"))
+)
+_HOLD: Final[Update] = (
+    update(_LEASE)
+    .where(_LEASE.c.id == 1, _LEASE.c.token == bindparam("own"))
+    .values(commit_no=_LEASE.c.commit_no + bindparam("by"))
 )
 _CLAIM: Final[Update] = (
     update(_LEASE)
@@ -86,6 +91,17 @@ def succeed(connection: Connection, seen: Sighting, token: str, holder: str) -> 
     return _taken(connection, _SUCCEED, claimed)
 
 
+def keep(connection: Connection, lease: Lease) -> Lease:
+    """Go on owning the books, in the present transaction, under another epoch; what the row says.
+
+    Raises ReignLost when somebody else has taken them since the lease was like that.
+    """
+    claimed = _claimed(lease.epoch, lease.token, lease.holder)
+    if connection.execute(_CLAIM, claimed).rowcount != 1:
+        raise read_lease(connection).lost()
+    return replace(lease, epoch=lease.epoch + 1)
+
+
 def vacate(connection: Connection, token: str) -> None:
     """Let nobody own the books, unless somebody else does by now."""
     connection.rollback()
@@ -113,3 +129,13 @@ def advance(connection: Connection, epoch: int, last: CommitNumber, new: CommitN
     met = connection.execute(_ADVANCE, {"mine": epoch, "last": last, "new": new}).rowcount
     if met != 1:
         raise read_lease(connection).lost()
+
+
+def hold(connection: Connection, token: str) -> None:
+    """Let nobody else have the books until the transaction ends; raises ReignLost if they do.
+
+    The row stays as it is, but it has been written, there and back: for Galera that counts.
+    """
+    for by in (1, -1):
+        if connection.execute(_HOLD, {"own": token, "by": by}).rowcount != 1:
+            raise read_lease(connection).lost()

@@ -35,8 +35,9 @@ from tashi.adapters.store.ownership import Claim, open_trusted, said_plainly
 from tashi.adapters.store.schema import STEPS, SchemaStep
 from tashi.adapters.store.sql import faults
 from tashi.adapters.store.sql.address import SQLITE, Address
-from tashi.adapters.store.sql.connecting import connected, make_durable, make_file, refuse_others
+from tashi.adapters.store.sql.connecting import connected, let_go, make_durable, make_file
 from tashi.adapters.store.sql.lease import Lease, advance, read_lease, succeed, take_lease, vacate
+from tashi.adapters.store.sql.passwords import SqlPasswords
 from tashi.adapters.store.sql.reading import read_books
 from tashi.adapters.store.sql.upgrading import (
     NO_SCHEMA,
@@ -173,9 +174,10 @@ class SqlStore:
         reign.number, reign.counters, reign.standing = kept.number, kept.counters, _standing(kept)
 
     def upgrade(self) -> list[str]:
-        """Take the steps that lead to the present schema; the words of each.
+        """Take the steps that lead to the present schema, owning the books meanwhile; their words.
 
-        Raises Refused while another process owns the file, Misconfigured and StoreFailed.
+        Raises Refused while another process owns the file, Misconfigured, StoreFailed, and
+        ReignLost when another has taken the books.
         """
         self.close()
         try:
@@ -186,20 +188,12 @@ class SqlStore:
                     return []
                 if schema > len(self._steps):
                     refuse_other_schemas(schema, self._address, self._steps)
-                return upgrade(connection, schema, self._steps)
+                lease = take_lease(connection, read_lease(connection), self._token, self._holder)
+                done = upgrade(connection, lease, schema, self._steps)
+                vacate(connection, self._token)
+                return done
         finally:
             self.close()
-
-    def expect_nobody(self) -> None:
-        """Raise Refused while the same user is connected to the database once more.
-
-        A lease says who took the books last, not whether that one still lives. Files have a lock
-        instead, which `load` takes.
-        """
-        if self._address.kind == SQLITE:
-            return
-        with self._reading() as connection:
-            refuse_others(connection, self._address)
 
     def settle(self) -> CommitNumber:
         """The last durable commit; raises StoreFailed while nobody can tell, and ReignLost."""
@@ -233,6 +227,10 @@ class SqlStore:
         self._claim = None
         self._reign = None
 
+    def passwords(self) -> SqlPasswords:
+        """The passwords in the same database, which are changed only while we own the books."""
+        return SqlPasswords(self._address, self._token)
+
     # ---- the succession -------------------------------------------------------------------------
 
     @property
@@ -240,7 +238,7 @@ class SqlStore:
         """Whether several cluster managers may look at the lease, and one follow the other."""
         return self._address.kind != SQLITE
 
-    def sight(self) -> Sighting:
+    def sight(self, *, of_any_schema: bool = False) -> Sighting:
         """The lease as it stands; raises Misconfigured, StoreFailed."""
         try:
             if self._connection is None:
@@ -249,7 +247,8 @@ class SqlStore:
             if schema == NO_SCHEMA:
                 self._connection.rollback()
                 return Sighting()
-            refuse_other_schemas(schema, self._address, self._steps)
+            if not of_any_schema:
+                refuse_other_schemas(schema, self._address, self._steps)
             seen = read_lease(self._connection)
             self._connection.rollback()
         except faults.AWAY as wrong:
@@ -352,7 +351,7 @@ class SqlStore:
             try:
                 yield connection
             finally:
-                _closed(connection)
+                let_go(connection)
         except faults.AWAY as wrong:
             raise faults.at_start(wrong, self._address) from wrong
 
@@ -379,16 +378,9 @@ class SqlStore:
     def _leave(self) -> None:
         """Close the connection; what was not committed is undone by that."""
         if self._connection is not None:
-            _closed(self._connection)
+            let_go(self._connection)
         self._connection = None
 
 
 def _standing(kept: Kept) -> Standing:
     return {(Put(one).kind, int(one.id)): one for one in kept.records}
-
-
-def _closed(connection: Connection) -> None:
-    with suppress(*faults.AWAY):
-        connection.invalidate()  # and not asked to undo anything, which a lost server cannot
-    with suppress(*faults.AWAY):
-        connection.close()

@@ -6,6 +6,7 @@ several of; `place` keeps their order. `events` is the recent past, with the rec
 is about as JSON; `answers` is what requests were answered; `counters` are the numbers that are
 given out next. `instance_states` names the numbers in `instances.state`. `lease` is one row: who
 owns the books, and the last commit. `schema_steps` says which steps of the schema are done.
+`passwords` has what scrypt makes of Tashi's own passwords, as JSON; it is no part of the books.
 
 A column `more` holds, as JSON, the fields of a record that have no column of their own: those that
 nobody would query by, and those that a later version of Tashi adds before a step of the schema
@@ -215,6 +216,7 @@ LEASE: Final = _table(
     _text("token"),
     _text("holder"),
 )
+PASSWORDS: Final = _table("passwords", _key("id"), _text("name"), _text("scrypt"))
 SCHEMA_STEPS: Final = _table(
     "schema_steps",
     _key("number"),

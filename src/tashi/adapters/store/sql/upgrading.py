@@ -1,7 +1,7 @@
 """The schema of a database: which one it is of, the first one made, and the steps to the present.
 
-`schema_steps` is made first and gets its row for schema 1 last, so that a making that was cut off
-goes on where it ended. Of a database that holds tables but not that one, nothing is touched.
+`schema_steps` is made first and gets its row last, so that a making that was cut off goes on where
+it ended. Of a database that holds tables but not that one, nothing is touched.
 
 Several may make the tables of one database at once, as cluster managers do that are started
 together. No lock is of use: under Galera each node has its own. So each makes what is not there,
@@ -18,6 +18,7 @@ from sqlalchemy.schema import CreateTable
 from tashi.adapters.store.schema import STEPS, SchemaStep
 from tashi.adapters.store.sql import faults, tables
 from tashi.adapters.store.sql.address import Address
+from tashi.adapters.store.sql.lease import Lease, keep
 from tashi.adapters.store.sql.writing import counter_rows
 from tashi.domain.errors import Misconfigured
 from tashi.domain.journal import Counters
@@ -102,13 +103,21 @@ def refuse_other_schemas(schema: int, address: Address, steps: Sequence[SchemaSt
         )
 
 
-def upgrade(connection: Connection, schema: int, steps: Sequence[SchemaStep] = STEPS) -> list[str]:
-    """Take the steps that are due, in order, each noted when it is done; their words."""
-    done = []
+def upgrade(
+    connection: Connection, lease: Lease, schema: int, steps: Sequence[SchemaStep] = STEPS
+) -> list[str]:
+    """Take the steps that are due, in order, each noted when it is done; their words.
+
+    The lease is ours. A statement that changes a table is for good at once, so what the lease can
+    guard are the notes: each is in a transaction that writes it, as a commit is. Raises ReignLost
+    when another has it by then.
+    """
+    done: list[str] = []
     for number, step in enumerate(steps, start=2):
         if number > schema:
             for statement in step.statements:
                 connection.execute(text(statement))
+            lease = keep(connection, lease)
             _note(connection, number, step.words)
             connection.commit()
             done.append(step.words)

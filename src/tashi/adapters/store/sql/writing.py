@@ -6,22 +6,13 @@ Rows go to the database table by table, many with each statement.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import (
-    Connection,
-    Delete,
-    Executable,
-    Insert,
-    Table,
-    TextClause,
-    bindparam,
-    delete,
-    text,
-)
+from sqlalchemy import Connection, Delete, Insert, Table, bindparam, delete
 from sqlalchemy.dialects import mysql, sqlite
 
 from tashi.adapters.store.sql import tables
@@ -94,9 +85,9 @@ def write(connection: Connection, batch: Batch) -> None:
     for table, keys in batch.renewed.items():
         _delete(connection, table, next(iter(table.primary_key)), keys)
     for table, rows in batch.put.items():
-        _execute(connection, _upsert(table, connection.dialect.name), rows)
+        _insert(connection, table, rows, replacing=True)
     for table, rows in batch.added.items():
-        _execute(connection, table.insert(), rows)
+        _insert(connection, table, rows)
     if batch.forget_before:
         connection.execute(_FORGET_EVENTS, {"before": batch.forget_before})
     if batch.forget_answers_before:
@@ -169,16 +160,24 @@ def _forget(table: Table, column: str) -> Delete:
 
 _FORGET_EVENTS: Final = _forget(tables.EVENTS, "number")
 _FORGET_ANSWERS: Final = _forget(tables.ANSWERS, "event")
-_UPSERTS: Final[dict[tuple[Table, str], Executable]] = {}
 
 
-def _upsert(table: Table, dialect: str) -> Executable:
-    """Put rows into the place of those of the same key."""
-    if (table, dialect) not in _UPSERTS:
-        _UPSERTS[table, dialect] = (
-            _upsert_of_sqlite(table) if dialect == "sqlite" else _upsert_of_mysql(table)
-        )
-    return _UPSERTS[table, dialect]
+def _insert(
+    connection: Connection, table: Table, rows: Sequence[Row], *, replacing: bool = False
+) -> None:
+    """Add rows; when `replacing`, in the place of those of the same key."""
+    if rows:
+        connection.exec_driver_sql(_as_text(table, connection.dialect.name, replacing), rows)
+
+
+@cache
+def _as_text(table: Table, dialect: str, replacing: bool) -> str:
+    """As the driver takes it: SQLAlchemy would go through every value of every row."""
+    if dialect == "sqlite":
+        statement = _upsert_of_sqlite(table) if replacing else table.insert()
+        return str(statement.compile(dialect=sqlite.dialect(paramstyle="named")))
+    statement = _upsert_of_mysql(table) if replacing else table.insert()
+    return str(statement.compile(dialect=mysql.dialect(paramstyle="pyformat")))
 
 
 def _upsert_of_sqlite(table: Table) -> Insert:
@@ -187,13 +186,11 @@ def _upsert_of_sqlite(table: Table) -> Insert:
     return made.on_conflict_do_update(index_elements=list(table.primary_key), set_=others)
 
 
-def _upsert_of_mysql(table: Table) -> TextClause:
-    """As text, because SQLAlchemy compiles a statement of this kind anew each time."""
+def _upsert_of_mysql(table: Table) -> Insert:
     made = mysql.insert(table)
-    whole = made.on_duplicate_key_update(
+    return made.on_duplicate_key_update(
         {column.name: made.inserted[column.name] for column in _values(table)}
     )
-    return text(str(whole.compile(dialect=mysql.dialect(paramstyle="named"))))
 
 
 def _values(table: Table) -> list[Any]:
@@ -204,10 +201,3 @@ def _delete(connection: Connection, table: Table, column: Any, keys: Sequence[in
     statement = delete(table).where(column.in_(bindparam("keys", expanding=True)))
     for start in range(0, len(keys), _KEYS_AT_ONCE):
         connection.execute(statement, {"keys": keys[start : start + _KEYS_AT_ONCE]})
-
-
-def _execute(
-    connection: Connection, statement: Executable, rows: Sequence[Mapping[str, Any]]
-) -> None:
-    if rows:
-        connection.execute(statement, rows)

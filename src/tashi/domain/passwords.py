@@ -4,11 +4,12 @@ The cost is what OWASP's cheat sheet on password storage asks for where 16 MiB a
 """
 
 import hmac
-import os
+from dataclasses import dataclass, field
 from hashlib import scrypt
 from typing import Final
 
-import msgspec
+from tashi.domain.catalogue import User
+from tashi.domain.identity import UserId
 
 COST: Final = 1 << 14
 BLOCK: Final = 8
@@ -17,11 +18,12 @@ SALT_BYTES: Final = 16
 _MOST_MEMORY: Final = 64 << 20
 
 
-class Hashed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+@dataclass(frozen=True, slots=True)
+class Hashed:
     """What is kept of one password; the numbers are those of scrypt."""
 
-    salt: bytes
-    hash: bytes
+    salt: bytes = field(repr=False)
+    hash: bytes = field(repr=False)
     n: int = COST
     r: int = BLOCK
     p: int = ROUNDS
@@ -31,9 +33,22 @@ class Hashed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return hmac.compare_digest(_scrypt(password, self.salt, self.n, self.r, self.p), self.hash)
 
 
-def hashed(password: str) -> Hashed:
-    """What to keep of a password."""
-    salt = os.urandom(SALT_BYTES)
+@dataclass(frozen=True, slots=True)
+class PasswordLine:
+    """What is kept of one user's password, under the number and the name that it belongs to."""
+
+    id: UserId
+    name: str
+    password: Hashed
+
+    @property
+    def user(self) -> User:
+        """Whose password it is."""
+        return User(self.id, self.name)
+
+
+def hashed(password: str, salt: bytes) -> Hashed:
+    """What to keep of a password; the salt is drawn for it alone."""
     return Hashed(salt, _scrypt(password, salt, COST, BLOCK, ROUNDS))
 
 
