@@ -19,6 +19,7 @@ from contracts.libvirt_machines import LibvirtMachine
 from contracts.machines import PEER, QemuMachine, a_spec
 from tashi.adapters.hypervisor.libvirt.domain_xml import domain_name
 from tashi.adapters.hypervisor.libvirt.hypervisor import Libvirt
+from tashi.adapters.hypervisor.qemu import caretaker
 from tashi.domain.errors import HypervisorFailed, NoSuchImage, UnableToResume
 from tashi.domain.identity import InstanceId
 from tashi.ports.hypervisor import Found
@@ -311,6 +312,27 @@ def test_a_guest_that_libvirtd_was_killed_over_before_it_had_a_process_is_cleare
     assert remained == [Found.GONE]
     assert after == []
     assert found(opened) == [Found.RUNNING]
+
+
+def test_a_guest_that_is_cleared_away_while_libvirtd_makes_it_leaves_nothing_in_the_end(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caretaker, "_AGAIN_SECONDS", 0.2)
+    first = pair.open(pair.here)
+    running = first.start(a_spec(UNIQUE))
+    first.close()
+    pair.here.daemon.kill()
+    QemuMachine.crash(pair.here, running)
+
+    with libvirtd_about_to_start_it(pair.here):
+        opened = pair.open(pair.here)
+        remained = found(opened)
+        opened.clear(UNIQUE)
+        kept = pair.here.daemon.domains()
+    wait_until(lambda: not pair.here.daemon.domains())
+
+    assert remained == [Found.GONE]
+    assert kept == [domain_name(UNIQUE)]
 
 
 @contextmanager

@@ -155,7 +155,7 @@ def test_what_is_left_of_a_guest_is_not_looked_for_while_it_begins_again(
         on_step=lambda step: goes_on.set() if step == "intent" else None,
     )
     wait_for_tidying(opened)
-    monkeypatch.setattr(opened, "_changing_taps", Gate(goes_on))
+    monkeypatch.setattr(opened, "_tidying", Gate(goes_on))
     monkeypatch.setattr(taps, "remove_all_but", remove_late)
 
     with ThreadPoolExecutor(1) as pool:

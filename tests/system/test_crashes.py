@@ -37,7 +37,7 @@ def expect_nothing_broken(site: Site, steps: Sequence[str]) -> None:
     """Let a cluster manager die at each of these steps, under load."""
     report = crashes.Ordeal(site, random.Random(SEED)).go_through(steps)
 
-    assert not report.broken, f"{report.story}\n{report}"
+    assert not report.broken, f"{report}\n{report.story}"
     assert report.told.destroyed
     assert not report.missed
 
@@ -66,6 +66,6 @@ def test_daemons_and_guests_that_die_at_any_moment_lose_and_double_nothing(
 
     report = crashes.Ordeal(real_site, random.Random(SEED)).go_through(blows, real=1)
 
-    assert not report.broken, f"{report.story}\n{report}"
+    assert not report.broken, f"{report}\n{report.story}"
     assert report.told.destroyed
     assert report.most_guests > 1

@@ -34,5 +34,5 @@ def test_real_guests_have_the_names_and_addresses_that_were_chosen(
     with real_names.served_hosts(short_path, key) as site:
         report = real_names.ordeal(site, random.Random(SEED), blows, guests=3)
 
-    assert not report.broken, f"{report.story}\n{report}"
+    assert not report.broken, f"{report}\n{report.story}"
     assert report.alive >= 3

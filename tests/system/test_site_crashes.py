@@ -30,6 +30,6 @@ def test_whoever_dies_when_books_dns_and_dhcp_agree_in_the_end(site: ServedSite)
         site_crashes.BLOWS, alive=9
     )
 
-    assert not report.broken, f"{report.story}\n{report}"
+    assert not report.broken, f"{report}\n{report.story}"
     assert report.told.destroyed
     assert report.alive >= 9

@@ -12,7 +12,7 @@ from typing import Final
 
 from tashi.adapters.hypervisor.libvirt.channel import Connection
 from tashi.adapters.hypervisor.libvirt.doing import LIVING, Doing, what_it_does
-from tashi.adapters.hypervisor.libvirt.domains import forget, marked
+from tashi.adapters.hypervisor.libvirt.domains import marked
 from tashi.adapters.hypervisor.libvirt.guest import Guest
 from tashi.adapters.hypervisor.libvirt.launch import Launcher, process_of
 from tashi.adapters.hypervisor.libvirt.memory import Memory
@@ -58,7 +58,7 @@ class Adoption:
             if doing in LIVING or mark.instance_id in folders:
                 found[mark.instance_id] = doing
             else:
-                forget(connection, domain.UUIDString(), self.launcher.premises.info)
+                self.launcher.headstones.remove(connection, mark.instance_id)
         return found
 
     def _keys(self) -> set[InstanceId]:

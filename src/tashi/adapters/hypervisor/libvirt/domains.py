@@ -19,7 +19,7 @@ from tashi.ports.hypervisor import Others
 
 _log = logging.getLogger(__name__)
 
-_NEVER_COMES: Final = (
+NEVER_COMES: Final = (
     "libvirtd keeps the domain %s as starting, though it has no process: it was killed while it "
     "started it. Until it lets go of it, this guest does not start here: end libvirtd, remove the "
     "domain's file in /run/libvirt/qemu, and start libvirtd again."
@@ -69,24 +69,30 @@ def put_an_end_to(connection: Connection, uuid: str, info: Path) -> None:
                 raise
             if not never_comes(domain):
                 raise
-            _log.warning(_NEVER_COMES, domain.name())
+            _log.warning(NEVER_COMES, domain.name())
 
 
 def check_comes(connection: Connection, uuid: str) -> None:
     """Raise HypervisorFailed if a domain with that UUID keeps all others from being made."""
     domain = find(connection, uuid)
     if domain is not None and never_comes(domain):
-        raise HypervisorFailed(_NEVER_COMES % domain.name())
+        raise HypervisorFailed(NEVER_COMES % domain.name())
 
 
-def forget(connection: Connection, uuid: str, info: Path) -> None:
-    """Have libvirt keep nothing of a domain that has ended; raises libvirtError."""
+def forget(connection: Connection, uuid: str, info: Path) -> bool:
+    """Have libvirt keep nothing of a domain that has ended; raises libvirtError.
+
+    False if it cannot yet, for it is still making that domain: nobody else gets its lock.
+    """
     domain = find(connection, uuid)
-    if domain is None or domain.isActive():  # active is what never comes: nobody gets its lock
-        return
-    if domain.isPersistent() and _is_ours(domain, info):
+    if domain is None or not _is_ours(domain, info):
+        return True
+    if domain.isActive():
+        return False
+    if domain.isPersistent():
         with suppress(libvirt.libvirtError):  # somebody else was quicker
             domain.undefine()
+    return True
 
 
 def process_of_thread(thread: int) -> int:

@@ -11,8 +11,9 @@ from tashi.adapters.hypervisor.libvirt.adoption import Adoption
 from tashi.adapters.hypervisor.libvirt.channel import Connection
 from tashi.adapters.hypervisor.libvirt.counting import GLANCE_SECONDS, counters
 from tashi.adapters.hypervisor.libvirt.doing import LIVING, what_it_does
-from tashi.adapters.hypervisor.libvirt.domains import forget, put_an_end_to, taken_by_others
+from tashi.adapters.hypervisor.libvirt.domains import put_an_end_to, taken_by_others
 from tashi.adapters.hypervisor.libvirt.guest import Guest, Surroundings
+from tashi.adapters.hypervisor.libvirt.headstones import Headstones
 from tashi.adapters.hypervisor.libvirt.launch import Creates, Launcher, NeverRan, create
 from tashi.adapters.hypervisor.libvirt.link import Link, find
 from tashi.adapters.hypervisor.libvirt.memory import Memory
@@ -80,7 +81,7 @@ class Libvirt(Tending[Guest]):
         # Known before there is a line, for on it libvirt tells of guests at once.
         self._guests = guests = Guests[Guest](self._premises, "libvirt-news")
         self._making: set[InstanceId] = set()
-        self._changing_taps = threading.Lock()
+        self._tidying = threading.Lock()
         self._others = Others()
         self._most_moves = qemu.max_parallel_migrations
         self._disks = site.disks(self._premises, commands, guests.go_on)
@@ -93,6 +94,7 @@ class Libvirt(Tending[Guest]):
             premises=self._premises,
             disks=self._disks,
             networks=networks,
+            headstones=Headstones(self._premises.info),
             around=self._surroundings(site, guests),
             on_step=on_step,
         )
@@ -100,7 +102,7 @@ class Libvirt(Tending[Guest]):
             way=way, launcher=self._launcher, uri=site.uri, tell=guests.tell, on_step=on_step
         )
         sending = Sending(way, self._launcher.around, departures(qemu, on_step))
-        self._caretaker = Caretaker(networks, self._reactor, self._clear_taps)
+        self._caretaker = Caretaker(networks, self._reactor, self._drop_taps, self._drop_headstones)
         plugging = Plugging(
             Plugs(networks), self._disks, qemu.monitor_timeout, self._caretaker.tidy_soon, on_step
         )
@@ -202,8 +204,10 @@ class Libvirt(Tending[Guest]):
     def clear(self, guest: InstanceId) -> None:
         """Remove what is kept of a guest that has ended."""
         self._check_has_ended(guest, "it cannot be cleared away")
-        info = self._premises.info
-        self._link.ask(lambda connection: forget(connection, _uuid(guest), info))
+        headstones = self._launcher.headstones
+        self._link.ask(lambda connection: headstones.remove(connection, guest))
+        if headstones.left:
+            self._caretaker.tidy_soon()
         try:
             self._disks.remove(guest)
             self._guests.folder(guest).remove()
@@ -247,9 +251,10 @@ class Libvirt(Tending[Guest]):
 
     @contextmanager
     def _making_of(self, guest: InstanceId) -> Iterator[None]:
-        """While a guest is made ready nobody takes its TAPs for left over, unless it fails."""
-        with self._changing_taps:
+        """While a guest is made ready nobody takes what it has for left over, unless it fails."""
+        with self._tidying:
             self._making.add(guest)
+            self._launcher.headstones.left.discard(guest)
         try:
             yield
         finally:
@@ -280,9 +285,14 @@ class Libvirt(Tending[Guest]):
         self._guests.forget(guest)
         self._caretaker.tidy_soon()
 
-    def _clear_taps(self) -> None:
-        with self._changing_taps:
+    def _drop_taps(self) -> None:
+        with self._tidying:
             taps.remove_all_but({*self._guests.watched, *self._making})
+
+    def _drop_headstones(self) -> None:
+        with self._tidying:
+            if self._launcher.headstones.left:
+                self._link.ask(self._launcher.headstones.remove_left)
 
     def _hear(self, uuid: str, what: int, detail: int) -> None:
         for guest in list(self._guests.watched.values()):

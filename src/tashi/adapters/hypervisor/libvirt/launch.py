@@ -29,11 +29,11 @@ from tashi.adapters.hypervisor.libvirt.domain_xml import (
 )
 from tashi.adapters.hypervisor.libvirt.domains import (
     check_comes,
-    forget,
     process_of_thread,
     put_an_end_to,
 )
 from tashi.adapters.hypervisor.libvirt.guest import Guest, Surroundings
+from tashi.adapters.hypervisor.libvirt.headstones import Headstones
 from tashi.adapters.hypervisor.libvirt.mark import Folders, Mark
 from tashi.adapters.hypervisor.qemu import devices, forwards
 from tashi.adapters.hypervisor.qemu.command_line import guest_uuid
@@ -68,6 +68,7 @@ class Launcher:
     premises: Premises
     disks: Disks
     networks: Networks
+    headstones: Headstones
     around: Surroundings
     on_step: Steps
 
@@ -181,7 +182,7 @@ class Launcher:
         info = self.premises.info
         self.around.link.insist(lambda connection: put_an_end_to(connection, guest.uuid, info))
         with suppress(HypervisorFailed):
-            self.around.link.ask(lambda connection: forget(connection, guest.uuid, info))
+            self.around.link.ask(lambda connection: self.headstones.remove(connection, guest.id))
         made.unmake()
 
 

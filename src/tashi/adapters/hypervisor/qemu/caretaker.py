@@ -1,7 +1,7 @@
 """The networks of this node's guests, looked after beside all else.
 
-That a guest has ended is told before anything of its networks is tidied up, and many ends at once
-are tidied up once. What fails here harms no guest: the log has it, and it is tried again.
+That a guest has ended is told before anything that is left of it is tidied up, and many ends at
+once are tidied up once. What fails here harms no guest: the log has it, and it is tried again.
 """
 
 import threading
@@ -25,14 +25,12 @@ _AGAIN_SECONDS: Final = 60.0
 class Caretaker:
     """Looks after networks in a thread of its own; to be closed."""
 
-    def __init__(
-        self, networks: Networks, reactor: Reactor, clears: Callable[[], None] = lambda: None
-    ) -> None:
-        """`clears` removes what leads to networks that nobody needs; it raises HypervisorFailed."""
+    def __init__(self, networks: Networks, reactor: Reactor, *clears: Callable[[], None]) -> None:
+        """`clears` remove what else may be left of guests; they raise HypervisorFailed."""
         self._networks = networks
         self._reactor = reactor
         # What leads to a network keeps it in use, so that goes first.
-        self._steps = (clears, networks.tidy)
+        self._steps = (*clears, networks.tidy)
         self._thread = ThreadPoolExecutor(1, "qemu-networks")
         self._is_due = threading.Event()
         self._is_put_off = threading.Event()
@@ -66,7 +64,7 @@ class Caretaker:
             try:
                 step()
             except HypervisorFailed as failed:
-                _log.warning("Something may be left of the networks of guests: %s", failed)
+                _log.warning("Something may be left of guests that have ended: %s", failed)
                 self._put_off()
 
     def _put_off(self) -> None:
