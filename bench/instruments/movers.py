@@ -1,8 +1,10 @@
 """Two ways to move the same guest between two hosts: through Tashi, and by hand over QMP.
 
 Both have a guest of their own, with the command line that Tashi wrote, on the same hosts and VLAN.
-By hand means what a careful admin's script does: it waits for QEMU's events and asks for nothing
-twice. Its move begins with the target's TAP and ends when the guest runs there.
+By hand means what an admin's script does: it waits for QEMU's events and asks for nothing twice.
+Its move begins with the target's TAP and ends when the guest runs there. A careful hand has an
+emulated guest's memory sent once to the end before the guest stops, or a store may be lost (see
+doc/decisions/0031-an-emulated-guest-is-gone-through-once.md); a hasty one lets QEMU choose.
 """
 
 import json
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from instruments.starters import make_overlay
+from tashi.adapters.hypervisor.qemu.moves import may_stand
 from tashi.adapters.hypervisor.qemu.record import decode
 from tashi.domain.states import InstanceState
 from tashi.programs.demo.machines.lab import Machine
@@ -153,7 +156,8 @@ class Running:
 class ByHand:
     """The command line of an instance, with a folder, a MAC and a disk of its own.
 
-    `base` is the image that its overlays are based on; without one its disk is shared.
+    `base` is the image that its overlays are based on; without one its disk is shared. `stand` is
+    for how many milliseconds it may stand still; a hasty hand leaves that to QEMU.
     """
 
     hosts: Sequence[Machine]
@@ -161,8 +165,13 @@ class ByHand:
     folder: Path
     tap: str
     base: Path | None = None
-    name: str = "by hand"
+    stand: int | None = None
     _now: Running | None = field(default=None)
+
+    @property
+    def name(self) -> str:
+        """What the way is called."""
+        return "hasty hand" if self.stand is None else "by hand"
 
     def boot(self) -> Path:
         """Start it on the first host; its console log, as seen from outside."""
@@ -188,7 +197,8 @@ class ByHand:
             self._mirror(source, target)
         target.monitor.ask("migrate-incoming", uri=f"tcp:{there.address}:0")
         [at] = target.monitor.ask("query-migrate")["socket-address"]
-        source.monitor.ask("migrate-set-parameters", **{"max-bandwidth": 1 << 40})
+        stop = {} if self.stand is None else {"downtime-limit": self.stand}
+        source.monitor.ask("migrate-set-parameters", **{"max-bandwidth": 1 << 40, **stop})
         source.monitor.ask("migrate", uri=f"tcp:{there.address}:{at['port']}")
         if self.base:
             source.monitor.wait_for("MIGRATION", status="pre-switchover")
@@ -263,30 +273,38 @@ class Twin:
     image: Path
     copy: Path
     local: bool
+    hasty: bool
 
     def mover(self, hosts: Sequence[Machine], kept: Path) -> ByHand:
         """The twin, which does not run yet; `kept` is what the instance's host keeps of it."""
         record = decode((kept / "record.json").read_bytes())
         assert record is not None
+        assert record.hardware is not None
         folder = self.own / self.name
         renamed = {str(self.own / "info" / str(self.instance)): str(folder), **self._disk(folder)}
-        command = [_renamed(word, renamed) for word in record.command if word != "-S"]
+        command = [self._renamed(word, renamed) for word in record.command if word != "-S"]
         card = command.index("-netdev")
         command[card + 1] = f"tap,id=net0,ifname={self.name},script=no,downscript=no"
-        return ByHand(hosts, command, folder, self.name, self.copy if self.local else None)
+        return ByHand(
+            hosts,
+            command,
+            folder,
+            self.name,
+            self.copy if self.local else None,
+            None if self.hasty else may_stand(record.hardware.accel, passes=1),
+        )
 
     def _disk(self, folder: Path) -> dict[str, str]:
         if not self.local:
             return {str(self.image): str(self.copy)}
         return {"OVERLAY": str(folder / "disk.qcow2")}
 
-
-def _renamed(word: str, renamed: dict[str, str]) -> str:
-    word = re.sub(r"(?<=mac=52:54:)..", "77", word)
-    word = re.sub(r"(?<=file\.filename=)[^,]*/scratch/[^,]*", "OVERLAY", word)
-    for there, here in renamed.items():
-        word = word.replace(there, here)
-    return word
+    def _renamed(self, word: str, renamed: dict[str, str]) -> str:
+        word = re.sub(r"(?<=mac=52:54:)..", "78" if self.hasty else "77", word)
+        word = re.sub(r"(?<=file\.filename=)[^,]*/scratch/[^,]*", "OVERLAY", word)
+        for there, here in renamed.items():
+            word = word.replace(there, here)
+        return word
 
 
 def _set(monitor: Monitor, wanted: Sequence[str]) -> None:

@@ -64,6 +64,13 @@ def median(figures: Iterable[float], digits: int = 1) -> float:
     return round(statistics.median(figures), digits)
 
 
+def mean(figures: Iterable[float], digits: int = 1) -> float:
+    """What they come to on average, rounded: for figures of two sorts, between which a middle one
+    would jump.
+    """
+    return round(statistics.fmean(figures), digits)
+
+
 def middle_half(figures: Iterable[float], digits: int = 1) -> str:
     """Between which two the middle half of them lies."""
     known = list(figures)
