@@ -38,6 +38,7 @@ from tashi.clustermanager.service import (
 )
 from tashi.clustermanager.service.aside import Looks, Readers
 from tashi.clustermanager.service.office import Handler, Office, Renew
+from tashi.clustermanager.service.repeats import told_apart
 from tashi.clustermanager.tickets import Tickets
 from tashi.clustermanager.timing import Timing
 from tashi.domain import metrics
@@ -54,6 +55,7 @@ from tashi.ports.nodes import Nodes
 from tashi.ports.store import Store
 from tashi.ports.users import Directory, PasswordCheck, PasswordTable
 from tashi.ports.workers import Workers
+from tashi.wire.methods import CLUSTER_MANAGER
 
 _log = getLogger(__name__)
 
@@ -182,7 +184,12 @@ class ClusterManager:
             certificates,
         )
         known = {name: one for room in rooms for name, one in room.handlers(self._office).items()}
-        return {**known, **vmmcalls.handlers(self._office, known)}
+        known |= vmmcalls.handlers(self._office, known)
+        # Of what changes nothing no answers are kept; pieces of images would be long to compare.
+        return {
+            name: told_apart(name, one) if CLUSTER_MANAGER[name].changes else one
+            for name, one in known.items()
+        }
 
     def begin(self) -> None:
         """Begin a reign, take in what is configured, and let the nodes know."""
