@@ -6,6 +6,7 @@ import pytest
 
 from examples import VERSION, a_host, held, hinting, running, waiting
 from tashi.domain.books import Books, books_of
+from tashi.domain.engine import Engine, Hardware
 from tashi.domain.errors import InvalidInstance
 from tashi.domain.identity import HostId, InstanceId, UserId
 from tashi.domain.instance import Disk, Instance
@@ -216,6 +217,17 @@ def test_one_that_waits_for_company_does_not_shut_out_the_one_that_is_the_compan
     leader = hinting(replace(waiting(2), name="lead"), near="instance:lead")
 
     assert where(books_of([a_host(1), follower, leader])) == {2: 1}
+
+
+def test_a_guest_that_no_host_can_go_on_with_does_not_shut_out_those_that_are_booted_anew() -> None:
+    host = replace(a_host(1), engine=Engine(qemu="7.2.0", accel="kvm"))
+    booted_on = Hardware(machine="pc-q35-7.2", cpu="max", accel="tcg", qemu="7.2.0")
+    asleep = replace(waiting(1), saved="1-1", hardware=booted_on)
+
+    made = planned(books_of([host, asleep, waiting(2), replace(waiting(3), hardware=booted_on)]))
+
+    assert in_order(made) == [2, 3]
+    assert made.unplaced[0].tally == {Rule.ACCEL: 1}
 
 
 def test_a_smaller_like_of_what_fits_nowhere_is_still_tried() -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tashi.domain.books import Books
+from tashi.domain.engine import Hardware
 from tashi.domain.errors import InvalidInstance
 from tashi.domain.hints import peers
 from tashi.domain.identity import HostId, InstanceId, Mib, NetworkId, UserId
@@ -139,7 +140,7 @@ _PERSONAL: Final = frozenset({Rule.DISKS, Rule.ATTACHED, Rule.UNWELCOME})
 _BINDING: Final = ("targetHost", "allowElsewhere", "near", "away")
 """The hints that the filters read."""
 
-_Shape = tuple[UserId, str, frozenset[NetworkId], tuple[str | None, ...], bool]
+_Shape = tuple[UserId, str, frozenset[NetworkId], tuple[str | None, ...], bool, Hardware | None]
 
 
 class _Hopeless:
@@ -165,4 +166,7 @@ class _Hopeless:
 def _shape(one: Instance) -> _Shape:
     hints = tuple(map(one.hints.get, _BINDING))
     may_lead = "near" in one.hints and is_one_of(one, peers(one.hints, "near"))
-    return one.user_id, one.group_name, frozenset(nic.network for nic in one.nics), hints, may_lead
+    networks = frozenset(nic.network for nic in one.nics)
+    # What goes on from its saved memory is bound to what it was booted on, and others are not.
+    booted_on = None if one.saved is None else one.hardware
+    return one.user_id, one.group_name, networks, hints, may_lead, booted_on
