@@ -227,3 +227,17 @@ def test_a_job_ends_with_the_error_of_its_work(bench: Bench) -> None:
 
     assert bench.jobs.get(job.id).state is JobState.FAILED
     assert str(bench.jobs.get(job.id).error) == "There is no room."
+
+
+def test_who_watches_a_job_that_is_never_to_start_is_told_and_the_clock_goes_on(
+    bench: Bench,
+) -> None:
+    errand = Errand(words="copying", user_id=None, act=lambda _: None, ended=lambda: None)
+    job = bench.jobs.add(errand)
+    watched = bench.jobs.watch(job.id, job.change, until=bench.clock.monotonic() + 1.0)
+
+    dropped = bench.jobs.drop(errand)
+    bench.jobs.expire(bench.clock.monotonic() + 2.0)
+
+    assert dropped
+    assert isinstance(watched.exception(0), NoSuchJob)

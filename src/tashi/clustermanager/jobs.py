@@ -107,17 +107,16 @@ class Jobs:
         for key in found:
             del self._errands[key], self._jobs[key]
             self._requests.pop(errand.request, None)
+            for one in self._watchers.pop(key, ()):
+                if one.answer.set_running_or_notify_cancel():
+                    one.answer.set_exception(_unknown(key))
         return bool(found)
 
     def get(self, key: int) -> Job:
         """That job; raises NoSuchJob."""
         found = self._jobs.get(key)
         if found is None:
-            raise NoSuchJob(
-                f"There is no job {key}: it ended long ago, or the cluster manager was started "
-                "anew since; what had not been done by then is not done.",
-                job=key,
-            )
+            raise _unknown(key)
         return found
 
     def all(self) -> list[Job]:
@@ -262,6 +261,14 @@ def _check_owner(job: Job, caller: Caller) -> None:
     owner = job.user_id
     if not caller.is_admin and (owner is None or caller.user_id != owner):
         check_owner(UserId(-1) if owner is None else owner, caller, str(job).capitalize())
+
+
+def _unknown(key: int) -> NoSuchJob:
+    return NoSuchJob(
+        f"There is no job {key}: it ended long ago, or the cluster manager was started anew since; "
+        "what had not been done by then is not done.",
+        job=key,
+    )
 
 
 def _resolve(answer: Future[Job], job: Job) -> None:
