@@ -137,3 +137,25 @@ def test_a_look_that_is_older_than_what_is_remembered_does_not_count(
     with pytest.raises(ImagesFailed):
         claims.check_disks([Disk("a")], since)
     claims.check_disks([Disk("a")], claims.turn)
+
+
+def test_what_is_forgotten_of_bases_leaves_older_looks_at_changed_images_as_they_were(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(room, "_MOST_REMEMBERED", 1)
+    claims = Claims()
+    since = 0
+
+    def do(**images: str) -> None:
+        held = claim(**images)
+        claims.take(NOTHING, held)
+        claims.release(held)
+
+    do(bases="x")
+    since = claims.turn
+    do(changes="a")
+    do(changes="b")
+    do(bases="y")
+
+    with pytest.raises(ImagesFailed):
+        claims.check_disks([Disk("a")], since)

@@ -117,7 +117,8 @@ class Claims:
         kept[name] = self.turn
         kept.move_to_end(name)
         if len(kept) > _MOST_REMEMBERED:
-            _, self._forgotten = kept.popitem(last=False)
+            _, turn = kept.popitem(last=False)
+            self._forgotten = max(self._forgotten, turn)
 
 
 def _busy(name: str, claim: Claim) -> ImageInUse:
