@@ -21,7 +21,6 @@ from tashi.domain.errors import (
     NoSuchUser,
     NotPermitted,
 )
-from tashi.domain.host import Host
 from tashi.domain.identity import HostId, InstanceId, NetworkId, UserId
 from tashi.domain.instance import Instance, Nic
 from tashi.domain.listings import check_asked
@@ -149,26 +148,25 @@ def with_mac(nic: Nic, books: Books, draws: Random) -> Nic:
 
 def check_some_host_is_large_enough(wanted: Instance, books: Books, policy: Policy) -> None:
     """Refuse what no host could ever take; with no host at all, waiting is right."""
-    hosts = books.hosts.values()
-    if not hosts or any(_is_large_enough(host, wanted, policy) for host in hosts):
+    sizes = [(policy.memory_of(host), policy.cores_of(host)) for host in books.hosts.values()]
+    if not sizes or any(
+        memory >= wanted.memory and cores >= wanted.cores for memory, cores in sizes
+    ):
         return
-    memory = max(host.memory for host in hosts) * policy.memory_overcommit
-    cores = max(host.cores for host in hosts) * policy.cpu_overcommit
-    if 0 < memory < wanted.memory:
+    most_memory, most_cores = max(memory for memory, _ in sizes), max(cores for _, cores in sizes)
+    if 0 < most_memory < wanted.memory:
         raise InvalidInstance(
-            f"{wanted.memory} MiB of memory is more than any host has: at most {int(memory)}."
+            f"{wanted.memory} MiB of memory is more than any host has: at most {most_memory}."
         )
-    if 0 < cores < wanted.cores:
+    if 0 < most_cores < wanted.cores:
         raise InvalidInstance(
-            f"{wanted.cores} cores are more than any host has: at most {int(cores)}."
+            f"{wanted.cores} cores are more than any host has: at most {most_cores}."
         )
-
-
-def _is_large_enough(host: Host, wanted: Instance, policy: Policy) -> bool:
-    return (
-        host.memory * policy.memory_overcommit >= wanted.memory
-        and host.cores * policy.cpu_overcommit >= wanted.cores
-    )
+    if most_memory and most_cores:
+        raise InvalidInstance(
+            f"No host has both {wanted.memory} MiB of memory and {wanted.cores} cores: ask for "
+            "less of one of them; getHosts says what each host has."
+        )
 
 
 def _check_the_target_is_known(wanted: Instance, books: Books) -> None:
