@@ -19,7 +19,7 @@ from tashi.domain.errors import (
 from tashi.domain.identity import InstanceId, UserId
 from tashi.domain.instance import PORTS
 from tashi.domain.states import InstanceState as S
-from tashi.wire.forms import DiskForm, InstanceForm, NicForm
+from tashi.wire.forms import DiskForm, InstanceForm, NetworkForm, NicForm
 from tashi.wire.screens import TypedForm, VncForm
 
 DATA = DiskForm("data.qcow2")
@@ -345,3 +345,13 @@ def test_what_is_no_call_any_more_is_refused_with_what_to_use(running: Running) 
         call("vmmSpecificCall", str, instance_id=running.web, arg="startConsole")
     with pytest.raises(BadRequest, match="there are startVnc"):
         call("vmmSpecificCall", str, instance_id=running.web, arg="dance")
+
+
+def test_a_network_is_kept_while_a_card_on_it_is_being_plugged_in(running: Running) -> None:
+    root = running.cluster.calls(UserId(0))
+    root.call("addNetwork", NetworkForm, network_id=7, name="lab")
+    running.node.kill()
+    running.cluster.calls().call("attachNic", InstanceForm, instance_id=running.web, nic=NicForm(7))
+
+    with pytest.raises(Refused, match="still used"):
+        root.call("delNetwork", NetworkForm, network_id=7)

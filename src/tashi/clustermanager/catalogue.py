@@ -34,7 +34,8 @@ def remove_network(draft: Draft, key: NetworkId, by: str) -> Network:
     if network is None:
         raise NoSuchNetwork(f"There is no network {key}.")
     for instance in draft.books.visible():
-        if any(nic.network == key for nic in instance.nics):
+        coming = () if instance.wanted is None else instance.wanted.nics
+        if any(nic.network == key for nic in (*instance.nics, *coming)):
             raise Refused(f"Network {key} is still used by {instance}.")
     draft.drop(Kind.NETWORK, key, "CM NETWORK REMOVE", by)
     return network
