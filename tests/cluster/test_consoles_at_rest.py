@@ -6,7 +6,8 @@ import pytest
 
 from cluster.cluster import ALICE, Cluster
 from tashi.domain.errors import ImagesFailed, NoSuchVm
-from tashi.domain.identity import InstanceId
+from tashi.domain.host import Host
+from tashi.domain.identity import HostId, InstanceId
 from tashi.domain.permissions import Caller, Role
 from tashi.wire.forms import ConsoleForm
 
@@ -55,3 +56,17 @@ def test_an_instance_that_never_ran_has_no_console() -> None:
 
     with pytest.raises(NoSuchVm, match="no console: it is Pending"):
         cluster.calls().call("getConsole", ConsoleForm, instance_id=web, offset=0, timeout=0.0)
+
+
+def test_a_guest_on_a_host_with_the_number_0_has_a_console_as_well() -> None:
+    cluster = Cluster()
+    cluster.manager.ledger.ask(lambda draft: draft.put(Host(id=HostId(0), name="h0")))
+    cluster.settle()
+    cluster.add_node("h0")
+    web = cluster.create("web")
+    cluster.settle()
+
+    shown = cluster.calls().call("getConsole", ConsoleForm, instance_id=web, offset=0, timeout=0.0)
+
+    assert cluster.record(web).host_id == 0
+    assert shown.offset == len(shown.text.encode())

@@ -125,8 +125,9 @@ def test_every_host_is_drained_and_the_events_say_so() -> None:
 
 
 @pytest.mark.parametrize("state", [InstanceState.ACTIVATING, InstanceState.RESUMING])
-def test_what_was_being_started_waits(state: InstanceState) -> None:
-    moving = an_instance(1, state=state, host_id=HostId(1), attempt=1)
+@pytest.mark.parametrize("host", [0, 1])
+def test_what_was_being_started_waits(state: InstanceState, host: int) -> None:
+    moving = an_instance(1, state=state, host_id=HostId(host), attempt=1)
 
     (back,) = restored(Kept(records=(moving,)), NOW, "restore").records
 

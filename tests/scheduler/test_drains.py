@@ -81,6 +81,14 @@ def test_only_a_few_moves_are_under_way_at_once(agent: Agent) -> None:
     assert len(agent.moves(0.0)) == 1
 
 
+def test_moves_to_a_host_with_the_number_0_count_as_well(agent: Agent) -> None:
+    leaving = [moving(running(waiting(number)), target=0) for number in (1, 2)]
+
+    agent.begin(books_of([a_host(0), emptied(1), *leaving, running(waiting(3))]), now=0.0)
+
+    assert agent.moves(0.0) == ()
+
+
 def test_an_accepted_move_takes_its_room_before_anybody_else_hears_of_it(agent: Agent) -> None:
     agent.begin(books_of([emptied(1), a_host(2, memory=1024), running(waiting(1))]), now=0.0)
     answer(agent, agent.moves(0.0), accepted=True)

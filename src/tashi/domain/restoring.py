@@ -86,6 +86,10 @@ def _changes(records: tuple[Record, ...]) -> Iterator[tuple[Record, str]]:
     for record in records:
         if isinstance(record, Host):
             yield record.emptied(), "CM HOST DRAINED"
-        elif isinstance(record, Instance) and record.host_id and record.state in _STARTING:
+        elif (
+            isinstance(record, Instance)
+            and record.host_id is not None
+            and record.state in _STARTING
+        ):
             made = step(record, e.StartLost(host_id=record.host_id, words=_WORDS))
             yield made.record, made.line

@@ -150,8 +150,8 @@ class Drains:
 
     def _free(self, key: HostId, books: Books) -> int:
         """How many more moves off that host may begin."""
-        leaving = (one for one in books.concerning(key) if one.host_id == key and one.target_id)
-        return self._at_once - sum(1 for _ in leaving)
+        here = (one for one in books.concerning(key) if one.host_id == key)
+        return self._at_once - sum(one.target_id is not None for one in here)
 
 
 def _has_failed(before: Instance, after: Instance | None) -> bool:

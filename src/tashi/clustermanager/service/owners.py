@@ -126,7 +126,7 @@ class OwnersCalls:
         office = self._office
         instance = office.ledger.books.instance(InstanceId(instance_id))
         check_owner(instance.user_id, caller, str(instance).capitalize())
-        where = instance.host_id or instance.disks_on
+        where = instance.disks_on if instance.host_id is None else instance.host_id
         wait = min(max(timeout, 0.0), _MOST_CONSOLE_SECONDS)
         if where is None:
             return self._console_at_rest(instance, offset, wait)
