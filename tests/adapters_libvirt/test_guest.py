@@ -3,6 +3,7 @@
 libvirt's driver for tests, inside this process, has the domain.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from contracts.machines import a_spec
 from system.counting import until
 from tashi.adapters.hypervisor.libvirt import guest as guest_module
-from tashi.adapters.hypervisor.libvirt.channel import AGENT_CHANGED, Domain
+from tashi.adapters.hypervisor.libvirt.channel import AGENT_CHANGED, Domain, Silent
 from tashi.adapters.hypervisor.libvirt.guest import Guest, Surroundings
 from tashi.adapters.hypervisor.libvirt.link import Link, find
 from tashi.adapters.hypervisor.qemu.folder import GuestFolder
@@ -133,3 +134,26 @@ def test_the_agent_of_a_guest_that_is_let_go_meanwhile_is_asked_nothing(
     bench.guest.look_for_the_agent()
 
     assert not bench.asks_the_agent
+
+
+def test_an_agent_that_is_asked_while_libvirtd_is_away_holds_up_nothing_else(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, is_back = threading.Event(), threading.Event()
+
+    def wait_for_line(_within: float) -> None:
+        asked.set()
+        is_back.wait(SECONDS)
+        raise Silent("libvirtd does not answer.")
+
+    monkeypatch.setattr(bench.link, "_wait_for_line", wait_for_line)
+    answer = bench.reactor._submit(bench.guest._addresses())
+    try:
+        assert asked.wait(SECONDS)
+        passed_by = threading.Event()
+        bench.reactor.post(passed_by.set)
+        assert passed_by.wait(SECONDS / 4)
+    finally:
+        is_back.set()
+
+    assert answer.result(SECONDS) == []

@@ -3,10 +3,12 @@
 libvirt's driver for tests, inside this process, answers like a libvirtd.
 """
 
+import asyncio
 import queue
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import libvirt
@@ -188,3 +190,26 @@ def test_a_mistake_of_ours_is_logged_though_nobody_may_wait_for_it(
     with pytest.raises(ValueError, match="a mistake"):
         call.result()
     assert "in a way that it should not" in caplog.text
+
+
+def test_a_call_that_nobody_waits_for_any_more_ends_without_a_word(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uncaught: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", uncaught.append)
+    answered = threading.Event()
+    call = Call(answered.wait)
+
+    async def wait_in_vain() -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.0):
+                await asyncio.wrap_future(call.outcome)
+
+    asyncio.run(wait_in_vain())
+    answered.set()
+    for thread in threading.enumerate():
+        if thread.name == "libvirt-call":
+            thread.join(SECONDS)
+
+    assert uncaught == []
+    assert caplog.text == ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from errno import EMFILE
 
 import pytest
 
@@ -11,6 +12,7 @@ from fakes.workers import HandWorkers
 from tashi.domain.errors import (
     BadRequest,
     HostNameMismatch,
+    HypervisorFailed,
     NoSuchHost,
     StaleSession,
     StoreFailed,
@@ -73,10 +75,16 @@ class Bench:
         self.node = Node()
         self.inbox = Inbox()
         self.machine = H1
-        hello = (lambda: self.machine, False)
+        self.unsaid: list[Exception] = []
+        hello = (self._describe, False)
         self.outbox = Outbox(
             self.registrar, self.workers, self.clock, self.inbox.post, hello, FREQUENCY
         )
+
+    def _describe(self) -> Machine:
+        if self.unsaid:
+            raise self.unsaid.pop(0)
+        return self.machine
 
     def begin(self) -> None:
         self.outbox.serve(self.node)
@@ -134,6 +142,32 @@ def test_a_machine_that_has_changed_is_told_in_a_new_session() -> None:
     assert unchanged == 1
     assert bench.registrar.machines == [H1, bench.machine]
     assert bench.outbox.session is not None
+
+
+@pytest.mark.parametrize("speaks_already", [False, True], ids=["hello", "sign of life"])
+@pytest.mark.parametrize(
+    "mishap",
+    [
+        OSError(EMFILE, "Too many open files"),
+        RuntimeError("can't start new thread"),
+        HypervisorFailed("The machine does not say what it is."),
+    ],
+)
+def test_a_machine_that_cannot_say_what_it_is_for_once_does_not_silence_its_node(
+    mishap: Exception, speaks_already: bool
+) -> None:
+    bench = Bench()
+    if speaks_already:
+        bench.begin()
+    bench.unsaid = [mishap]
+    if not speaks_already:
+        bench.begin()
+    bench.let_pass(3 * FREQUENCY)
+
+    assert bench.unsaid == []
+    assert bench.outbox.session is not None
+    assert bench.registrar.machines == [H1]
+    assert len(bench.registrar.taken) >= 3
 
 
 def test_reports_are_heard_in_the_order_they_were_made() -> None:

@@ -11,6 +11,7 @@ lane ``cluster`` and come back through `post`.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from logging import getLogger
 from typing import Final, Protocol
@@ -142,9 +143,20 @@ class Outbox:
 
     # ---- hello --------------------------------------------------------------------------------
 
+    def _described(self) -> Machine:
+        """What this machine is now; raises TashiError where that is not found out."""
+        try:
+            return self._describe()
+        except TashiError:
+            raise
+        except Exception as error:
+            # Whatever it was: in this lane it would keep the node from ever speaking again.
+            _log.exception("What this machine is was not found out.")
+            raise Failed("What this machine is was not found out: see the log.") from error
+
     def _say_hello(self) -> None:
         try:
-            machine = self._describe()
+            machine = self._described()
             session = self._registrar.register(machine, register=self._register)
         except TashiError as error:
             self._post(partial(self._not_opened, error))
@@ -213,7 +225,10 @@ class Outbox:
             self._post(partial(self._over, session, error))
         else:
             says_nothing = not reports and inventory is None
-            machine = self._describe() if says_nothing else None
+            machine = None
+            if says_nothing:
+                with suppress(TashiError):  # it is asked again with the next sign of life
+                    machine = self._described()
             self._post(partial(self._heard, session, reports, machine))
 
     def _heard(

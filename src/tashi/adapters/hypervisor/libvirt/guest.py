@@ -240,7 +240,9 @@ class Guest(Watched):
     async def _addresses(self) -> list[tuple[str, str]]:
         """What the agent says, through libvirt."""
         try:
-            return await wrap_future(self.begin_job(_addresses).outcome)
+            # It waits for a line to libvirtd before it begins, and nobody may wait in this thread.
+            begun = await wrap_future(Call(lambda: self.begin_job(_addresses)).outcome)
+            return await wrap_future(begun.outcome)
         except (HypervisorFailed, SystemError):
             # The latter is what libvirt-python makes of a refusal that repeats a guest's words,
             # where these are no UTF-8.

@@ -279,6 +279,8 @@ class Call(Generic[T]):
 
     def __init__(self, work: Callable[[], T]) -> None:
         self.outcome: Future[T] = Future()
+        # It goes on whoever gives up waiting: nobody can cancel it any more.
+        self.outcome.set_running_or_notify_cancel()
         self._work = work
         threading.Thread(target=self._run, name="libvirt-call", daemon=True).start()
 
