@@ -19,6 +19,7 @@ NEED_IT = [
     "test_busy_guests.py",
     "test_guest.py",
     "test_guests_of_a_hung_libvirtd.py",
+    "test_headstones.py",
     "test_killed_in_between.py",
     "test_libvirtd.py",
     "test_link.py",

@@ -1,8 +1,11 @@
 """What is promised of guests under QEMU alone holds under libvirt, too: files, disks, doors."""
 
 import socket
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
+from errno import ENOSPC
+from typing import Any
 
 import pytest
 
@@ -13,6 +16,7 @@ from tashi.adapters.hypervisor.libvirt.adoption import Adoption
 from tashi.adapters.hypervisor.libvirt.doing import Doing
 from tashi.adapters.hypervisor.libvirt.door import LET_IN, WORD_BYTES, Sign, hashed, read_door
 from tashi.adapters.hypervisor.libvirt.guest import Guest
+from tashi.adapters.hypervisor.qemu.folder import GuestFolder
 from tashi.adapters.hypervisor.qemu.record import Move
 from tashi.domain.errors import HypervisorFailed
 from tashi.domain.guest import Ending
@@ -148,3 +152,58 @@ def test_a_guest_that_stood_still_in_a_move_that_was_cut_short_is_found_running(
     found_here = found(pair.open(pair.here))
 
     assert (found_here, pair.running()) == ([Found.RUNNING], ["here"])
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContextManager[None]]:
+    """While that lasts, nothing can be written to the folders of guests."""
+
+    def refuse(*_what: object, **_how: object) -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    @contextmanager
+    def full() -> Iterator[None]:
+        with monkeypatch.context() as patches:
+            patches.setattr(GuestFolder, "write", refuse)
+            patches.setattr(GuestFolder, "make", refuse)
+            yield
+
+    return full
+
+
+@pytest.mark.parametrize(
+    "cut_short",
+    [{"saving": "x"}, {"move": Move.SENDING}, {"vm_id": None}],
+    ids=["save", "move", "start"],
+)
+def test_a_guest_whose_order_was_cut_short_is_found_though_the_disk_is_full(
+    cut_short: dict[str, Any], pair: Pair, full_disk: Callable[[], AbstractContextManager[None]]
+) -> None:
+    first = pair.open(pair.here)
+    first.start(a_spec())
+    first._guests.watched[SEVEN].remember(lambda record: replace(record, **cut_short))
+    first.close()
+
+    with full_disk():
+        here = found(pair.open(pair.here))
+
+    assert (here, pair.running()) == ([Found.RUNNING], ["here"])
+
+
+def test_a_guest_that_has_left_or_come_is_found_so_though_the_disk_is_full(
+    pair: Pair, full_disk: Callable[[], AbstractContextManager[None]]
+) -> None:
+    source, target = pair.open(pair.here), pair.open(pair.there)
+    source.start(a_spec())
+    guest = source._guests.watched[SEVEN]
+    source.send(SEVEN, target.prepare_target(a_spec(), PEER))
+    guest.folder.write(replace(guest.record, move=Move.SENDING))
+    wait_until(lambda: pair.running() == ["there"])
+    come = target._guests.watched[SEVEN]
+    come.remember(lambda record: replace(record, move=Move.RECEIVING))
+
+    with full_disk():
+        left = found(pair.open(pair.here))
+        arrived = found(target)
+
+    assert (left, arrived) == ([Found.LEFT], [Found.RUNNING])

@@ -17,9 +17,10 @@ from tashi.adapters.hypervisor.libvirt.guest import Guest
 from tashi.adapters.hypervisor.libvirt.launch import Launcher, process_of
 from tashi.adapters.hypervisor.libvirt.memory import Memory
 from tashi.adapters.hypervisor.libvirt.sending import Sending
-from tashi.adapters.hypervisor.qemu.adoption import blank, gone
+from tashi.adapters.hypervisor.qemu.adoption import blank, gone, note
 from tashi.adapters.hypervisor.qemu.folder import GuestFolder
 from tashi.adapters.hypervisor.qemu.record import Move, Record, at_home
+from tashi.adapters.hypervisor.qemu.remembered import Remembered
 from tashi.domain.errors import HypervisorFailed
 from tashi.domain.guest import Ending
 from tashi.domain.identity import InstanceId
@@ -72,7 +73,7 @@ class Adoption:
     def _adopt(self, folder: GuestFolder, all_doing: dict[InstanceId, Doing]) -> FoundGuest:
         key = InstanceId(int(folder.places.folder.name))
         doing = all_doing.get(key, Doing.ENDED)
-        folder.make()
+        _make(folder)
         known = self.known.get(key)
         record = known.record if known is not None else folder.read() or blank(folder)
         if doing not in LIVING and (known is None or record.move is not Move.RECEIVING):
@@ -100,13 +101,13 @@ class Adoption:
         if record.vm_id is None and doing is Doing.STANDS:
             return _found(guest, Found.NOT_BEGUN)
         if record.saving is not None:
-            guest.remember(lambda record: replace(record, saving=None))
+            note(guest, lambda record: replace(record, saving=None))
             self.memory.saved.drop(record.saving)
             guest.unpause()
             doing = Doing.RUNS
         if record.vm_id is None:
             process = process_of(guest)
-            guest.remember(lambda record: replace(record, vm_id=process))
+            note(guest, lambda record: replace(record, vm_id=process))
         guest.settled = True
         guest.frozen = doing is Doing.STANDS
         return _found(guest, Found.FROZEN if guest.frozen else Found.RUNNING)
@@ -116,7 +117,7 @@ class Adoption:
             return _found(guest, Found.RECEIVING)
         # It was let run, but that was not written down any more.
         process = process_of(guest)
-        guest.remember(lambda record: replace(at_home(record), vm_id=process))
+        note(guest, lambda record: replace(at_home(record), vm_id=process))
         guest.frozen = False
         return _found(guest, Found.RUNNING)
 
@@ -124,8 +125,10 @@ class Adoption:
         if record.move is Move.RECEIVING:
             return FoundGuest(record.spec.instance_id, record.spec.attempt, Found.RECEIVING)
         if record.move is Move.SENDING and doing is Doing.MOVED:
-            record = replace(record, move=Move.LEFT)
-            folder.write(record, durably=True)
+            left = Remembered(folder, record)
+            # Its domain is gone from here, whether that can be written down or not.
+            note(left, lambda record: replace(record, move=Move.LEFT), durably=True)
+            record = left.record
         elif record.ending is None:
             record = replace(record, ending=self._ending(record, doing))
             with suppress(OSError):
@@ -138,6 +141,15 @@ class Adoption:
                 self.memory.finish(record.saving)
             return Ending.KILLED
         return _HOW.get(doing)
+
+
+def _make(folder: GuestFolder) -> None:
+    """See to it that a guest has its folder, if that can be: it is found all the same."""
+    try:
+        folder.make()
+    except (HypervisorFailed, OSError) as trouble:
+        why = getattr(trouble, "strerror", None) or trouble
+        _log.warning("%s cannot be used: %s", folder.places.folder, why)
 
 
 def _found(guest: Guest, found: Found, words: str = "") -> FoundGuest:

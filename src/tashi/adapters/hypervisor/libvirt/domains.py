@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +10,7 @@ import libvirt
 
 from tashi.adapters.hypervisor.libvirt.channel import Connection, Domain
 from tashi.adapters.hypervisor.libvirt.doing import never_comes
-from tashi.adapters.hypervisor.libvirt.link import find
+from tashi.adapters.hypervisor.libvirt.link import find, sentence
 from tashi.adapters.hypervisor.libvirt.mark import NAMESPACE, Mark
 from tashi.domain.errors import HypervisorFailed
 from tashi.domain.identity import Mib
@@ -24,6 +23,10 @@ NEVER_COMES: Final = (
     "started it. Until it lets go of it, this guest does not start here: end libvirtd, remove the "
     "domain's file in /run/libvirt/qemu, and start libvirtd again."
 )
+_ALL_OF_IT: Final = (
+    libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+)
+"""With what people had libvirt make of the guest, which keeps it else: it could run again of it."""
 _KIB: Final = 1024
 _PROC: Final = Path("/proc")
 _TGID: Final = "Tgid:"
@@ -90,8 +93,11 @@ def forget(connection: Connection, uuid: str, info: Path) -> bool:
     if domain.isActive():
         return False
     if domain.isPersistent():
-        with suppress(libvirt.libvirtError):  # somebody else was quicker
-            domain.undefine()
+        try:
+            domain.undefineFlags(_ALL_OF_IT)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:  # somebody else was quicker
+                _log.warning("libvirt goes on keeping %s: %s", domain.name(), sentence(error))
     return True
 
 

@@ -1,15 +1,19 @@
 """Headstones of guests that are cleared away: removed at once, or when libvirtd lets go of them.
 
 A libvirtd that is still making a domain for a node manager that is dead by now keeps it from being
-undefined, for a moment or, if it was killed meanwhile, for good.
+undefined: until it is made, and then is ended, for nobody wants it; or, if it was killed meanwhile,
+for good.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tashi.adapters.hypervisor.libvirt.channel import Connection
+from tashi.adapters.hypervisor.libvirt.doing import LIVING, what_it_does
 from tashi.adapters.hypervisor.libvirt.domain_xml import domain_name
-from tashi.adapters.hypervisor.libvirt.domains import NEVER_COMES, forget
+from tashi.adapters.hypervisor.libvirt.domains import NEVER_COMES, forget, put_an_end_to
+from tashi.adapters.hypervisor.libvirt.link import find
 from tashi.adapters.hypervisor.qemu.command_line import guest_uuid
 from tashi.domain.errors import HypervisorFailed
 from tashi.domain.identity import InstanceId
@@ -29,9 +33,22 @@ class Headstones:
         else:
             self.left.add(guest)
 
-    def remove_left(self, connection: Connection) -> None:
-        """Remove those that are left; raises libvirtError, or HypervisorFailed if some stay."""
+    def remove_left(self, connection: Connection, here: Collection[InstanceId]) -> None:
+        """Remove those that are left, but of guests that are `here` again.
+
+        Raises libvirtError, or HypervisorFailed if some stay.
+        """
+        self.left.difference_update(here)
         for guest in sorted(self.left):
+            self._end(connection, guest)
             self.remove(connection, guest)
         if self.left:
             raise HypervisorFailed(NEVER_COMES % ", ".join(map(domain_name, sorted(self.left))))
+
+    def _end(self, connection: Connection, guest: InstanceId) -> None:
+        """End the domain of a guest that was cleared away, if libvirtd has made it after all."""
+        uuid = str(guest_uuid(guest))
+        doing, _ = what_it_does(find(connection, uuid))
+        # Where libvirtd kept this waiting, the guest may have come again.
+        if doing in LIVING and guest in self.left:
+            put_an_end_to(connection, uuid, self.info)

@@ -290,9 +290,11 @@ class Libvirt(Tending[Guest]):
             taps.remove_all_but({*self._guests.watched, *self._making})
 
     def _drop_headstones(self) -> None:
+        headstones = self._launcher.headstones
         with self._tidying:
-            if self._launcher.headstones.left:
-                self._link.ask(self._launcher.headstones.remove_left)
+            if headstones.left:
+                here = {*self._guests.watched, *self._making}
+                self._link.ask(lambda connection: headstones.remove_left(connection, here))
 
     def _hear(self, uuid: str, what: int, detail: int) -> None:
         for guest in list(self._guests.watched.values()):

@@ -114,16 +114,16 @@ class Adoption:
             if guest.status(within_seconds=_ANSWERS_WITHIN_SECONDS) != "running":
                 guest.stand_by()
                 return _found(guest, Found.RECEIVING)
-            _note(guest, lambda record: replace(record, move=None))
+            note(guest, lambda record: replace(record, move=None))
         return None
 
     def _tell(self, guest: Guest, status: str) -> FoundGuest:
         if status == "shutdown":
-            _note(guest, lambda record: replace(record, ending=Ending.POWERED_OFF))
+            note(guest, lambda record: replace(record, ending=Ending.POWERED_OFF))
             return self._take_down(guest)
         if (saving := guest.record.saving) is not None:
             if self.memory.saved.has(saving):
-                _note(guest, lambda record: replace(record, ending=Ending.KILLED))
+                note(guest, lambda record: replace(record, ending=Ending.KILLED))
                 return self._take_down(guest)
             self.memory.run_on(guest)
             status = guest.status()
@@ -161,12 +161,13 @@ def _process_of(folder: GuestFolder) -> Process | None:
     return Process.of(folder.places.pid_file)
 
 
-def _note(guest: Guest, change: Callable[[Record], Record]) -> None:
+def note(guest: Remembered, change: Callable[[Record], Record], *, durably: bool = False) -> None:
     """Write down what became of a guest, if that can be: the next process can find it out again."""
     try:
-        guest.remember(change)
+        guest.remember(change, durably=durably)
     except OSError as error:
-        _log.warning("What became of instance %d is not written down: %s.", guest.id, error)
+        why = error.strerror or error
+        _log.warning("What became of instance %d is not written down: %s.", guest.id, why)
 
 
 def _found(guest: Remembered, found: Found, words: str = "") -> FoundGuest:
