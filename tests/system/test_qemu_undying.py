@@ -66,6 +66,23 @@ def test_a_folder_that_a_stranger_holds_keeps_no_other_guest_from_being_found(
     assert (other.found, other.running) == (Found.RUNNING, running[1])
 
 
+def test_a_guest_that_does_not_die_is_not_taken_for_dead_though_its_lock_was_removed(
+    qemu: Qemu, machine: QemuMachine
+) -> None:
+    running = qemu.start(a_spec())
+    (machine.info / "7" / "lock").unlink()
+
+    with undying(), pytest.raises(HypervisorFailed, match="does not die"):
+        qemu.kill(SEVEN)
+    with pytest.raises(HypervisorFailed, match="has a guest here already"):
+        qemu.start(a_spec(attempt=Attempt(2)))
+    alive = machine.qemus()
+    qemu.kill(SEVEN)
+
+    assert alive == [running.vm_id]
+    assert machine.qemus() == []
+
+
 def test_a_guest_that_has_left_and_does_not_die_is_found_so(
     opened: Callable[..., Qemu], machine: QemuMachine
 ) -> None:

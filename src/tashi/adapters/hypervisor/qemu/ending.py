@@ -1,7 +1,8 @@
 """Taking a QEMU down, so that it is gone for certain when this returns.
 
 First it is asked, so that it can write out what it holds of its disks; then it is killed. That it
-is gone is told by the lock of its folder, whatever process held it.
+is gone is told by the lock of its folder, whatever process held it, and where somebody may have
+removed that, by the mark on its command line.
 """
 
 import signal
@@ -11,7 +12,7 @@ from typing import Final
 
 from tashi.adapters.hypervisor.qemu.folder import GuestFolder
 from tashi.adapters.hypervisor.qemu.guest import Guest
-from tashi.adapters.hypervisor.qemu.process import root_out
+from tashi.adapters.hypervisor.qemu.process import is_there, root_out
 from tashi.domain.errors import HypervisorFailed
 
 _POLITE_SECONDS: Final = 2.0
@@ -31,7 +32,7 @@ def end(folder: GuestFolder, guest: Guest | None) -> None:
             guest.end(signal.Signals.SIGKILL)
             guest.ended.wait(_DEADLY_SECONDS)
     deadline = time.monotonic() + _DEADLY_SECONDS
-    while folder.is_held():
+    while not _is_gone(folder, guest):
         root_out(folder.places.pid_file, _DEADLY_SECONDS)
         if time.monotonic() > deadline:
             if guest is not None:
@@ -40,3 +41,9 @@ def end(folder: GuestFolder, guest: Guest | None) -> None:
                 f"The QEMU in {folder.places.folder} does not die, though it was killed."
             )
         threading.Event().wait(_LOOK_AGAIN_SECONDS)
+
+
+def _is_gone(folder: GuestFolder, guest: Guest | None) -> bool:
+    if folder.is_held():
+        return False
+    return guest is None or guest.ended.is_set() or not is_there(folder.places.pid_file)

@@ -83,6 +83,14 @@ def root_out(pid_file: Path, within_seconds: float) -> bool:
     return all(ended)
 
 
+def is_there(pid_file: Path) -> bool:
+    """Whether a process with this guest's mark lives."""
+    for process in all_of(pid_file):
+        process.close()
+        return True
+    return False
+
+
 def all_of(pid_file: Path) -> Iterator[Process]:
     """Every process with this guest's mark; there is never more than one, but who knows."""
     for entry in _PROC.iterdir():
@@ -94,7 +102,7 @@ def all_of(pid_file: Path) -> Iterator[Process]:
 
 def folders_marked(info: Path) -> Iterator[Path]:
     """The folders under `info` that living QEMUs have for their guests' own, there or not."""
-    return (folder for _, folder in _marked() if folder.parent == info)
+    return (folder for _, folder in _marked() if folder.parent == info and folder.name.isdecimal())
 
 
 def former_places(info: Path, scratch: Path) -> set[Path]:
@@ -108,12 +116,16 @@ def former_places(info: Path, scratch: Path) -> set[Path]:
 
 
 def _marked() -> Iterator[tuple[int, Path]]:
-    """Every living QEMU of a guest, and the guest's folder."""
+    """Every living QEMU of a guest, and the guest's folder.
+
+    Any user can give a process such a command line; those of others are not believed.
+    """
     for entry in _PROC.iterdir():
         if entry.name.isdigit():
             pid = int(entry.name)
-            folders = (mark.parent for mark in _marks(pid))
-            yield from ((pid, one) for one in folders if _is_ours(pid, one.parent))
+            for folder in (mark.parent for mark in _marks(pid)):
+                if _is_ours(pid, folder.parent) and _is_of_a_node_manager(pid):
+                    yield pid, folder
 
 
 def _open(pid: int, pid_file: Path) -> Process | None:
@@ -154,3 +166,13 @@ def _is_ours(pid: int, info: Path) -> bool:
     except OSError:  # it cannot be told: its mark has to do
         return True
     return (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino)
+
+
+def _is_of_a_node_manager(pid: int) -> bool:
+    """Whether our user or root has begun the process."""
+    try:
+        lines = (_PROC / str(pid) / "status").read_text(errors="replace").splitlines()
+        [uid, *_] = next(line for line in lines if line.startswith("Uid:")).split()[1:]
+    except (OSError, StopIteration):  # it has ended
+        return False
+    return int(uid) in {0, os.geteuid()}
