@@ -17,6 +17,7 @@ IS_THERE = find_spec("libvirt") is not None
 
 NEED_IT = [
     "test_busy_guests.py",
+    "test_doors.py",
     "test_guest.py",
     "test_guests_of_a_hung_libvirtd.py",
     "test_headstones.py",

@@ -119,21 +119,27 @@ class Receiving:
     async def _serve(
         self, guest: Guest, caller: socket.socket, door: Door, pledges: list[bytes]
     ) -> None:
-        """Lead one caller to where it wants to go."""
+        """Lead one caller to where it wants to go; who does not say all of that is hung up on."""
         with suppress(OSError, EOFError, TimeoutError, ValueError):
             async with asyncio.timeout(_KEY_SECONDS):
                 line = await self.way.take(caller)
-                key = await line[0].readexactly(KEY_BYTES)
-                if not hmac.compare_digest(key, door.key.encode()):
-                    await hang_up([line])
-                    return
-                sign = Sign(await line[0].readexactly(len(Sign.WORD.value)))
-                if sign is Sign.LIBVIRTD:
-                    pledges[:] = [await line[0].readexactly(HASH_BYTES)]
-            if sign is Sign.WORD:
-                await self._hear(guest, line, door, pledges)
-            else:
-                await self._lead(line, self._behind(door, sign))
+            try:
+                await self._attend(guest, line, door, pledges)
+            finally:
+                await hang_up([line])
+
+    async def _attend(self, guest: Guest, line: Line, door: Door, pledges: list[bytes]) -> None:
+        async with asyncio.timeout(_KEY_SECONDS):
+            key = await line[0].readexactly(KEY_BYTES)
+            if not hmac.compare_digest(key, door.key.encode()):
+                return
+            sign = Sign(await line[0].readexactly(len(Sign.WORD.value)))
+            if sign is Sign.LIBVIRTD:
+                pledges[:] = [await line[0].readexactly(HASH_BYTES)]
+        if sign is Sign.WORD:
+            await self._hear(guest, line, door, pledges)
+        else:
+            await self._lead(line, self._behind(door, sign))
 
     def _behind(self, door: Door, sign: Sign) -> Path:
         if sign is Sign.LIBVIRTD:
@@ -146,7 +152,6 @@ class Receiving:
                 other = await asyncio.open_unix_connection(path)
         except (OSError, TimeoutError) as error:
             _log.warning("A guest that is to come is not led to %s: %s.", path, error)
-            await hang_up([line])
             return
         line[1].write(LET_IN)
         await lead(line, other)
@@ -154,9 +159,9 @@ class Receiving:
     async def _hear(self, guest: Guest, line: Line, door: Door, pledges: list[bytes]) -> None:
         """Let the guest run if its source says the word that it has pledged."""
         line[1].write(LET_IN)
-        word = await line[0].readexactly(WORD_BYTES)
+        async with asyncio.timeout(_KEY_SECONDS):
+            word = await line[0].readexactly(WORD_BYTES)
         if not any(hmac.compare_digest(hashed(word), pledge) for pledge in pledges):
-            await hang_up([line])
             return
         self.on_step("heard")
         try:
@@ -173,7 +178,6 @@ class Receiving:
             )
             self.tell(arrived)
             line[1].write(LET_IN)
-        await hang_up([line])
 
 
 def _has_arrived(domain: Domain) -> bool:

@@ -52,7 +52,8 @@ class Leashes:
             del self._held[guest]
 
     def pull(self, guest: InstanceId, what: str) -> None:
-        """Let what is under way for the guest fail, and that also if it has yet to begin."""
-        self._called_back[guest] = what
+        """Let what is under way for the guest fail, and `what`, if anything, before it begins."""
+        if what:
+            self._called_back[guest] = what
         if (leash := self._held.get(guest)) is not None:
             leash.pull()
