@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tashi.programs.heldlines import PIECE_BYTES, StreamLines, held, holding, write_held
+from tashi.programs.heldlines import (
+    PIECE_BYTES,
+    StreamLines,
+    WatchedLines,
+    held,
+    holding,
+    write_held,
+)
 from tashi.settings.judge import Findings
 from tashi.settings.layers import Reading
 from tashi.settings.logs import read_logging
@@ -213,3 +220,29 @@ def test_every_log_file_of_a_configuration_holds_lines(
     assert str(handler["class"]).startswith("tashi.programs.heldlines.")
     assert early == ""
     assert [line.rpartition(" ")[2] for line in log.read_text().splitlines()] == ["one", "two"]
+
+
+@pytest.mark.parametrize("delay", [False, True])
+def test_a_log_file_that_cannot_be_opened_anew_ends_no_program(
+    tmp_path: Path, delay: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "folder" / "log"
+    log.parent.mkdir()
+    handler = WatchedLines(log, delay=delay)
+    if not delay:
+        handler.handle(logging.makeLogRecord({"msg": "one"}))
+        log.unlink()
+    log.parent.rmdir()
+
+    for word in ("two", "three"):
+        handler.handle(logging.makeLogRecord({"msg": word}))
+    with held():
+        handler.handle(logging.makeLogRecord({"msg": "four"}))
+    log.parent.mkdir()
+    handler.handle(logging.makeLogRecord({"msg": "five"}))
+    handler.close()
+
+    assert log.read_text() == "five\n"
+    assert capsys.readouterr().err == (
+        f"Lines for {log} are lost until it can be written (No such file or directory).\n"
+    )

@@ -132,7 +132,10 @@ class _Holding(logging.StreamHandler[TextIO]):
     def _put(self, record: logging.LogRecord) -> None:
         """Write it; on standard error stands, once and not for each line, why that cannot be."""
         before, self._trouble = self._trouble, ""
-        super().emit(record)
+        try:
+            super().emit(record)
+        except OSError:  # of a file that cannot be opened anew, which Python's own let pass
+            self.handleError(record)
         if self._trouble and self._trouble != before and sys.stderr is not None:
             where = getattr(self, "baseFilename", "a stream of the log")
             words = f"Lines for {where} are lost until it can be written ({self._trouble})."
