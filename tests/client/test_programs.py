@@ -277,7 +277,7 @@ read -r || true
 case "$*" in
 "getInstances --hide-all --show-name") printf '%s\\n' name web web-2 db ;;
 "getHosts --hide-all --show-name") printf '%s\\n' name rack1 ;;
-"getImages --hide-all --show-imageName") printf '%s\\n' imageName web.qcow2 ;;
+"getImages --hide-all --show-imageName") printf '%s\\n' imageName web.qcow2 'w$(touch pwned)' 'w`touch pwned`' ;;
 "getUsers --hide-all --show-name") printf '%s\\n' name ada ;;
 "getNetworks --hide-all --show-name") printf '%s\\n' name public ;;
 esac
@@ -319,9 +319,12 @@ def test_completion_finds_what_may_follow(
     )
 
     pipe = subprocess.PIPE  # nothing comes in, and it is not at its end
-    with subprocess.Popen(["bash", "-c", ask], stdin=pipe, stdout=pipe, text=True) as shell:
+    with subprocess.Popen(
+        ["bash", "-c", ask], stdin=pipe, stdout=pipe, text=True, cwd=tmp_path
+    ) as shell:
         assert shell.stdout is not None
         assert shell.stdout.read().strip() == found
+    assert not (tmp_path / "pwned").exists(), "The name of an image was carried out."
 
 
 def test_listing_the_instances_loads_nothing_that_takes_long_to_load(

@@ -24,13 +24,17 @@ _ASKED: Final = (
 )
 """A metavar, which function lists the names of that, and in which column."""
 _NAMES: Final = (
-    "$(timeout 3 {client} {call} --hide-all --show-{column} </dev/null 2>/dev/null | tail -n +2)"
+    "$(timeout 3 {client} {call} --hide-all --show-{column} </dev/null 2>/dev/null"
+    " | tail -n +2{plain})"
 )
 _BASH: Final = """\
 _tashi_{what}() {{
   compgen -W "{names}" -- "$1"
 }}
 """
+_PLAIN: Final = " | grep -aEx '[[:alnum:]_./@%+=:-]+'"
+"""In bash `compgen -W` carries out what is in a name, such as $(reboot); so does whoever ends a line
+with one that was put there. Others may give images any name, so only plain ones are offered."""
 _ZSH: Final = """\
 _tashi_{what}() {{
   compadd -- ${{(f)"{names}"}}
@@ -61,7 +65,12 @@ def completion(front: Front, shell: str) -> str:
 
 def _asker(shell: str, what: str, call: str, column: str) -> str:
     """The shell's function that completes the names of one kind of thing."""
-    names = _NAMES.format(client=_CLIENTS[shell], call=call, column=column)
+    names = _NAMES.format(
+        client=_CLIENTS[shell],
+        call=call,
+        column=column,
+        plain=_PLAIN if shell == "bash" else "",
+    )
     return _ASKERS[shell].format(what=what, names=names)
 
 
