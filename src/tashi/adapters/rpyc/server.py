@@ -319,7 +319,11 @@ class EventedServer(Server):  # type: ignore[misc]  # rpyc has no types
             sock.close()
             return
         sock.setblocking(False)
-        end = Secured(sock, self._papers.server()) if self._papers else sock
+        try:
+            end = Secured(sock, self._papers.server()) if self._papers else sock
+        except OSError:  # it has broken off already, which is nobody else's trouble
+            sock.close()
+            return
         channel = Channel(end, peer, self._limits, time.monotonic())
         if self._papers:
             self._limit_handshakes()
