@@ -88,6 +88,7 @@ def test_what_tsig_keygen_prints_is_a_key(tmp_path: Path, algorithm: str) -> Non
         ("tashi.key", "", "holds no key"),
         ("renamed.private", PRIVATE, "holds no key: give a file K<name>"),
         ("Kx.+157+1.private", PRIVATE.replace(SECRET, "?"), "not written in base64"),
+        ("Kx.+157+1.private", PRIVATE.replace(SECRET, "é"), "not written in base64"),
         ("Kx.+003+1.private", PRIVATE, "'number 3' is no algorithm"),
         ("key", CLAUSE.replace("SHA256", "SHA3"), "is no algorithm for keys; there are hmac-md5"),
         ("key", CLAUSE.replace('secret "lm', 'secret "~'), "not written in base64"),

@@ -233,6 +233,10 @@ def test_a_handlers_arguments_find_their_parameters(text: str, expected: object)
                 "which the class does not take"
             ),
         ),
+        (
+            "[handler_consoleHandler]\nclass = handlers.SysLogHandler\nargs = ('/x', 'nobody')\n",
+            "has a facility that is none of auth, ",
+        ),
         ("[handler_consoleHandler]\nkwargs = [1]\n", "is no dict of named arguments"),
         ("[handler_consoleHandler]\nkwargs = {1: 2}\n", "is no dict of named arguments"),
         (

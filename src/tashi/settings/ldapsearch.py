@@ -16,6 +16,7 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 from tashi.settings.kinds import Kind, Unsuitable
+from tashi.settings.kinds import path as a_path
 
 _OPTIONS: Final = "xLvw:y:D:h:p:H:b:s:z:l:P:E:o:ZWY:U:"
 _WITHOUT_EFFECT: Final = {
@@ -36,6 +37,8 @@ _SERVER: Final = re.compile(
 )
 _PORTS: Final = {"ldap": 389, "ldaps": 636, "ldapi": 0}
 _HIGHEST_PORT: Final = 65535
+_HIGHEST_LIMIT: Final = 2**31 - 1
+"""maxInt of RFC 4511, section 4.1.1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +88,12 @@ def read(written: str) -> LdapSearch:
         if flag in _NOT_HERE:
             raise Unsuitable(f"has {flag}, but {_NOT_HERE[flag]}")
     _check_fixed(given)
-    file = given.get("-y")
     return LdapSearch(
         servers=_servers(given),
         start_tls="-Z" in given,
         bind_dn=given.get("-D") or None,
         password=given.get("-w") or None,
-        password_file=Path(file).expanduser() if file else None,
+        password_file=_password_file(given),
         base=given.get("-b"),
         scope=given.get("-s", "sub"),
         filter=rest[0] if rest and "=" in rest[0] else None,  # attributes may follow it
@@ -132,12 +134,24 @@ def _check_fixed(given: dict[str, str]) -> None:
         raise Unsuitable("has an option (-o) other than ldif-wrap and nettimeout")
 
 
+def _password_file(given: dict[str, str]) -> Path | None:
+    written = given.get("-y")
+    if not written:
+        return None
+    try:
+        return a_path.read(written)
+    except Unsuitable as wrong:
+        raise Unsuitable(f"has a file of a password (-y) that {wrong}") from wrong
+
+
 def _limit(given: dict[str, str], flag: str) -> int:
     written = given.get(flag, "0")
     if written in {"none", "max"}:
         return 0
     if not (written.isascii() and written.isdigit()):
         raise Unsuitable(f"has a limit ({flag}) that is no whole number")
+    if len(written) > len(str(_HIGHEST_LIMIT)) or int(written) > _HIGHEST_LIMIT:
+        raise Unsuitable(f"has a limit ({flag}) above {_HIGHEST_LIMIT}")
     return int(written)
 
 

@@ -6,7 +6,6 @@ named and dhcpd read as well.
 """
 
 import base64
-import binascii
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,7 +63,7 @@ def made_key(name: str, algorithm: str, secret: str) -> Key:
         )
     try:
         return Key(name, short, base64.b64decode(secret, validate=True))
-    except binascii.Error as wrong:
+    except ValueError as wrong:  # binascii.Error is one; another is said of other letters than ASCII
         raise Misconfigured(f"Key {name}: its secret is not written in base64.") from wrong
 
 

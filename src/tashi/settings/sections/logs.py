@@ -8,8 +8,8 @@ begin with ext:// or cfg://, so no text from a file may.
 handlers and the usual format there. It is written as a file would be.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from logging.handlers import SysLogHandler
 from typing import Final
@@ -88,10 +88,14 @@ class Stream(Enum):
 
 @dataclass(frozen=True, slots=True)
 class HandlerClass:
-    """A class of handlers: its name for dictConfig, and its parameters in their order."""
+    """A class of handlers: its name for dictConfig, and its parameters in their order.
+
+    `texts` are all that a parameter may be, where not any text will do.
+    """
 
     name: str
     takes: Mapping[str, tuple[type, ...]]
+    texts: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def arguments(self, args: tuple[object, ...], named: Mapping[str, object]) -> dict[str, object]:
         """Give each argument the name of its parameter; raises Unsuitable when they do not fit."""
@@ -103,6 +107,8 @@ class HandlerClass:
                 raise Unsuitable(f"names {key}, which the class does not take")
             if type(value) not in self.takes[key]:
                 raise Unsuitable(f"has a {key} of the wrong type")
+            if isinstance(value, str) and value not in self.texts.get(key, (value,)):
+                raise Unsuitable(f"has a {key} that is none of {', '.join(self.texts[key])}")
         return {key: _for_dict_config(value) for key, value in given.items()}
 
 
@@ -140,7 +146,9 @@ CLASSES: Final[Mapping[str, HandlerClass]] = {
         {"filename": (str,), "when": (str,), "interval": (int,), **_BACKUPS, **_ENCODING},
     ),
     "handlers.SysLogHandler": HandlerClass(
-        "logging.handlers.SysLogHandler", {"address": (str, tuple), "facility": (str, int)}
+        "logging.handlers.SysLogHandler",
+        {"address": (str, tuple), "facility": (str, int)},
+        {"facility": SysLogHandler.facility_names},
     ),
     "tashi.messaging.MessagingLogHandler": _PUBLISHER,
     "tashi.messaging.messagingloghandler.MessagingLogHandler": _PUBLISHER,
