@@ -129,6 +129,30 @@ def test_what_a_machine_lacks_for_a_daemon_to_begin_is_said_in_a_sentence(tmp_pa
     assert said == ["trial: It cannot begin: No such file or directory (/nowhere/at/all)."]
 
 
+def test_who_is_interrupted_before_it_runs_says_nothing(tmp_path: Path) -> None:
+    code, said = run("", tmp_path, build="lambda _: signalled(signal.SIGINT)")
+
+    assert (code, said) == (130, [])
+
+
+@pytest.mark.parametrize("program", ["clustermanager", "nmd"])
+def test_settings_are_shown_also_where_their_letters_are_not_known(
+    program: str, tmp_path: Path
+) -> None:
+    (tmp_path / "Tashi.cfg").write_text("[Pickled]\nfile = /é\n[Supervisor]\nlogFile = /é\n")
+
+    shown = subprocess.run(
+        [sys.executable, "-m", f"tashi.programs.{program}", "--show-settings"],
+        env=os.environ | {"TASHI_CONFIG_DIRS": str(tmp_path), "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "= /\\xe9\n" in shown.stdout
+
+
 def test_another_error_that_nobody_can_catch_is_said_as_ever(tmp_path: Path) -> None:
     code, said = run("self.steps > 1 or Undying(signalled)", tmp_path)
 

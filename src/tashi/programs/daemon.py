@@ -22,7 +22,7 @@ from tashi import __version__
 from tashi.domain.errors import Failed, Misconfigured, Refused, TashiError
 from tashi.programs import firststeps, heldlines, signals
 from tashi.programs.loglines import Verbosity, leave_out_the_unsaid
-from tashi.programs.printing import print_out
+from tashi.programs.printing import print_out, take_any_text
 from tashi.settings.load import Settings, load
 from tashi.settings.search import Program
 from tashi.settings.show import as_json, as_text
@@ -33,6 +33,7 @@ TICK_SECONDS: Final = 1.0
 _OBJECTS_BETWEEN_LOOKS: Final = 10_000
 """How many may come before Python looks for garbage among them; its own 700 come in seven calls."""
 DONE, REFUSED, MISUSED, FAILED = range(4)
+INTERRUPTED: Final = 130
 _CODES: Final = ((Refused, REFUSED), (Misconfigured, MISUSED), (Failed, FAILED))
 
 
@@ -69,6 +70,7 @@ def run(
     argv: Sequence[str] | None = None,
 ) -> int:
     """Run a daemon until it is told to end; returns its exit code."""
+    take_any_text()
     asked = _parser(name, words).parse_args(argv)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until there is a log that could say more
     try:
@@ -87,6 +89,8 @@ def run(
         where = f" ({error.filename})" if error.filename else ""
         print(f"{name}: It cannot begin: {error.strerror or error}{where}.", file=sys.stderr)
         return FAILED
+    except KeyboardInterrupt:  # before there is a loop that would be told
+        return INTERRUPTED
     return _loop(name, daemon)
 
 

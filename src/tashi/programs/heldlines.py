@@ -134,7 +134,7 @@ class _Holding(logging.StreamHandler[TextIO]):
         before, self._trouble = self._trouble, ""
         try:
             super().emit(record)
-        except OSError:  # of a file that cannot be opened anew, which Python's own let pass
+        except Exception:  # noqa: BLE001  # of a file that cannot be opened: Python's own let it pass
             self.handleError(record)
         if self._trouble and self._trouble != before and sys.stderr is not None:
             where = getattr(self, "baseFilename", "a stream of the log")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tashi import __version__
 from tashi.domain.errors import Failed, Misconfigured, Refused, TashiError
-from tashi.programs.printing import print_out
+from tashi.programs.printing import print_out, take_any_text
 from tashi.settings import show
 from tashi.settings.load import load
 from tashi.settings.search import Program
@@ -48,6 +48,7 @@ EXIT_CODES: dict[type[TashiError], int] = {Refused: 1, Misconfigured: 2, Failed:
 
 def main(argv: Sequence[str] | None = None, policy: KeepPolicy | None = None) -> int:
     """Run nmd and return its exit code: 0 done, 1 refused, 2 misused or misconfigured, 3 failed."""
+    take_any_text()
     asked = _parser().parse_args(argv)
     try:
         if asked.stop:  # whatever the files say: a daemon must be stoppable while they are wrong

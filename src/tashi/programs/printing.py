@@ -1,9 +1,16 @@
 """What a program prints of itself, on a standard output that may be full, or gone."""
 
+import io
 import os
 import sys
 
 from tashi.domain.errors import Failed
+
+
+def take_any_text() -> None:
+    """Have standard output write what its encoding lacks as escapes, as standard error does."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def print_out(text: str) -> None:
