@@ -167,3 +167,17 @@ def test_a_name_leads_to_nothing_but_a_class_in_that_folder(
 
     with pytest.raises(HookFailed, match=words):
         class_hook(name, tmp_path, SystemCommands(), SECONDS).pre_create(waiting(1))
+
+
+def test_a_module_may_have_dataclasses_with_annotations_of_later(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    module(tmp_path, told)
+    path = tmp_path / "site_notes.py"
+    path.write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+        f"@dataclass\nclass Note:\n    words: str = ''\n{path.read_text()}"
+    )
+
+    class_hook("site_notes.Notes", tmp_path, SystemCommands(), SECONDS).pre_create(waiting(1))
+
+    assert read(told)() == [f"preCreate {waiting(1).name}"]

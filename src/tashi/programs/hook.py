@@ -48,6 +48,8 @@ def load_class(folder: Path, name: str) -> type:
         raise Misconfigured(f"{name} is not there: hookPath has no file {path}.")
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(folder))
+    # Dataclasses look for their module there; one that Python has under that name stays.
+    sys.modules.setdefault(module_name, module)
     spec.loader.exec_module(module)
     found = getattr(module, class_name, None)
     if not isinstance(found, type):
