@@ -43,8 +43,8 @@ def event(number: int, line: str = "CM VM UPDATE", **record: object) -> bytes:
 class Written:
     """A log, opened as a daemon does that is started."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "accounting.log"
+    def __init__(self, folder: Path, name: str = "accounting.log") -> None:
+        self.path = folder / name
         self.bookmark = Bookmark(folder / "outlets/log.json")
         self.log = LineLog(self.path, self.bookmark)
         self.place = self.log.place(lambda: BEGINNING)
@@ -125,15 +125,15 @@ def test_a_host_that_is_removed_is_named_once_more(written: Written) -> None:
     assert "'name': 'rack1'" in written.lines[0]
 
 
-def test_what_a_crash_left_beyond_the_bookmark_is_written_anew(
-    written: Written, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("name", ["accounting.log", "accounting[1].log"])
+def test_what_a_crash_left_beyond_the_bookmark_is_written_anew(tmp_path: Path, name: str) -> None:
+    written = Written(tmp_path, name)
     written.take(event(1, instance=WEB))
     before = written.path.read_bytes()
     written.log.close()
     written.path.write_bytes(before + b"1.0|CM VM DESTROY|Inst")
 
-    again = Written(tmp_path)
+    again = Written(tmp_path, name)
     again.take(event(2, instance=WEB))
     again.log.close()
 

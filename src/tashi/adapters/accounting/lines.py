@@ -11,6 +11,7 @@ so rotated at any time; if that happens while nobody writes, it is looked for un
 which begins with the old one. Only what was packed by then cannot be cut any more.
 """
 
+import glob
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -196,7 +197,7 @@ class LineLog:
 
     def _cut_back(self, kept: _Kept) -> None:
         """Cut off what was written but not noted, whatever the file is called by now."""
-        for path in self._path.parent.glob(f"{self._path.name}*"):
+        for path in self._path.parent.glob(f"{glob.escape(self._path.name)}*"):
             found = path.lstat()
             if found.st_ino == kept.inode and found.st_size > kept.size:
                 self._cut(path, kept.size)

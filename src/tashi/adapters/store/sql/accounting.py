@@ -12,7 +12,7 @@ from sqlalchemy import Connection, desc, insert, select
 
 from tashi.adapters.store.sql import faults
 from tashi.adapters.store.sql.address import SQLITE, Address
-from tashi.adapters.store.sql.connecting import connected, make_file
+from tashi.adapters.store.sql.connecting import connected, let_go, make_file
 from tashi.adapters.store.sql.tables import ACCOUNTING, ACCOUNTING_METADATA
 from tashi.domain.errors import BadRequest, StoreFailed
 from tashi.domain.identity import EventNumber
@@ -92,8 +92,7 @@ class AccountingTable:
     def close(self) -> None:
         """Let go of the connection; harmless when repeated."""
         if self._connection is not None:
-            self._connection.invalidate()
-            self._connection.close()
+            let_go(self._connection)
             self._connection = None
 
     def _failed(self, wrong: Exception) -> StoreFailed:
