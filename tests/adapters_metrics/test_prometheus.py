@@ -89,3 +89,14 @@ def test_a_page_needs_a_port_of_its_own(meter: PrometheusMeter, page: Page) -> N
 
     with pytest.raises(OSError, match="in use"):
         meter.page("127.0.0.1", port)
+
+
+def test_a_page_may_be_at_an_address_of_ipv6(meter: PrometheusMeter) -> None:
+    made = meter.page("::1", 0)
+    made.begin()
+
+    found = read(made)
+
+    made.close()
+    assert made.url.startswith("http://[::1]:")
+    assert found["tashi_failed_commits_total", ()] == 0

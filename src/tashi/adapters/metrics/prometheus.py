@@ -8,6 +8,7 @@ who is slow keeps other readers waiting, and nothing else.
 The page has no encryption and asks nobody for a name: where it listens is the admin's word.
 """
 
+import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -88,7 +89,8 @@ class PrometheusMeter(Collector):
 
     def page(self, host: str, port: int) -> "Page":
         """A page there, at any port with 0; raises OSError like `bind` does."""
-        return Page(make_server(host, port, make_wsgi_app(self._registry), _Server, _Reader))
+        server = _ServerOfIPv6 if ":" in host else _Server
+        return Page(make_server(host, port, make_wsgi_app(self._registry), server, _Reader))
 
 
 class Page:
@@ -120,6 +122,10 @@ class Page:
 class _Server(WSGIServer):
     def handle_error(self, request: object, client_address: object) -> None:
         """Nothing: a reader that breaks off is no news."""
+
+
+class _ServerOfIPv6(_Server):
+    address_family = socket.AF_INET6
 
 
 class _Reader(WSGIRequestHandler):
