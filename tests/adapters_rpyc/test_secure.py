@@ -273,7 +273,7 @@ def test_who_breaks_off_before_being_let_in_keeps_nobody_waiting(
     with secure(of(office, "clustermanager-localhost")) as server:
         may_open = threading.Event()
         welcome = server._welcome
-        server._welcome = lambda: may_open.wait(SOON) and welcome()  # type: ignore[method-assign, assignment, func-returns-value]
+        server._welcome = lambda: may_open.wait(SOON) and welcome()  # type: ignore[method-assign, assignment]
         for _ in range(20):
             with RawPeer(server.address) as rude:
                 rude.send(b"x")

@@ -38,7 +38,10 @@ def test_a_password_given_beside_the_uri_goes_before_the_one_in_it() -> None:
         ("mysql://u:hidden@h:port/db", "cannot be read"),
         ("mysql://u:hidden@h/db/more", "more behind the database's name"),
         ("mysql://u:hidden@h/db?ssl=1", "more behind the database's name"),
+        ("mysql://u:hidden@a..b/db", "names a host that there cannot be"),
+        (f"mysql://u:hidden@{'a' * 64}/db", "names a host that there cannot be"),
         ("sqlite://", "names not a path"),
+        ("sqlite:///a%0Ab", "a character that cannot be printed"),
     ],
 )
 def test_a_uri_that_makes_no_sense_is_refused_without_its_password(uri: str, words: str) -> None:

@@ -51,18 +51,20 @@ def test_what_another_wrote_counts_at_once(tmp_path: Path) -> None:
     assert ours.proves(ADA, "close sesame")
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"passwords": 7}', '{"passwords": [{"id": 1}]}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", '{"passwords": 7}', '{"passwords": [{"id": 1}]}', '{"\udcff": 7}']
+)
 def test_a_file_that_is_not_understood_proves_nothing_and_is_not_overwritten(
     tmp_path: Path, content: str
 ) -> None:
     path = tmp_path / "passwords"
-    path.write_text(content)
+    path.write_text(content, errors="surrogateescape")
     table = passwords_in(path)
 
     for act in (table.has, table.forget, lambda user: table.set(user, "open sesame")):
         with pytest.raises(PasswordsFailed, match="cannot be understood"):
             act(ADA)
-    assert path.read_text() == content
+    assert path.read_text(errors="surrogateescape") == content
 
 
 def test_a_folder_in_its_place_is_named(tmp_path: Path) -> None:

@@ -212,9 +212,21 @@ def test_a_ticket_that_others_could_see_or_that_is_none_is_not_used(tmp_path: Pa
     seen = pocket.find()
     path.write_text("{")
     path.chmod(0o600)
+    cut = pocket.find()
+    path.write_bytes(b'{"ticket":"\xff","user_id":7}')
 
-    assert seen is None
+    assert (seen, cut) == (None, None)
     assert pocket.find() is None
+
+
+def test_who_has_no_name_here_is_told_how_to_give_one(manager: FakeClusterManager) -> None:
+    shell = Shell(manager, hidden=["open sesame"], login=Login(""))
+
+    nameless = shell.type("logIn")
+    named = shell.type("logIn", "--user", "ada")
+
+    assert (nameless.code, named.code) == (1, 0)
+    assert "give one with logIn --user, or as username in [AccessClusterManager]" in nameless.err
 
 
 def test_where_no_ticket_can_be_kept_one_does_without(tmp_path: Path) -> None:

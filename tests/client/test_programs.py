@@ -277,7 +277,8 @@ read -r || true
 case "$*" in
 "getInstances --hide-all --show-name") printf '%s\\n' name web web-2 db ;;
 "getHosts --hide-all --show-name") printf '%s\\n' name rack1 ;;
-"getImages --hide-all --show-imageName") printf '%s\\n' imageName web.qcow2 'w$(touch pwned)' 'w`touch pwned`' ;;
+"getImages --hide-all --show-imageName")
+    printf '%s\\n' imageName web.qcow2 'w$(touch pwned)' 'w`touch pwned`' ;;
 "getUsers --hide-all --show-name") printf '%s\\n' name ada ;;
 "getNetworks --hide-all --show-name") printf '%s\\n' name public ;;
 esac

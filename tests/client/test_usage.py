@@ -167,6 +167,13 @@ def test_one_user_is_shown_by_name_or_id(bookkeeper: Bookkeeper) -> None:
     assert by_id.out == by_name.out
 
 
+def test_a_number_that_can_be_nobodys_is_no_user(bookkeeper: Bookkeeper) -> None:
+    ended = bookkeeper.type("--from", "2025-11-01", "--user", "9" * 5000)
+
+    assert ended.code == 1
+    assert "There is no user '999" in ended.err
+
+
 def test_a_user_who_used_nothing_is_shown_with_nothing(bookkeeper: Bookkeeper) -> None:
     ended = bookkeeper.type("--from", "2025-11-01", "--user", "root", "--output", "json")
 

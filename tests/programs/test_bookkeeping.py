@@ -266,6 +266,12 @@ def test_what_is_no_place_for_books_is_said(configure: Configure, uri: str) -> N
         configure().copy(uri, "sqlite:///books")
 
 
+@pytest.mark.parametrize("uri", ["file:///a%00b", "sqlite:///a%00b"])
+def test_a_place_that_no_file_can_have_is_said(configure: Configure, uri: str) -> None:
+    with pytest.raises(Misconfigured, match="a character that cannot be printed"):
+        configure().copy(uri, "sqlite:///books")
+
+
 def test_no_password_is_repeated(configure: Configure, tmp_path: Path) -> None:
     fed(FlatFile(tmp_path / "cm.dat"))
 

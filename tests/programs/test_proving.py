@@ -203,3 +203,16 @@ def test_one_s_own_certificate_that_ends_soon_is_listed_too(
     (words,) = proving.warnings(settings(tmp_path, tmp_path / "nothing"))
 
     assert words.startswith(f"The certificate in {own} expires in 20 days")
+
+
+def test_who_has_no_home_has_no_certificate_there(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    folder = office.issued("user", "ada")
+    asked = settings(tmp_path, folder)
+
+    assert proving.persons(asked) is not None
+    assert proving.warnings(asked) == []
+    assert proving.warning_to_person() is None

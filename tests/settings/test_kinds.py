@@ -111,6 +111,8 @@ def test_a_good_text_becomes_its_value(kind: Kind[object], written: str, value: 
         (kinds.hostname, "10.0.0.256", "is no IP address"),
         (kinds.hostname, "53", "is no IP address"),
         (kinds.hostname, "a:b", "is no IP address"),
+        (kinds.url, "https://a..b/hook", "is neither a host's name"),
+        (kinds.url, f"https://{'a' * 64}/hook", "is neither a host's name"),
         (kinds.networks, "10.0.0.1/8", "has a part that is no network"),
         (kinds.several(kinds.port), "80, x", "is no whole number"),
         (addresses.address(53), "", "is not a host followed by a port"),

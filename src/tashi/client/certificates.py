@@ -64,9 +64,10 @@ def _names(typed: str) -> tuple[str, ...]:
 
 
 def _days(typed: str) -> int:
-    if not (typed.isascii() and typed.isdigit() and 1 <= int(typed[:9]) <= LONGEST_DAYS):
+    days = a.whole_number(typed)
+    if not 1 <= days <= LONGEST_DAYS:
         raise ValueError(f"takes a number of days from 1 to {LONGEST_DAYS}")
-    return int(typed)
+    return days
 
 
 ROLE: Final = Argument(

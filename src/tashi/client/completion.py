@@ -33,8 +33,8 @@ _tashi_{what}() {{
 }}
 """
 _PLAIN: Final = " | grep -aEx '[[:alnum:]_./@%+=:-]+'"
-"""In bash `compgen -W` carries out what is in a name, such as $(reboot); so does whoever ends a line
-with one that was put there. Others may give images any name, so only plain ones are offered."""
+"""Names that a shell takes as they are. Others bash would carry out, such as $(reboot): `compgen -W`
+does, and so does whoever enters the line that one was put into. Anybody may call an image so."""
 _ZSH: Final = """\
 _tashi_{what}() {{
   compadd -- ${{(f)"{names}"}}

@@ -18,7 +18,7 @@ from tashi.wire.calls import Calls
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Under which name to log in, and the password where a file has it."""
+    """Under which name to log in (empty: nobody knows), and the password where a file has it."""
 
     name: str
     password: str | None = None
@@ -75,6 +75,11 @@ class Person:
         self._keep(None)
         own = self.login()
         name = self.name or own.name
+        if not name:
+            raise Refused(
+                "This machine has no name for who runs this: give one with logIn --user, or as "
+                "username in [AccessClusterManager]."
+            )
         password = own.password if name == own.name else None
         if password is None:
             if self.terminal.hidden is None:

@@ -115,7 +115,7 @@ def commands(accounts: Accounts) -> tuple[Command, ...]:
 def _only(session: Session, typed: str | None) -> UserId | None:
     if typed is None:
         return None
-    return UserId(int(typed) if typed.isdecimal() else session.cluster.user_id(typed))
+    return UserId(session.cluster.user_id(typed))
 
 
 def _names(session: Session) -> Mapping[int, str]:

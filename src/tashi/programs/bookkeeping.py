@@ -23,6 +23,7 @@ from tashi.adapters.store.backup import (
     write_backup,
 )
 from tashi.adapters.store.flatfile import FlatFile
+from tashi.adapters.store.sql.address import printable
 from tashi.adapters.store.sql.store import SqlStore
 from tashi.adapters.system.clock import SystemClock
 from tashi.adapters.users.passwords import PasswordFile
@@ -144,7 +145,7 @@ class OurBookkeeper:
 
     def _at(self, uri: str) -> Store:
         if uri.startswith(_FLAT_FILE):
-            return FlatFile(Path("/", unquote(uri.removeprefix(_FLAT_FILE))))
+            return FlatFile(Path("/", printable(unquote(uri.removeprefix(_FLAT_FILE)))))
         if not uri.startswith(_DATABASES):
             raise Misconfigured(
                 f"{uri} is no place for books: write file:///path, sqlite:///path or "

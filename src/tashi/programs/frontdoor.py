@@ -20,6 +20,7 @@ from tashi.client.parser import Front
 from tashi.client.person import Login, Pocket
 from tashi.client.run import World, run
 from tashi.client.terminal import Terminal
+from tashi.domain.errors import Refused
 from tashi.programs.printing import let_go
 from tashi.supervisor.background import fill_standard_descriptors
 
@@ -37,6 +38,8 @@ def enter(front: Front, words: Sequence[str]) -> int:
     for stream in (out, err):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")  # what is typed is answered, whatever it is
     world = World(
         terminal=Terminal(
             out=out,
@@ -78,12 +81,16 @@ def _width(stream: TextIO) -> int | None:
 def _ask_hidden(question: str) -> str:
     from getpass import getpass
 
-    return getpass(question, sys.stderr)
+    try:
+        return getpass(question, sys.stderr)
+    except EOFError as nothing:
+        sys.stderr.write("\n")
+        raise Refused("No password was typed; nothing was done.") from nothing
+    except UnicodeDecodeError as wrong:
+        raise Refused("What was typed is no UTF-8 text; nothing was done.") from wrong
 
 
 def _login() -> Login:
-    from getpass import getuser
-
     from tashi.programs.passwords import password_in
     from tashi.settings.sections.security import AccessClusterManagerSettings
 
@@ -91,7 +98,17 @@ def _login() -> Login:
     password = ours.password or None
     if password is None and ours.password_file is not None:
         password = password_in(ours.password_file, "[AccessClusterManager] passwordFile")
-    return Login(ours.username or getuser(), password)
+    return Login(ours.username or _user_name(), password)
+
+
+def _user_name() -> str:
+    """Who runs this, by the environment or the machine's users; empty for nobody of these."""
+    from getpass import getuser
+
+    try:
+        return getuser()
+    except KeyError:
+        return ""
 
 
 def _pocket() -> Pocket:
@@ -102,9 +119,13 @@ def _pocket() -> Pocket:
     settings = _settings()
     if not settings.of(SecuritySettings).auth_and_encrypt:
         return TicketFile(None)
+    try:
+        folder = Path("~/.tashi/tickets").expanduser()
+    except RuntimeError:  # whoever has no home keeps nothing there
+        return TicketFile(None)
     client = settings.of(ClientSettings)
     name = ",".join(f"{host}:{port}" for host, port in client.cluster_managers)
-    return TicketFile(Path("~/.tashi/tickets").expanduser() / name)
+    return TicketFile(folder / name)
 
 
 @cache

@@ -25,7 +25,7 @@ class TicketFile:
                 if found.st_uid != os.geteuid() or found.st_mode & 0o077:
                     return None
                 return msgspec.json.decode(file.read(), type=Ticket)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
 
     def keep(self, ticket: Ticket | None) -> None:

@@ -64,7 +64,7 @@ def persons(settings: Settings) -> Secrets | None:
     if not security.auth_and_encrypt:
         return None
     own = _own_folder()
-    folder = own if (own / AUTHORITY).exists() else security.pki_dir
+    folder = own if own and (own / AUTHORITY).exists() else security.pki_dir
     return Secrets(Papers(folder), CLUSTER_MANAGER)
 
 
@@ -177,18 +177,23 @@ def warnings(settings: Settings) -> list[str]:
     if not security.auth_and_encrypt:
         return []
     daemons = (CLUSTER_MANAGER, NODE_MANAGER, SCHEDULER, AGENT)
-    folders = [*(folder_of(settings, role) for role in daemons), _own_folder()]
+    own = _own_folder()
+    folders = [*(folder_of(settings, role) for role in daemons), *([own] if own else [])]
     return [f"{words}." for folder in folders if (words := warning(folder)) is not None]
 
 
 def warning_to_person() -> str | None:
     """What to say about the certificate of who runs a client, if it ends within a month."""
-    words = warning(_own_folder())
+    own = _own_folder()
+    words = warning(own) if own else None
     return None if words is None else f"{words}."
 
 
-def _own_folder() -> Path:
-    return Path("~/.tashi/pki").expanduser()
+def _own_folder() -> Path | None:
+    try:
+        return Path("~/.tashi/pki").expanduser()
+    except RuntimeError:  # whoever has no home has no certificate there either
+        return None
 
 
 def _now() -> datetime:

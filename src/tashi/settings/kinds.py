@@ -250,6 +250,7 @@ def _read_url(written: str) -> str:
         raise Unsuitable(f"is no address of a receiver ({wrong})") from wrong
     if parts.scheme not in {"http", "https"} or not parts.hostname or not usable:
         raise Unsuitable("is no address of a receiver")
+    _read_hostname(parts.hostname)
     if "@" in parts.netloc:
         raise Unsuitable("has a user's name in it, which nobody asks for: posts are signed")
     if not (written.isascii() and written.isprintable()) or " " in written:

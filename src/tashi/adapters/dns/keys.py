@@ -63,7 +63,9 @@ def made_key(name: str, algorithm: str, secret: str) -> Key:
         )
     try:
         return Key(name, short, base64.b64decode(secret, validate=True))
-    except ValueError as wrong:  # binascii.Error is one; another is said of other letters than ASCII
+    except (
+        ValueError
+    ) as wrong:  # binascii.Error is one; another is said of other letters than ASCII
         raise Misconfigured(f"Key {name}: its secret is not written in base64.") from wrong
 
 

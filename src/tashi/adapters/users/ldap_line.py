@@ -79,7 +79,8 @@ def _connected(server: LdapServer, timeout: float) -> socket.socket:
         raise DirectoryFailed(
             f"The LDAP server {server} cannot be reached within {timeout:g} s."
         ) from silence
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: no host can be called so
         raise DirectoryFailed(
-            f"The LDAP server {server} cannot be reached ({error.strerror or error})."
+            f"The LDAP server {server} cannot be reached "
+            f"({getattr(error, 'strerror', None) or error})."
         ) from error

@@ -87,7 +87,7 @@ class PasswordFile:
             raise PasswordsFailed(
                 f"The passwords in {self.path} cannot be read: {wrong.strerror}."
             ) from wrong
-        except msgspec.DecodeError as wrong:
+        except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
             raise PasswordsFailed(
                 f"The passwords in {self.path} cannot be understood: {wrong}."
             ) from wrong

@@ -88,7 +88,7 @@ def address_of(
         kind=MYSQL,
         user=_required(unquote(parts.username or ""), "a user"),
         password=unquote(parts.password or "") if password is None else password,
-        host=parts.hostname or "localhost",
+        host=_host_in(parts),
         port=port,
         database=_database_in(parts),
         socket=socket,
@@ -105,10 +105,26 @@ def has_password(uri: str) -> bool:
         return False
 
 
+def printable(path: str) -> str:
+    """The path that was written with percent signs; raises Misconfigured for a line break in it."""
+    if not path.isprintable():
+        raise Misconfigured("The path of a URI has a character that cannot be printed.")
+    return path
+
+
 def _path_in(uri: str) -> Path:
     path = unquote(uri.partition("://")[2].partition("?")[0])
     plain = path.replace("//", "/", 1) if path.startswith("//") else path
-    return Path(_required(plain, "a path")).absolute()
+    return Path(printable(_required(plain, "a path"))).absolute()
+
+
+def _host_in(parts: SplitResult) -> str:
+    host = parts.hostname or "localhost"
+    try:
+        host.encode("idna")
+    except UnicodeError as wrong:  # which the library that connects does not expect
+        raise Misconfigured(f"[SQL] uri names a host that there cannot be: {_EXAMPLES}.") from wrong
+    return host
 
 
 def _database_in(parts: SplitResult) -> str:
