@@ -34,7 +34,7 @@ _tashi_{what}() {{
 """
 _PLAIN: Final = " | grep -aEx '[[:alnum:]_./@%+=:-]+'"
 """Names that a shell takes as they are. Others bash would carry out, such as $(reboot): `compgen -W`
-does, and so does whoever enters the line that one was put into. Anybody may call an image so."""
+does, and so does whoever enters the line that one was put into. Any image may be called so."""
 _ZSH: Final = """\
 _tashi_{what}() {{
   compadd -- ${{(f)"{names}"}}
