@@ -33,8 +33,8 @@ _tashi_{what}() {{
 }}
 """
 _PLAIN: Final = " | grep -aEx '[[:alnum:]_./@%+=:-]+'"
-"""Names that a shell takes as they are. Others bash would carry out, such as $(reboot): `compgen -W`
-does, and so does whoever enters the line that one was put into. Any image may be called so."""
+"""Names that a shell takes as they are. Bash would carry out others, such as $(reboot): so does
+`compgen -W`, and so does whoever enters the line. Any image may be called so."""
 _ZSH: Final = """\
 _tashi_{what}() {{
   compadd -- ${{(f)"{names}"}}
