@@ -58,14 +58,16 @@ def test_a_backup_is_for_its_owner_only_and_leaves_nothing_beside_it(tmp_path: P
     assert (tmp_path / "b").stat().st_mode & 0o777 == 0o600
 
 
-def test_no_file_is_written_over(tmp_path: Path) -> None:
-    file = tmp_path / "b"
+@pytest.mark.parametrize("name", ["b", "b.new"])
+def test_no_file_is_written_over(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
     file.write_text("precious")
 
-    with pytest.raises(Refused, match="is there already"):
-        write_backup(file, kept_after(ONE))
+    with pytest.raises(Refused, match=f"{name} is there already"):
+        write_backup(tmp_path / "b", kept_after(ONE))
 
     assert file.read_text() == "precious"
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_a_backup_that_cannot_be_written_says_why_and_leaves_nothing(tmp_path: Path) -> None:

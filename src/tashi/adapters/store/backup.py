@@ -35,11 +35,14 @@ def digest_of(books: Kept) -> str:
 def write_backup(path: Path, books: Kept) -> str:
     """Make the file, whole and durable or not at all, and read it back; the digest.
 
-    Raises Refused when there is something of that name, Misconfigured and StoreFailed.
+    Raises Refused when there is something of that name, or of that with .new behind it,
+    Misconfigured and StoreFailed.
     """
-    expect_no_file(path)
+    new = path.with_name(f"{path.name}.new")
+    for each in (path, new):
+        expect_no_file(each)
     with said_plainly(path, _FILE):
-        file = fresh_file(path.with_name(f"{path.name}.new"), texts_of(books), unheard)
+        file = fresh_file(new, texts_of(books), unheard)
         try:
             file.take_the_place_of(path, unheard)
         finally:

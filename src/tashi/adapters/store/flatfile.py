@@ -120,8 +120,8 @@ class FlatFile:
             self._go_on_in(fresh_file(self._new, texts, self._on_step))
         except OSError as wrong:
             raise StoreFailed(
-                f"The books could not be written to {self._path} ({wrong.strerror}); nothing of "
-                "them is there."
+                f"The books could not be written to {self._path} ({wrong.strerror}); none of them "
+                "are there, or all, and then perhaps not after a crash."
             ) from wrong
         self._texts = texts
 
