@@ -1,6 +1,9 @@
 """Images and jobs on the command line: asked for, waited for, brought in and taken out."""
 
+import errno
 import hashlib
+import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -197,16 +200,36 @@ def test_an_import_that_was_lost_is_a_failure_in_one_sentence(image: Path, call:
     assert ended.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", ["gone.img", "folder", "pipe"])
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["gone.img", "folder", "null", "pipe"])
 def test_what_is_no_file_is_misuse_and_asks_nobody(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
-    (tmp_path / "pipe").symlink_to("/dev/null")
+    (tmp_path / "null").symlink_to("/dev/null")
+    os.mkfifo(tmp_path / "pipe")  # into which nobody writes
     manager = FakeClusterManager()
 
     ended = Shell(manager).type("importImage", "--file", str(tmp_path / name))
 
     assert (ended.code, manager.asked) == (2, [])
     assert "--file" in ended.err
+
+
+def test_a_file_whose_disk_fails_is_named(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing(io.BytesIO):
+        name = "disk.img"
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise OSError(errno.EIO, "Input/output error", size)
+
+        def fileno(self) -> int:
+            return whole.fileno()
+
+    with image.open("rb") as whole:
+        monkeypatch.setattr("builtins.open", lambda *_, **__: Failing())
+        ended = Shell(FakeClusterManager()).type("importImage", "--file", str(image))
+
+    assert ended.code == 3
+    assert ended.err == "tashi-client: disk.img cannot be read: Input/output error.\n"
 
 
 # ---- taken out -----------------------------------------------------------------------------------

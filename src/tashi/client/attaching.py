@@ -95,6 +95,8 @@ class _Attachment:
                 offset, timeout = piece.offset, _ONE_LOOK_SECONDS
         except TashiError as error:
             self._error = error
+        except OSError as wrong:
+            self._error = Failed(f"The terminal takes nothing more ({wrong.strerror}).")
         finally:
             os.write(self._ended, b"!")
 

@@ -80,7 +80,7 @@ def _send_all(session: Session, file: BinaryIO, to: ImportForm) -> str:
     digest, number = hashlib.sha256(), 0
     try:
         with session.terminal.transfer(f"importing {to.name}") as note, _still_there(to):
-            while piece := file.read(to.piece_bytes):
+            while piece := _read(file, to.piece_bytes):
                 digest.update(piece)
                 if number >= to.next:
                     to = session.cluster.calls.call(
@@ -96,11 +96,23 @@ def _send_all(session: Session, file: BinaryIO, to: ImportForm) -> str:
     return digest.hexdigest()
 
 
+def _read(file: BinaryIO, size: int) -> bytes:
+    try:
+        return file.read(size)
+    except OSError as error:
+        raise Failed(f"{file.name} cannot be read: {error.strerror}.") from error
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open a file, without waiting for somebody to write into it where it is a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     """A file to send; Misused when there is none."""
     try:
-        file = path.open("rb")
+        file = open(path, "rb", opener=_at_once)  # noqa: SIM115  it is closed below
     except OSError as error:
         raise Misused(f"--file {path} cannot be read: {error.strerror}.") from error
     with file:
