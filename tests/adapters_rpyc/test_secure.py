@@ -5,7 +5,6 @@ import os
 import shutil
 import socket
 import ssl
-import struct
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -265,25 +264,6 @@ def test_unfinished_handshakes_keep_nobody_out(office: Office) -> None:
         assert sum(peer.is_cut_off() for peer in idle[:8]) == 8
         for peer in idle:
             peer.sock.close()
-
-
-def test_who_breaks_off_before_being_let_in_keeps_nobody_waiting(
-    office: Office, caplog: pytest.LogCaptureFixture
-) -> None:
-    with secure(of(office, "clustermanager-localhost")) as server:
-        may_open = threading.Event()
-        welcome = server._welcome
-        server._welcome = lambda: may_open.wait(SOON) and welcome()  # type: ignore[method-assign, assignment]
-        for _ in range(20):
-            with RawPeer(server.address) as rude:
-                rude.send(b"x")
-                rude.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        with link_to(server, of(office, "user-ada")) as link, ThreadPoolExecutor(1) as caller:
-            answer = caller.submit(link.call, b"hello", SOON)
-            may_open.set()
-            assert answer.result(SOON) == b"hello"
-
-    assert "No connection can be accepted" not in caplog.text
 
 
 @pytest.mark.parametrize("seed", range(4))
