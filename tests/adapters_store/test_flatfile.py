@@ -294,3 +294,40 @@ def test_nothing_is_written_once_another_file_has_the_name(path: Path) -> None:
 
     assert path.read_text() == "another owner's"
     assert contents(path.with_name("mine")).number == 1
+
+
+def test_a_file_that_is_removed_at_rest_is_there_again_before_anything_changes(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with loaded(path) as store:
+        store.commit(ONE)
+        path.unlink()
+
+        store.tend()
+        store.tend()
+
+    assert held(contents(path)) == after([ONE])
+    assert caplog.text.count(f"{path} was removed") == 1
+
+
+def test_who_tends_to_a_file_that_another_took_the_place_of_is_told(path: Path) -> None:
+    with loaded(path) as store:
+        store.commit(ONE)
+        path.rename(path.with_name("mine"))
+        path.write_text("another owner's")
+
+        with pytest.raises(StoreFailed, match="in the memory of this process only"):
+            store.tend()
+
+    assert path.read_text() == "another owner's"
+
+
+def test_a_lock_that_is_removed_lets_nobody_else_in(path: Path) -> None:
+    with loaded(path) as store:
+        path.with_name("cm.dat.lock").unlink()
+
+        with pytest.raises(Refused, match="in use by another cluster manager"):
+            FlatFile(path).load()
+
+        store.commit(ONE)
+    assert held(contents(path)) == after([ONE])

@@ -87,7 +87,27 @@ def test_a_guest_of_books_that_are_lost_becomes_nobody_elses(
 
     assert fresh == max(olds) + 1
     assert [cluster.running_guests(old) for old in olds] == [["h1"], ["h1"]]
-    assert "h1 has a guest with the unknown id 1: left alone" in caplog.text
+    assert "h1 has 2 guests with unknown ids (1, 2): left alone" in caplog.text
+
+
+def test_guests_of_books_that_are_lost_are_one_line_of_a_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cluster = Cluster()
+    cluster.add_node("h1", cores=8)
+    cluster.settle()
+    olds = [cluster.create(f"i{number}", memory=16) for number in range(8)]
+    cluster.settle()
+
+    cluster.kill_manager()
+    cluster.store = FaultyStore(MemoryStore())
+    cluster.start_manager()
+    cluster.let_pass(60)
+
+    assert [cluster.running_guests(old) for old in olds] == [["h1"]] * 8
+    lines = [line for line in caplog.text.splitlines() if "left alone" in line]
+    assert len(lines) == 1
+    assert "h1 has 8 guests with unknown ids (1, 2, 3, 4, 5 and 3 more): left alone" in lines[0]
 
 
 def test_a_guest_that_the_backup_has_elsewhere_is_ended_before_another_starts() -> None:

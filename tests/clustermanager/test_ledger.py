@@ -342,3 +342,14 @@ def test_events_are_kept_over_a_restart_up_to_their_number_and_older_ones_are_to
 
     assert [entry.number for entry in kept.entries] == [3, 4, 5]
     assert type(watch(again, 2, 0.0).exception(0)).__name__ == "TooOld"
+
+
+def test_books_in_danger_are_said_to_be_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+    ledger = bench.open()
+
+    for trouble in ("It is gone.", "It is gone.", "", "It is gone."):
+        bench.store.has_lost(trouble)
+        ledger.tend()
+
+    assert caplog.text.count("The books are in danger: It is gone.") == 2

@@ -24,6 +24,7 @@ class FaultyStore:
         self._store = store
         self._faults = deque[Fault | None]()
         self._failing_settles = 0
+        self._loses = ""
         self._in_doubt = False
 
     def will(self, *faults: Fault | None) -> None:
@@ -33,6 +34,10 @@ class FaultyStore:
     def cannot_settle(self, times: int) -> None:
         """Let `settle` fail so many times."""
         self._failing_settles = times
+
+    def has_lost(self, words: str) -> None:
+        """Say so whenever it is tended to; nothing is lost any more when the words are empty."""
+        self._loses = words
 
     def load(self) -> Kept:
         self._in_doubt = False
@@ -62,6 +67,11 @@ class FaultyStore:
             raise StoreFailed("The store cannot be asked.")
         self._in_doubt = False
         return self._store.settle()
+
+    def tend(self) -> None:
+        if self._loses:
+            raise StoreFailed(self._loses)
+        self._store.tend()
 
     def close(self) -> None:
         self._store.close()

@@ -214,6 +214,7 @@ class ClusterManager:
         self.jobs.expire(now)
         for one in self.imports.idle(now):
             self._world.workers.run(f"import {one.id}", partial(self.imports.give_up, one))
+        self.ledger.tend()
         self.ledger.ask(self.monitor.tick)
 
     def stop(self) -> None:

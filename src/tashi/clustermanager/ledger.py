@@ -101,6 +101,7 @@ class Ledger:
         self._number = kept.number
         self._answers = Answers(kept.answers, clock.monotonic())
         self._unsettled: tuple[Draft, Commit] | None = None
+        self._trouble = ""
         self.history = History(kept.entries, kept.counters.event, most_events)
         self.published = Published(books_of(kept.records), kept.counters.event)
 
@@ -150,6 +151,19 @@ class Ledger:
             return
         if works:
             self._carry_out(works)
+
+    def tend(self) -> None:
+        """Let the store see that it still has everything, also while nobody changes anything."""
+        if self._unsettled is not None:
+            return
+        trouble = ""
+        try:
+            self._store.tend()
+        except StoreFailed as error:
+            trouble = error.message
+        if trouble and trouble != self._trouble:
+            _log.error("The books are in danger: %s", trouble)
+        self._trouble = trouble
 
     # ---- one batch ----------------------------------------------------------------------------
 

@@ -6,17 +6,18 @@ record) never gets that far. What a node has of an instance that the books do no
 told to end.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from functools import partial
 from logging import getLogger
+from typing import Final
 
 from tashi.clustermanager import hosts
 from tashi.clustermanager.draft import Draft, addressed
 from tashi.domain import events as e
 from tashi.domain.books import Books
 from tashi.domain.errors import HostNameMismatch, HostStateError, NoSuchHost
-from tashi.domain.guest import Inventory
+from tashi.domain.guest import Guest, Inventory
 from tashi.domain.host import Host, Machine, check_machine
 from tashi.domain.hostnames import check_host_name
 from tashi.domain.identity import Attempt, HostId, InstanceId
@@ -36,6 +37,9 @@ from tashi.domain.states import HostState, InstanceState, Order
 from tashi.domain.transitions import ON_HOST, forgotten
 
 _log = getLogger(__name__)
+
+_SHOWN: Final = 5
+"""How many ids of guests that nobody knows a line of the log names."""
 
 
 def open_session(
@@ -117,10 +121,20 @@ def take_inventory(draft: Draft, host: HostId, inventory: Inventory) -> None:
             "%s has a guest of instance %d, which is over: ended.", name, guest.instance_id
         )
         _end(draft, host, guest.instance_id, guest.attempt)
+    if findings.beyond:
+        _log.error("%s has %s: left alone.", name, _said(findings.beyond))
     for guest in findings.beyond:
-        _log.error("%s has a guest with the unknown id %d: left alone.", name, guest.instance_id)
         # Or the next instance with that id would get somebody else's guest.
         draft.counters = draft.counters.beyond(guest.instance_id)
+
+
+def _said(unknown: Sequence[Guest]) -> str:
+    """Those guests in words: one line for a host, however many it has."""
+    if len(unknown) == 1:
+        return f"a guest with the unknown id {unknown[0].instance_id}"
+    shown = ", ".join(str(one.instance_id) for one in unknown[:_SHOWN])
+    more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+    return f"{len(unknown)} guests with unknown ids ({shown}{more})"
 
 
 def lose(draft: Draft, key: HostId, words: str) -> None:

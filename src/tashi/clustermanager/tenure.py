@@ -117,6 +117,10 @@ class ProvingStore:
         self._tenure.prove(began)
         return number
 
+    def tend(self) -> None:
+        """See that what is kept is still there."""
+        self._store.tend()
+
     def close(self) -> None:
         """Give up ownership."""
         self._store.close()

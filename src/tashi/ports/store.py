@@ -51,6 +51,13 @@ class Store(Protocol):
         """
         ...
 
+    def tend(self) -> None:
+        """See, while nothing is committed, that what is kept is still there; mend what can be.
+
+        Raises StoreFailed when it cannot be mended.
+        """
+        ...
+
     def close(self) -> None:
         """Give up ownership. Harmless when repeated."""
         ...

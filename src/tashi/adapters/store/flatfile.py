@@ -21,8 +21,8 @@ A commit is one line, and is acknowledged when `fdatasync` has returned. What ca
 * The new name cannot be made durable after a swap. Either file may come back after a crash, and
   both hold every acknowledged commit; the next commit begins with a fresh file.
 * Somebody removes the file. What is appended to a file without a name is lost with the process, so
-  a fresh one is begun. If another file stands in its place, an owner may stand behind it: then
-  nothing is written.
+  a fresh one is begun: before the next commit, or when `tend` sees it. If another file stands in
+  its place, an owner may stand behind it: then nothing is written.
 
 The owner calls from one thread. A swap while it runs is prepared by another (see `snapshot`).
 """
@@ -35,7 +35,7 @@ from typing import Final
 from tashi.adapters.store.growing import GrowingFile
 from tashi.adapters.store.holdings import kept
 from tashi.adapters.store.lines import Texts, texts_of, written
-from tashi.adapters.store.ownership import Claim, open_trusted, said_plainly
+from tashi.adapters.store.ownership import Claim, expect_unlocked, open_trusted, said_plainly
 from tashi.adapters.store.reading import Found, read_books
 from tashi.adapters.store.snapshot import Snapshot, fresh_file
 from tashi.adapters.store.steps import OnStep, Step, unheard
@@ -137,6 +137,18 @@ class FlatFile:
         self._in_doubt = False
         return self._texts.number
 
+    def tend(self) -> None:
+        """Have a file that was removed there again; raises StoreFailed while that cannot be."""
+        if self._claim is None or self._in_doubt:
+            return
+        try:
+            self._usable_file()
+        except OSError as wrong:
+            raise StoreFailed(
+                f"{self._path} is not there as it was, and cannot be written anew "
+                f"({wrong.strerror}). The books are in the memory of this process only."
+            ) from wrong
+
     def close(self) -> None:
         """Give up ownership; harmless when repeated."""
         self._abandon_snapshot()
@@ -190,10 +202,13 @@ class FlatFile:
         if file is None:
             return Found()
         with file:
+            expect_unlocked(self._path, file)
             return read_books(self._path, file)
 
     def _usable_file(self) -> GrowingFile:
         if self._file is None or not self._file.has_its_name():
+            if self._file is not None:
+                _log.warning("%s was removed: all that is kept is written anew.", self._path)
             self._abandon_snapshot()
             self._go_on_in(fresh_file(self._new, self._texts, self._on_step))
         assert self._file is not None

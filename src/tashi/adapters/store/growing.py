@@ -5,6 +5,7 @@ All errors are the operating system's own: what they mean is decided by who uses
 """
 
 import errno
+import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -17,13 +18,21 @@ _PRIVATE: Final = 0o600
 
 
 class GrowingFile:
-    """A new file at that path, for its owner's eyes only; one that is there is replaced."""
+    """A new file at that path, for its owner's eyes only; one that is there is replaced.
+
+    It is locked for as long as it is open, so that who would own its name finds it taken.
+    """
 
     def __init__(self, path: Path) -> None:
         path.unlink(missing_ok=True)
         self._path = path
         self._fd = os.open(path, _FLAGS, _PRIVATE)
         self.size = 0
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.discard()
+            raise
 
     def has_its_name(self) -> bool:
         """Whether the file is still where it was put; raises OSError when another is there."""
@@ -32,7 +41,11 @@ class GrowingFile:
         except FileNotFoundError:
             return False
         if not os.path.samestat(there, os.fstat(self._fd)):
-            raise OSError(errno.ESTALE, "somebody put another file in its place")
+            raise OSError(
+                errno.ESTALE,
+                "somebody put another file in its place: stop what else writes it, have the right "
+                "one there, and start this cluster manager again",
+            )
         return True
 
     def write(self, text: bytes) -> None:

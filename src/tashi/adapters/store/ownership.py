@@ -24,6 +24,7 @@ FLAT_FILE: Final = "[Pickled] file"
 _SAFE: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
+_UNKNOWN: Final = "its process is unknown"
 _REMEDIES: Final = {
     errno.ENOENT: "make its folder, or name another file in {setting}",
     errno.ENOTDIR: "a part of the path in {setting} is no folder",
@@ -51,11 +52,8 @@ class Claim:
         except BlockingIOError as taken:
             owner = os.pread(self._fd, 32, 0).strip()
             self.give_up()
-            who = f"process {int(owner)}" if owner.isdigit() else "its process is unknown"
-            raise Refused(
-                f"{path} is in use by another cluster manager ({who}): stop that one "
-                f"first, or name another file in {setting}."
-            ) from taken
+            who = f"process {int(owner)}" if owner.isdigit() else _UNKNOWN
+            raise _in_use(path, who, setting) from taken
         except OSError:
             self.give_up()
             raise
@@ -65,6 +63,24 @@ class Claim:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def expect_unlocked(path: Path, file: BufferedReader, setting: str = FLAT_FILE) -> None:
+    """Raise Refused while another process has the file itself locked, and OSError.
+
+    Its owner has it so. Who removes the lock beside it would let a second one in otherwise.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # ends with the file being closed
+    except BlockingIOError as taken:
+        raise _in_use(path, _UNKNOWN, setting) from taken
+
+
+def _in_use(path: Path, who: str, setting: str) -> Refused:
+    return Refused(
+        f"{path} is in use by another cluster manager ({who}): stop that one "
+        f"first, or name another file in {setting}."
+    )
 
 
 def open_trusted(path: Path, setting: str = FLAT_FILE) -> BufferedReader | None:

@@ -216,6 +216,9 @@ class SqlStore:
             reign.doubtful = None
         return reign.number
 
+    def tend(self) -> None:
+        """A database looks after itself; what it lost, the next commit meets."""
+
     def close(self) -> None:
         """Give up ownership, so that another may have it at once; harmless when repeated."""
         if self._reign is not None and self.is_shared:
