@@ -308,3 +308,53 @@ def test_a_file_that_is_no_database_is_named(address: Address) -> None:
 
     with pytest.raises(Misconfigured, match="it is no database of SQLite"):
         SqlStore(address).load()
+
+
+def test_a_file_that_is_removed_in_use_is_written_anew(
+    address: Address, store: SqlStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.commit(ONE)
+    address.path.unlink()
+    store.commit(TWO)
+
+    assert held(SqlStore(address).look()) == after([ONE, TWO])
+
+    address.path.unlink()
+    store.tend()
+    store.tend()
+    store.close()
+
+    with closing(SqlStore(address)) as again:
+        assert held(again.load()) == after([ONE, TWO])
+    assert caplog.text.count(f"{address.path} was removed") == 2
+    assert stat.S_IMODE(address.path.stat().st_mode) == 0o600
+
+
+def test_nothing_is_written_once_another_file_has_the_name(
+    address: Address, store: SqlStore
+) -> None:
+    store.commit(ONE)
+    address.path.rename(address.path.with_name("mine"))
+    address.path.write_text("another owner's")
+
+    with pytest.raises(StoreFailed, match="another file in the place"):
+        store.commit(TWO)
+
+    with pytest.raises(StoreFailed, match="another file in the place"):
+        store.tend()
+    assert address.path.read_text() == "another owner's"
+
+
+def test_a_file_that_is_removed_and_cannot_be_written_anew_takes_nothing(
+    address: Address, store: SqlStore
+) -> None:
+    store.commit(ONE)
+    address.path.unlink()
+    address.path.with_name("books.new").mkdir()
+
+    with pytest.raises(StoreFailed, match="was removed, and cannot be written anew"):
+        store.commit(TWO)
+
+    address.path.with_name("books.new").rmdir()
+    store.commit(TWO)
+    assert held(SqlStore(address).look()) == after([ONE, TWO])

@@ -142,7 +142,8 @@ class FlatFile:
         if self._claim is None or self._in_doubt:
             return
         try:
-            self._usable_file()
+            if self._file is not None or not self._path.exists():  # else the next commit sees to it
+                self._usable_file()
         except OSError as wrong:
             raise StoreFailed(
                 f"{self._path} is not there as it was, and cannot be written anew "
@@ -207,10 +208,11 @@ class FlatFile:
 
     def _usable_file(self) -> GrowingFile:
         if self._file is None or not self._file.has_its_name():
-            if self._file is not None:
-                _log.warning("%s was removed: all that is kept is written anew.", self._path)
+            was_removed = self._file is not None
             self._abandon_snapshot()
             self._go_on_in(fresh_file(self._new, self._texts, self._on_step))
+            if was_removed:
+                _log.warning("%s was removed: all that is kept is written anew.", self._path)
         assert self._file is not None
         return self._file
 

@@ -37,6 +37,7 @@ from tashi.adapters.store.sql import faults
 from tashi.adapters.store.sql.address import SQLITE, Address
 from tashi.adapters.store.sql.connecting import connected, let_go, make_durable, make_file
 from tashi.adapters.store.sql.lease import Lease, advance, read_lease, succeed, take_lease, vacate
+from tashi.adapters.store.sql.namedfile import NamedFile
 from tashi.adapters.store.sql.passwords import SqlPasswords
 from tashi.adapters.store.sql.reading import read_books
 from tashi.adapters.store.sql.upgrading import (
@@ -102,6 +103,7 @@ class SqlStore:
         self._clock = clock
         self._token = secrets.token_hex(16)
         self._claim: Claim | None = None
+        self._file: NamedFile | None = None
         self._claimed: Lease | None = None
         self._reign: _Reign | None = None
         self._connection: Connection | None = None
@@ -151,6 +153,7 @@ class SqlStore:
     def commit(self, commit: Commit) -> None:
         """Make the commit durable; raises StoreFailed, OutcomeUnknown, ReignLost, Broken."""
         reign = self._settled_reign()
+        self.tend()
         if commit.number != reign.number + 1:
             raise Broken(f"Commit {commit.number} cannot follow commit {reign.number}.")
         batch = batch_of(commit, reign.standing, reign.counters)
@@ -217,7 +220,9 @@ class SqlStore:
         return reign.number
 
     def tend(self) -> None:
-        """A database looks after itself; what it lost, the next commit meets."""
+        """Have SQLite's file there again if it was removed; a database looks after itself."""
+        if self._file is not None and self._reign is not None:
+            self._file.see_to(self._ready, self._leave)
 
     def close(self) -> None:
         """Give up ownership, so that another may have it at once; harmless when repeated."""
@@ -286,6 +291,7 @@ class SqlStore:
                 make_file(self._address)
             else:
                 found.close()
+            self._file = NamedFile(self._address)
 
     def _owned_reign(self) -> _Reign:
         if self._reign is None:
