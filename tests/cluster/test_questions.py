@@ -7,11 +7,20 @@ import pytest
 from cluster.cluster import ALICE, Cluster
 from cluster.image_calls import BOB
 from fakes.users import FakeDirectory
+from tashi.clustermanager.service import questions
 from tashi.domain.errors import NoSuchInstance
 from tashi.domain.identity import InstanceId, UserId
 from tashi.domain.permissions import Role
+from tashi.ports.workers import Job
 from tashi.wire.answers import WhyForm
-from tashi.wire.forms import DiskForm, EventsForm, InstanceForm, NewInstanceForm, UserForm
+from tashi.wire.forms import (
+    DiskForm,
+    EventsForm,
+    InstanceForm,
+    NewInstanceForm,
+    SnapshotForm,
+    UserForm,
+)
 
 
 def found(cluster: Cluster, who: UserId = ALICE, **asked: Any) -> list[int]:
@@ -123,3 +132,25 @@ def test_why_says_that_no_scheduler_is_heard_where_a_host_has_room() -> None:
     assert lately == ""
     assert silent == words.format("for 71 s")
     assert full.startswith("No host takes it now: h1 has 0 of 1 cores free;")
+
+
+def test_long_lists_are_made_one_at_a_time_and_not_by_who_serves_calls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = Cluster()
+    web, db = cluster.create("web"), cluster.create("db")
+    lanes: list[str] = []
+    run = cluster.workers.run
+
+    def noted(lane: str, job: Job) -> None:
+        lanes.append(lane)
+        run(lane, job)
+
+    monkeypatch.setattr(cluster.workers, "run", noted)
+    few = found(cluster)
+    monkeypatch.setattr(questions, "_FEW_INSTANCES", 1)
+
+    assert few == found(cluster) == found(cluster, mine=True) == [web, db]
+    assert len(cluster.calls().call("getSnapshot", SnapshotForm).instances) == 2
+    assert found(cluster, instance_id=web) == found(cluster, name="web") == [web]
+    assert lanes == ["long lists"] * 3
