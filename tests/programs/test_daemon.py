@@ -14,6 +14,7 @@ pytestmark = pytest.mark.system
 # A daemon of which nothing but the loop is real; `step` is what its one kind of turn does.
 PROGRAM = """
 import functools, logging, os, signal, sys, threading
+import tashi.programs.daemon
 from tashi.programs.daemon import run
 from tashi.settings.search import Program
 
@@ -55,15 +56,27 @@ def stillborn():  # no thread has so much memory
 def signalled(number):
     os.kill(os.getpid(), number)
 
+class Endless(Trial):
+    def __init__(self, _settings):
+        signalled(signal.{number})
+        threading.Event().wait()
+
+class Late(Trial):  # the signal comes when it is there, and before its loop
+    def __init__(self, settings):
+        super().__init__(settings)
+        tashi.programs.daemon.settle_memory = lambda: signalled(signal.{number})
+
 log = logging.getLogger("tashi")
 sys.exit(run("trial", "Try it.", Program.AGENT, {build}, []))
 """
 
 
-def run(step: str, folder: Path, build: str = "Trial") -> tuple[int, list[str]]:
+def run(
+    step: str, folder: Path, build: str = "Trial", number: str = "SIGTERM"
+) -> tuple[int, list[str]]:
     """The exit code of the daemon with that step, built in that way, and what it said."""
     ended = subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(step=step, build=build)],
+        [sys.executable, "-c", PROGRAM.format(step=step, build=build, number=number)],
         env=os.environ | {"TASHI_CONFIG_DIRS": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -83,6 +96,28 @@ def test_a_signal_that_comes_while_the_loop_holds_a_lock_ends_the_daemon_all_the
 
     assert code == 0
     assert said == ["trial is running.", "woken in signals", "stopped", "trial ends as told."]
+
+
+@pytest.mark.parametrize(("number", "code"), [("SIGTERM", 0), ("SIGINT", 130)])
+def test_a_daemon_that_is_told_to_end_while_it_begins_ends_at_once(
+    number: str, code: int, tmp_path: Path
+) -> None:
+    assert run("pass", tmp_path, "Endless", number) == (code, [])
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+def test_a_daemon_that_is_told_to_end_when_it_has_just_begun_lets_go_of_all(
+    number: str, tmp_path: Path
+) -> None:
+    code, said = run("pass", tmp_path, "Late", number)
+
+    assert code == 0
+    assert {*said} == {
+        "trial is running.",
+        "woken in signals",
+        "stopped",
+        "trial ends as told.",
+    }
 
 
 def test_sigusr1_lets_the_log_say_everything_and_again_less_and_wakes_nobody(
@@ -127,12 +162,6 @@ def test_what_a_machine_lacks_for_a_daemon_to_begin_is_said_in_a_sentence(tmp_pa
 
     assert code == 3
     assert said == ["trial: It cannot begin: No such file or directory (/nowhere/at/all)."]
-
-
-def test_who_is_interrupted_before_it_runs_says_nothing(tmp_path: Path) -> None:
-    code, said = run("", tmp_path, build="lambda _: signalled(signal.SIGINT)")
-
-    assert (code, said) == (130, [])
 
 
 @pytest.mark.parametrize("program", ["clustermanager", "nmd"])

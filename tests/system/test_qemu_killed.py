@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from contracts.machines import QemuMachine, a_spec
+from system.counting import until
 from system.mortal_node import SAVED
 from tashi.adapters.hypervisor.qemu.hypervisor import Qemu
 from tashi.domain.errors import NoSuchImage
@@ -74,6 +75,8 @@ def test_a_qemu_that_has_not_begun_is_carried_on(
     step: str, machine: QemuMachine, opened: list[Qemu]
 ) -> None:
     die_at(step, machine)
+    # For a moment it has no command line yet.
+    until(lambda: bool(machine.qemus()), lambda: "It has no QEMU.")
     [orphan] = machine.qemus()
 
     qemu, found = adopted(machine, opened)

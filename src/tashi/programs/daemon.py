@@ -1,9 +1,9 @@
 """How every daemon is run: settings, logging, signals, the loop, the end.
 
 The loop is the only place where a daemon waits. SIGTERM and SIGINT ask it to end; `stop` then lets
-go of everything in order. SIGUSR1 lets its log say more, or less again, and disturbs nothing else.
-A mistake that nobody foresaw is logged here once and ends the program, so that whatever keeps it
-alive can begin anew from what is durable.
+go of everything in order, once there is something to let go of. SIGUSR1 lets its log say more, or
+less again, and disturbs nothing else. A mistake that nobody foresaw is logged here once and ends
+the program, so that whatever keeps it alive can begin anew from what is durable.
 """
 
 import argparse
@@ -80,7 +80,9 @@ def run(
             return DONE
         _set_up_logging(settings)
         firststeps.watch_over(name, FAILED)
-        daemon = build(settings)
+        told = _Told()
+        signals.heed(told.hear, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+        told.daemon = daemon = build(settings)
         settle_memory()
     except TashiError as error:
         print(f"{name}: {error.message}", file=sys.stderr)
@@ -89,9 +91,9 @@ def run(
         where = f" ({error.filename})" if error.filename else ""
         print(f"{name}: It cannot begin: {error.strerror or error}{where}.", file=sys.stderr)
         return FAILED
-    except KeyboardInterrupt:  # before there is a loop that would be told
+    except KeyboardInterrupt:  # before signals are heeded
         return INTERRUPTED
-    return _loop(name, daemon)
+    return _loop(name, daemon, told)
 
 
 def settle_memory() -> None:
@@ -142,20 +144,29 @@ def _set_up_logging(settings: Settings) -> None:
         _log.warning("%s.", warning)
 
 
-def _loop(name: str, daemon: Daemon) -> int:
-    ending, verbosity = threading.Event(), Verbosity()
+class _Told:
+    """What signals have told so far; `daemon` is woken when it is to end, once there is one."""
 
-    def told(number: signal.Signals) -> None:
+    def __init__(self) -> None:
+        self.daemon: Daemon | None = None
+        self.ending = threading.Event()
+        self._verbosity = Verbosity()
+
+    def hear(self, number: signal.Signals) -> None:
+        """Take in a signal, in a thread that is not the daemon's."""
         if number is signal.SIGUSR1:
-            verbosity.toggle()
-        else:
-            ending.set()
-            daemon.wake()
+            self._verbosity.toggle()
+            return
+        self.ending.set()
+        if self.daemon is None:  # what has not begun has promised nothing, and may wait for long
+            os._exit(INTERRUPTED if number is signal.SIGINT else DONE)
+        self.daemon.wake()
 
-    signals.heed(told, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
+def _loop(name: str, daemon: Daemon, told: _Told) -> int:
     _log.info("%s %s is running.", name, __version__)
     try:
-        _turn_until(ending, daemon)
+        _turn_until(told.ending, daemon)
     except TashiError as error:
         _log.error("%s ends: %s", name, error)
         return exit_code(error)
