@@ -159,6 +159,18 @@ def test_a_number_that_no_column_takes_is_not_written_and_hinders_nothing_else(
     assert held(SqlStore(address).look()) == after([ONE, TWO])
 
 
+def test_books_with_a_number_that_no_column_takes_are_not_filled_in(address: Address) -> None:
+    record = an_instance(2, "web-2", user_id=UserId(2**63))
+    books = Kept(number=CommitNumber(1), records=(record,))
+
+    with closing(SqlStore(address)) as store:
+        store.load()
+        with pytest.raises(StoreFailed, match=r"does not fit into its column.*nothing of it hap"):
+            store.fill(books)
+
+    assert SqlStore(address).look().records == ()
+
+
 def test_a_file_that_cannot_grow_takes_nothing_until_it_can(
     address: Address, store: SqlStore
 ) -> None:

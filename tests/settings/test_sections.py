@@ -282,6 +282,11 @@ def test_a_configured_user_may_be_more_than_a_user(configure: Configure) -> None
     ("host", "wrong"),
     [
         ("name='a', memory=0, cores=1", "has less than 1 MiB of memory or less than 1 core"),
+        (f"name='a', memory={10**16}, cores=1", "has more than 1000000000000000 MiB of memory"),
+        ("name='a', memory=1, cores=1000001", "or 1000000 cores"),
+        (f"id={2**64}, name='a', memory=1, cores=1", "has the id 18446744073709551616"),
+        ("id=-1, name='a', memory=1, cores=1", "has the id -1, which is not from 0 to 4294967294"),
+        (f"name='a', memory=1, cores=1, reserved=[{2**64}]", "has the id 18446744073709551616"),
         ("name='a b', memory=1, cores=1", "is not one word"),
         ("name='a', memory=1, cores=1, reserved=['bob']", "is reserved for something else"),
     ],

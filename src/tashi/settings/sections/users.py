@@ -15,6 +15,11 @@ _ID: Final = Part((int, type(None)), default=None)
 _TEXT: Final = Part((str,))
 _OPTIONAL_TEXT: Final = Part((str, type(None)), default=None)
 
+_HIGHEST_ID: Final = 2**32 - 2
+"""The highest number of a user; one more means nobody."""
+_MOST_MEMORY: Final = 10**15
+_MOST_CORES: Final = 1_000_000
+
 ROLES: Final = ("user", "operator", "admin")
 """What the configuration may make of a user; the first is what everybody is."""
 
@@ -49,6 +54,11 @@ class ConfiguredUser:
     role: str
 
 
+def _check_id(number: int | None) -> None:
+    if number is not None and not 0 <= number <= _HIGHEST_ID:
+        raise Unsuitable(f"has the id {number}, which is not from 0 to {_HIGHEST_ID}")
+
+
 def _host(
     *,
     id: int | None,  # noqa: A002  the files call it so
@@ -59,17 +69,28 @@ def _host(
     reserved: list[object],
 ) -> ConfiguredHost:
     users = tuple(user for user in reserved if type(user) is int)
+    _check_id(id)
     if memory < 1 or cores < 1:
         raise Unsuitable("has less than 1 MiB of memory or less than 1 core")
+    if memory > _MOST_MEMORY or cores > _MOST_CORES:
+        raise Unsuitable(f"has more than {_MOST_MEMORY} MiB of memory or {_MOST_CORES} cores")
     if len(users) != len(reserved):
         raise Unsuitable("is reserved for something else than users' ids")
+    for user in users:
+        _check_id(user)
     return ConfiguredHost(id, kinds.word.read(name), memory, cores, notes, users)
 
 
 def _user(*, id: int | None, name: str, passwd: str | None, role: str) -> ConfiguredUser:  # noqa: A002  the files call it so
+    _check_id(id)
     if role not in ROLES:
         raise Unsuitable(f"has a role that is none of {', '.join(ROLES)}")
     return ConfiguredUser(id, name, passwd, role)
+
+
+def _network(*, id: int | None, name: str) -> ConfiguredNetwork:  # noqa: A002  the files call it so
+    _check_id(id)
+    return ConfiguredNetwork(id, name)
 
 
 _HOST: Final[Kind[ConfiguredHost]] = record(
@@ -90,7 +111,7 @@ _HOST: Final[Kind[ConfiguredHost]] = record(
 )
 _NETWORK: Final[Kind[ConfiguredNetwork]] = record(
     Form("Network", {"id": _ID, "name": _TEXT}),
-    ConfiguredNetwork,
+    _network,
     "Network(id=999, name='cluster')",
 )
 _USER: Final[Kind[ConfiguredUser]] = replace(

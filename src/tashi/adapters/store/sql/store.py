@@ -174,6 +174,8 @@ class SqlStore:
                 connection.commit()
         except Misconfigured as wrong:
             raise StoreFailed(wrong.message) from wrong
+        except faults.UNFIT as wrong:
+            raise self._nothing_happened(_unfit(wrong)) from wrong
         reign.number, reign.counters, reign.standing = kept.number, kept.counters, _standing(kept)
 
     def upgrade(self) -> list[str]:
@@ -324,9 +326,7 @@ class SqlStore:
             raise self._nothing_happened(faults.why(wrong, self._address)) from wrong
         except faults.UNFIT as wrong:
             self._leave()
-            raise self._nothing_happened(
-                f"a value does not fit into its column: {wrong}"
-            ) from wrong
+            raise self._nothing_happened(_unfit(wrong)) from wrong
         return self._make_durable(reign, commit, connection)
 
     def _make_durable(self, reign: _Reign, commit: Commit, connection: Connection) -> bool:
@@ -389,6 +389,10 @@ class SqlStore:
         if self._connection is not None:
             let_go(self._connection)
         self._connection = None
+
+
+def _unfit(wrong: Exception) -> str:
+    return f"a value does not fit into its column: {wrong}"
 
 
 def _standing(kept: Kept) -> Standing:
