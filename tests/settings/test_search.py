@@ -34,10 +34,10 @@ def test_without_a_home_variable_the_account_says_where_home_is() -> None:
     assert folders({})[3] == Path("~/.tashi").expanduser()
 
 
-def test_a_home_that_does_not_exist_is_left_as_it_is_written() -> None:
-    environment = {"TASHI_CONFIG_DIRS": "~nobody-of-this-name/etc"}
+def test_a_home_that_does_not_exist_is_not_looked_for_where_the_program_happens_to_run() -> None:
+    environment = {"TASHI_CONFIG_DIRS": "/a:~nobody-of-this-name/etc"}
 
-    assert folders(environment) == (Path("~nobody-of-this-name/etc"),)
+    assert folders(environment) == (Path("/a"),)
 
 
 def test_all_files_of_a_folder_come_before_those_of_the_next() -> None:

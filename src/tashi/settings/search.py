@@ -32,7 +32,8 @@ def folders(environment: Mapping[str, str]) -> tuple[Path, ...]:
     """Name the folders to search, the least important first; they need not exist."""
     chosen = environment.get(FOLDERS_VARIABLE, "").split(":")
     names = [name for name in chosen if name] or FOLDERS
-    return tuple(_at_home(name, environment) for name in names)
+    found = (_at_home(name, environment) for name in names)
+    return tuple(folder for folder in found if folder is not None)
 
 
 def files(program: Program, environment: Mapping[str, str]) -> tuple[Path, ...]:
@@ -41,11 +42,11 @@ def files(program: Program, environment: Mapping[str, str]) -> tuple[Path, ...]:
     return tuple(folder / name for folder in folders(environment) for name in names)
 
 
-def _at_home(name: str, environment: Mapping[str, str]) -> Path:
+def _at_home(name: str, environment: Mapping[str, str]) -> Path | None:
     home = environment.get("HOME")
     if home and (name == "~" or name.startswith("~/")):
         return Path(home, name[2:])
     try:
         return Path(name).expanduser()
     except RuntimeError:  # whoever has no home has no files there either
-        return Path(name)
+        return None
