@@ -16,6 +16,7 @@ from tashi.adapters.hypervisor.libvirt.domain_xml import domain_name
 from tashi.adapters.hypervisor.libvirt.headstones import Headstones
 from tashi.adapters.hypervisor.libvirt.mark import NAMESPACE, PREFIX, Folders, Mark
 from tashi.adapters.hypervisor.qemu.command_line import guest_uuid
+from tashi.domain.errors import HypervisorFailed
 
 SPEC = a_spec()
 GUEST = SPEC.instance_id
@@ -57,7 +58,7 @@ def is_there(connection: Connection) -> bool:
 def test_a_domain_that_libvirtd_made_after_its_guest_was_cleared_away_is_ended(
     connection: Connection, stands: bool
 ) -> None:
-    headstones = Headstones(INFO, {GUEST})
+    headstones = Headstones(INFO, left={GUEST: 0.0})
     connection.defineXML(described()).create()
     if stands:
         there(connection).suspend()
@@ -65,13 +66,13 @@ def test_a_domain_that_libvirtd_made_after_its_guest_was_cleared_away_is_ended(
     headstones.remove_left(connection, ())
 
     assert not is_there(connection)
-    assert headstones.left == set()
+    assert headstones.left == {}
 
 
 def test_a_guest_that_has_come_again_meanwhile_keeps_its_domain_and_its_headstone(
     connection: Connection,
 ) -> None:
-    headstones = Headstones(INFO, {GUEST})
+    headstones = Headstones(INFO, left={GUEST: 0.0})
     connection.defineXML(described()).create()
     there(connection).suspend()
 
@@ -79,7 +80,25 @@ def test_a_guest_that_has_come_again_meanwhile_keeps_its_domain_and_its_headston
 
     assert there(connection).isActive()
     assert there(connection).isPersistent()
-    assert headstones.left == set()
+    assert headstones.left == {}
+
+
+def test_what_a_silent_libvirtd_does_after_everybody_gave_up_is_undone(
+    connection: Connection,
+) -> None:
+    now = [0.0]
+    headstones = Headstones(INFO, lambda: now[0])
+    headstones.expect_late(GUEST)
+    headstones.remove(connection, GUEST)
+
+    with pytest.raises(HypervisorFailed, match=f"may yet make {domain_name(GUEST)}"):
+        headstones.remove_left(connection, ())
+    connection.defineXML(described())
+    now[0] += 60
+    headstones.remove_left(connection, ())
+
+    assert not is_there(connection)
+    assert headstones.left == {}
 
 
 def test_memory_that_somebody_had_libvirt_save_goes_with_the_headstone(

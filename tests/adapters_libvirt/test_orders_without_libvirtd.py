@@ -9,11 +9,12 @@ from typing import TypeVar
 
 import pytest
 
-from adapters_libvirt.pairs import SEVEN, Pair, found
+from adapters_libvirt.pairs import SEVEN, Pair, found, wait_until
 from contracts.machines import NEWS_SECONDS, a_spec
 from libvirtds import Libvirtd
 from tashi.adapters.hypervisor.libvirt.channel import Connection
 from tashi.adapters.hypervisor.libvirt.link import Link
+from tashi.adapters.hypervisor.qemu import caretaker
 from tashi.domain.errors import HypervisorFailed
 from tashi.ports.hypervisor import Found
 
@@ -65,6 +66,36 @@ def test_a_start_without_libvirtd_fails_when_it_is_back_and_says_that_it_was_awa
     assert f"libvirtd does not answer at {pair.here.daemon.uri}" in str(failed)
     assert kept == []
     assert pair.running() == ["here"]
+
+
+def test_what_libvirtd_may_yet_do_of_a_start_that_it_slept_through_is_looked_for_a_while(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undoing, insist = Event(), Link.insist
+
+    def noted(link: Link, work: Callable[[Connection], T]) -> T:
+        undoing.set()
+        return insist(link, work)
+
+    monkeypatch.setattr(Link, "insist", noted)
+    monkeypatch.setattr(caretaker, "_AGAIN_SECONDS", 0.2)
+    opened = pair.open(pair.here)
+    left = opened._launcher.headstones.left
+
+    with ThreadPoolExecutor(1) as pool, monkeypatch.context() as impatient:
+        impatient.setattr(opened._link, "_patience", IMPATIENT)
+        with hanging(pair.here.daemon):
+            starting = pool.submit(opened.start, a_spec())
+            is_undone = undoing.wait(NEWS_SECONDS)
+        failed = starting.exception(NEWS_SECONDS)
+    expected = [*left]
+    left[SEVEN] = 0.0
+    wait_until(lambda: not left)
+
+    assert is_undone
+    assert isinstance(failed, HypervisorFailed)
+    assert expected == [SEVEN]
+    assert pair.here.daemon.domains() == []
 
 
 def test_a_pause_while_libvirtd_hangs_fails_in_time_and_the_next_is_obeyed(

@@ -46,8 +46,8 @@ Over rpyc every service exposes one method, `call(request: bytes) -> bytes`. The
           or  {"id": "...", "error": {"errno": ..., "kind": "...", "msg": "...", "about": {...}}}
 
 `v` is the version of the interface that the caller speaks, `id` is the caller's own and stays the
-same when a request is repeated: the same call, by the same caller, with the same arguments. Decoding
-is strict: an unknown field, a missing one or one of the wrong type is a `BadRequest`.
+same when a request is repeated: the same call, by the same caller, with the same arguments.
+Decoding is strict: an unknown field, a missing one or one of the wrong type is a `BadRequest`.
 
 Bytes are written in base64. From version 1.3 on, those of a form that has just one field of them
 may travel raw: the field is then empty in the JSON, and behind the JSON come a zero byte and the

@@ -85,7 +85,7 @@ def check_comes(connection: Connection, uuid: str) -> None:
 def forget(connection: Connection, uuid: str, info: Path) -> bool:
     """Have libvirt keep nothing of a domain that has ended; raises libvirtError.
 
-    False if it cannot yet, for it is still making that domain: nobody else gets its lock.
+    False if it does not yet: while it makes or ends that domain, nobody else gets its lock.
     """
     domain = find(connection, uuid)
     if domain is None or not _is_ours(domain, info):
@@ -98,6 +98,7 @@ def forget(connection: Connection, uuid: str, info: Path) -> bool:
         except libvirt.libvirtError as error:
             if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:  # somebody else was quicker
                 _log.warning("libvirt goes on keeping %s: %s", domain.name(), sentence(error))
+                return False
     return True
 
 

@@ -254,7 +254,7 @@ class Libvirt(Tending[Guest]):
         """While a guest is made ready nobody takes what it has for left over, unless it fails."""
         with self._tidying:
             self._making.add(guest)
-            self._launcher.headstones.left.discard(guest)
+            self._launcher.headstones.left.pop(guest, None)
         try:
             yield
         finally:

@@ -11,14 +11,14 @@ ended, for a node manager that was not there.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import libvirt
 import msgspec
 
 from tashi.adapters.hypervisor.libvirt import taps
-from tashi.adapters.hypervisor.libvirt.channel import Connection
+from tashi.adapters.hypervisor.libvirt.channel import Connection, Silent
 from tashi.adapters.hypervisor.libvirt.doing import Doing
 from tashi.adapters.hypervisor.libvirt.domain_xml import (
     Plan,
@@ -164,9 +164,11 @@ class Launcher:
             new = folder.make()
             try:
                 yield
-            except BaseException:
+            except BaseException as wrong:
                 guest.is_to_end()
                 self._unmake(guest, made)
+                if isinstance(wrong, Silent) or isinstance(wrong.__cause__, Silent):
+                    self.headstones.expect_late(guest.id)
                 if new:
                     folder.remove()
                 elif before is not None:
@@ -181,8 +183,10 @@ class Launcher:
         """Remove what was made, first of all the domain: who fails at that leaves the rest."""
         info = self.premises.info
         self.around.link.insist(lambda connection: put_an_end_to(connection, guest.uuid, info))
-        with suppress(HypervisorFailed):
+        try:
             self.around.link.ask(lambda connection: self.headstones.remove(connection, guest.id))
+        except HypervisorFailed:
+            self.headstones.expect_late(guest.id)
         made.unmake()
 
 
