@@ -294,13 +294,7 @@ def test_a_save_in_which_libvirtd_is_killed_is_done_or_undone(step: str, pair: P
 def test_a_guest_that_libvirtd_was_killed_over_before_it_had_a_process_is_cleared_away(
     pair: Pair,
 ) -> None:
-    first = pair.open(pair.here)
-    running = first.start(a_spec(UNIQUE))
-    first.close()
-    pair.here.daemon.kill()
-    QemuMachine.crash(pair.here, running)
-
-    with libvirtd_about_to_start_it(pair.here):
+    with libvirtd_about_to_start_it(pair):
         opened = pair.open(pair.here)
         remained = found(opened)
         opened.clear(UNIQUE)
@@ -318,13 +312,7 @@ def test_a_guest_that_is_cleared_away_while_libvirtd_makes_it_leaves_nothing_in_
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(caretaker, "_AGAIN_SECONDS", 0.2)
-    first = pair.open(pair.here)
-    running = first.start(a_spec(UNIQUE))
-    first.close()
-    pair.here.daemon.kill()
-    QemuMachine.crash(pair.here, running)
-
-    with libvirtd_about_to_start_it(pair.here):
+    with libvirtd_about_to_start_it(pair):
         opened = pair.open(pair.here)
         remained = found(opened)
         opened.clear(UNIQUE)
@@ -336,11 +324,17 @@ def test_a_guest_that_is_cleared_away_while_libvirtd_makes_it_leaves_nothing_in_
 
 
 @contextmanager
-def libvirtd_about_to_start_it(machine: LibvirtMachine) -> Iterator[None]:
+def libvirtd_about_to_start_it(pair: Pair) -> Iterator[None]:
     """While libvirtd finds that it was about to start the guest's QEMU when it was killed.
 
-    Nobody gets the lock that it had for that, so it is made to forget it in the end.
+    The guest itself is gone. Nobody gets the lock that libvirtd had, so it is made to forget it in
+    the end.
     """
+    machine, first = pair.here, pair.open(pair.here)
+    running = first.start(a_spec(UNIQUE))
+    first.close()
+    machine.daemon.kill()
+    QemuMachine.crash(machine, running)
     file = machine.daemon.folder / f"run/qemu/{domain_name(UNIQUE)}.xml"
     about_to = "<domstatus state='paused' reason='starting up' pid='0'>"
     job = "<job type='none' async='start' flags='0x1' asyncStarted='1'/>"

@@ -39,16 +39,22 @@ def hanging(libvirtd: Libvirtd) -> Iterator[None]:
         libvirtd.send(signal.SIGCONT)
 
 
-def test_a_start_without_libvirtd_fails_when_it_is_back_and_says_that_it_was_away(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    undoing, insist = Event(), Link.insist
+@pytest.fixture
+def undoing(monkeypatch: pytest.MonkeyPatch) -> Event:
+    """Set once something that failed is being undone."""
+    begun, insist = Event(), Link.insist
 
     def noted(link: Link, work: Callable[[Connection], T]) -> T:
-        undoing.set()
+        begun.set()
         return insist(link, work)
 
     monkeypatch.setattr(Link, "insist", noted)
+    return begun
+
+
+def test_a_start_without_libvirtd_fails_when_it_is_back_and_says_that_it_was_away(
+    pair: Pair, undoing: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened = pair.open(pair.here)
 
     pair.here.daemon.kill()
@@ -69,15 +75,8 @@ def test_a_start_without_libvirtd_fails_when_it_is_back_and_says_that_it_was_awa
 
 
 def test_what_libvirtd_may_yet_do_of_a_start_that_it_slept_through_is_looked_for_a_while(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch
+    pair: Pair, undoing: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    undoing, insist = Event(), Link.insist
-
-    def noted(link: Link, work: Callable[[Connection], T]) -> T:
-        undoing.set()
-        return insist(link, work)
-
-    monkeypatch.setattr(Link, "insist", noted)
     monkeypatch.setattr(caretaker, "_AGAIN_SECONDS", 0.2)
     opened = pair.open(pair.here)
     left = opened._launcher.headstones.left
