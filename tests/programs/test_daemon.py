@@ -112,12 +112,12 @@ def test_a_daemon_that_is_told_to_end_when_it_has_just_begun_lets_go_of_all(
     code, said = run("pass", tmp_path, "Late", number)
 
     assert code == 0
-    assert {*said} == {
+    # The loop may have seen that it is to end before it is woken.
+    assert [words for words in said if words != "woken in signals"] == [
         "trial is running.",
-        "woken in signals",
         "stopped",
         "trial ends as told.",
-    }
+    ]
 
 
 def test_sigusr1_lets_the_log_say_everything_and_again_less_and_wakes_nobody(
