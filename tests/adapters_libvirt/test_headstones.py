@@ -13,6 +13,7 @@ import pytest
 from contracts.machines import a_spec
 from tashi.adapters.hypervisor.libvirt.channel import Connection, Domain
 from tashi.adapters.hypervisor.libvirt.domain_xml import domain_name
+from tashi.adapters.hypervisor.libvirt.domains import marked, put_an_end_to, taken_by_others
 from tashi.adapters.hypervisor.libvirt.headstones import Headstones
 from tashi.adapters.hypervisor.libvirt.mark import NAMESPACE, PREFIX, Folders, Mark
 from tashi.adapters.hypervisor.qemu.command_line import guest_uuid
@@ -81,6 +82,28 @@ def test_a_guest_that_has_come_again_meanwhile_keeps_its_domain_and_its_headston
     assert there(connection).isActive()
     assert there(connection).isPersistent()
     assert headstones.left == {}
+
+
+def test_a_domain_whose_libvirtd_dies_before_it_says_whose_it_is_is_not_taken_for_a_strangers(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> str:
+        raise libvirt.libvirtError("Cannot recv data: Connection reset by peer")
+
+    headstones = Headstones(INFO)
+    connection.defineXML(described())
+    with monkeypatch.context() as dying:
+        dying.setattr(libvirt.virDomain, "metadata", die)
+        for ask in (
+            lambda: put_an_end_to(connection, str(guest_uuid(GUEST)), INFO),
+            lambda: headstones.remove(connection, GUEST),
+            lambda: list(marked(connection, INFO)),
+            lambda: taken_by_others(connection, INFO),
+        ):
+            with pytest.raises(libvirt.libvirtError, match="reset by peer"):
+                ask()
+
+    assert [mark.instance_id for mark, _ in marked(connection, INFO)] == [GUEST]
 
 
 def test_what_a_silent_libvirtd_does_after_everybody_gave_up_is_undone(

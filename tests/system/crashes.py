@@ -55,11 +55,10 @@ EMPTY: Final = "empty.qcow2"
 REAL: Final = "real.qcow2"
 _NONCE: Final = re.compile(r"nonce=([0-9a-f]{16})\r?\n")
 _TICK: Final = re.compile(r"GUEST-TICK (\d+) nonce=[0-9a-f]{16}\r?\n")
-_DOMAIN_LEFT: Final = "Domain left: "
 WORK_SECONDS: Final = 5.0
 STEP_SECONDS: Final = 60.0
 SETTLE_SECONDS: Final = 120.0
-FORGOTTEN_SECONDS: Final = 75.0
+FORGOTTEN_SECONDS: Final = 150.0
 """A node tries again each minute to remove what its libvirtd kept."""
 EXPIRE_SECONDS: Final = 6
 REAL_MIB: Final = 128
@@ -266,21 +265,11 @@ class Ordeal:
         ]
 
     def _expect_nothing_left(self) -> None:
-        left = self._left_in_the_end()
-        if left and all(words.startswith(_DOMAIN_LEFT) for words in left):
-            # A name that a killed libvirtd had promised to let go of: the next process sees to it.
-            for node in self.site.nodes:
-                node.kill()
-                node.start()
-            left = self._left_in_the_end()
-        self.report.broken += left
-
-    def _left_in_the_end(self) -> list[str]:
         # A node forgets its last notes when it has heard that its last reports are durable.
         deadline = monotonic() + FORGOTTEN_SECONDS
         while (left := self._left()) and monotonic() < deadline:
             sleep(0.05)
-        return left
+        self.report.broken += left
 
     def _left(self) -> list[str]:
         libvirtds = self.site.libvirtds if isinstance(self.site, LibvirtSite) else []
@@ -288,7 +277,7 @@ class Ordeal:
         processes = processes_naming(self.site.folder)
         return [
             *(f"Process left: {one}" for one in processes if one.pid not in daemons),
-            *(f"{_DOMAIN_LEFT}{name}" for one in libvirtds for name in _domains_left(one)),
+            *(f"Domain left: {name}" for one in libvirtds for name in _domains_left(one)),
             *(f"File left: {path}" for path in _leftovers(self.site.folder)),
         ]
 

@@ -27,17 +27,24 @@ _ALL_OF_IT: Final = (
     libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
 )
 """With what people had libvirt make of the guest, which keeps it else: it could run again of it."""
+_UNMARKED: Final = {libvirt.VIR_ERR_NO_DOMAIN_METADATA, libvirt.VIR_ERR_NO_DOMAIN}
+"""It has no mark, or has just gone."""
 _KIB: Final = 1024
 _PROC: Final = Path("/proc")
 _TGID: Final = "Tgid:"
 
 
 def mark_of(domain: Domain) -> Mark | None:
-    """The mark of a domain, if it is some node's guest."""
+    """The mark of a domain, if it is some node's guest; raises libvirtError where nobody says so.
+
+    Whoever takes a guest for a stranger's neither ends it nor knows that it lives.
+    """
     try:
         return Mark.read(domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, NAMESPACE))
-    except libvirt.libvirtError:  # it has none, or has just gone
-        return None
+    except libvirt.libvirtError as error:
+        if error.get_error_code() in _UNMARKED:
+            return None
+        raise
 
 
 def marked(connection: Connection, info: Path) -> Iterator[tuple[Mark, Domain]]:
