@@ -66,6 +66,7 @@ class Ports:
         """There is none."""
 
     def cards(self, guest: Pluggable, nics: tuple[Nic, ...]) -> tuple[Nic, ...]:
+        self.there(guest)
         return nics
 
     def _put(self, name: str) -> None:
@@ -202,6 +203,17 @@ def test_what_went_in_while_the_monitor_hung_is_remembered(tmp_path: Path) -> No
 
     assert bench.remembered().spec == FULL
     assert bench.is_kept
+
+
+def test_a_card_that_is_in_when_the_monitor_falls_silent_is_in(bench: Bench) -> None:
+    def fall_silent(step: str) -> None:
+        bench.ports.is_silent = step == "plugged"
+
+    replace(bench.plugging, on_step=fall_silent).alter(bench.guest, WITH_CARD)
+
+    assert bench.ports.is_silent
+    assert bench.remembered().spec == WITH_CARD
+    assert bench.remembered().plugging == ()
 
 
 def test_a_disk_that_the_guest_let_go_of_stays_when_there_is_nothing_to_settle(

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from logging import getLogger
 from typing import Final, Generic, Protocol, TypeVar
 
 from tashi.adapters.hypervisor.qemu import devices
@@ -23,6 +24,8 @@ from tashi.adapters.hypervisor.qemu.sayings import disk_in_use
 from tashi.domain.errors import HypervisorFailed
 from tashi.domain.instance import PORTS, Disk, Nic
 from tashi.ports.hypervisor import GuestSpec
+
+_log = getLogger(__name__)
 
 _LOOK_AGAIN_SECONDS: Final = 1.0
 
@@ -214,7 +217,7 @@ class Plugging(Generic[G]):
         known = {nic.mac: nic for nic in guest.record.nics}
         nics = tuple(known.get(nic.mac, nic) for nic in spec.nics)
         if any(nic.port for nic in nics):
-            nics = self.hands.cards(guest, nics)
+            nics = self._led_to(guest, nics)
         fresh = replace(guest.record.spec, disks=spec.disks, nics=spec.nics, cdrom=spec.cdrom)
         try:
             guest.remember(
@@ -226,6 +229,17 @@ class Plugging(Generic[G]):
             raise HypervisorFailed(
                 f"The guest's record cannot be written: {error.strerror or error}."
             ) from error
+
+    def _led_to(self, guest: G, nics: tuple[Nic, ...]) -> tuple[Nic, ...]:
+        """Those cards with the ports that lead to them, as far as these can be learnt.
+
+        What is in is in: who could not say so would leave a card that nobody knows of.
+        """
+        try:
+            return self.hands.cards(guest, nics)
+        except HypervisorFailed as failed:
+            _log.warning("Instance %d: which ports lead to it is not known: %s", guest.id, failed)
+            return nics
 
 
 def _ports(spec: GuestSpec) -> set[int]:
