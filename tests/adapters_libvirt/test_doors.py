@@ -6,24 +6,13 @@ from typing import Any, cast
 
 import pytest
 
+from adapters_libvirt.doors import DOOR, HERE, KEY
 from tashi.adapters.hypervisor.libvirt import receiving
-from tashi.adapters.hypervisor.libvirt.door import KEY_BYTES, LET_IN, Door, Sign
+from tashi.adapters.hypervisor.libvirt.door import LET_IN, Sign
 from tashi.adapters.hypervisor.libvirt.receiving import Receiving
 from tashi.adapters.hypervisor.libvirt.relay import Way
 
-HERE = "127.0.0.1"
-KEY = "k" * KEY_BYTES
 SECONDS = 60.0
-DOOR = Door(
-    address=HERE,
-    port=0,
-    key=KEY,
-    libvirt="/system",
-    info="/info",
-    overlays="/overlays",
-    images="/images",
-    folder="/info/7",
-)
 
 
 def a_keeper() -> Receiving:

@@ -62,6 +62,18 @@ def another(
             process.kill()
 
 
+@contextmanager
+def crossing(pair: Pair, target: Libvirt) -> Iterator[None]:
+    """While a busy guest crosses slowly; its sender is killed in the end."""
+    first = pair.open(pair.here)
+    pair.start(first)
+    pair.slow_down()
+    first.close()
+    with another(pair.here, NEVER, "send", target.prepare_target(BUSY, PEER)):
+        wait_until(pair.is_crossing)
+        yield
+
+
 def told_by(process: "subprocess.Popen[str]") -> str:
     assert process.stdout is not None
     return process.stdout.readline().strip()
@@ -125,12 +137,8 @@ def test_a_guest_whose_sender_is_killed_is_on_one_machine(step: str, too: bool, 
 
 @WITH_LIBVIRTD
 def test_a_guest_whose_sender_is_killed_while_it_crosses_stays(too: bool, pair: Pair) -> None:
-    first, target = pair.open(pair.here), pair.open(pair.there)
-    pair.start(first)
-    pair.slow_down()
-    first.close()
-    with another(pair.here, NEVER, "send", target.prepare_target(BUSY, PEER)):
-        wait_until(pair.is_crossing)
+    target = pair.open(pair.there)
+    with crossing(pair, target):
         if too:
             pair.here.daemon.kill()
     pair.here.daemon.start()
@@ -144,12 +152,8 @@ def test_a_guest_whose_sender_is_killed_while_it_crosses_stays(too: bool, pair: 
 def test_a_guest_whose_sender_is_killed_when_it_has_crossed_and_nobody_confirmed_is_on_one_machine(
     too: bool, pair: Pair
 ) -> None:
-    first, target = pair.open(pair.here), pair.open(pair.there)
-    pair.start(first)
-    pair.slow_down()
-    first.close()
-    with another(pair.here, NEVER, "send", target.prepare_target(BUSY, PEER)):
-        wait_until(pair.is_crossing)
+    target = pair.open(pair.there)
+    with crossing(pair, target):
         # The target's libvirtd is told that all is there, and does not hear it yet.
         pair.there.daemon.send(signal.SIGSTOP)
         pair.hurry()

@@ -3,18 +3,17 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from adapters_libvirt.doors import DOOR, HERE, KEY
 from certificates import Office
-from tashi.adapters.hypervisor.libvirt.door import KEY_BYTES, LET_IN, Door, Sign
+from tashi.adapters.hypervisor.libvirt.door import KEY_BYTES, LET_IN, Sign
 from tashi.adapters.hypervisor.libvirt.relay import Way, hang_up
 from tashi.adapters.hypervisor.qemu.lines import listen_for
 from tashi.adapters.hypervisor.qemu.receiving import accepted
 from tashi.adapters.rpyc.papers import Papers
 from tashi.domain.errors import HypervisorFailed
-
-HERE = "127.0.0.1"
-KEY = "k" * KEY_BYTES
 
 
 @pytest.fixture
@@ -30,16 +29,7 @@ async def said_to(target: Way, source: Way, words: bytes) -> bytes:
     """What comes back when the source says that to a target that lets in whoever has the key."""
     listener = listen_for(HERE, HERE)
     listener.setblocking(False)
-    door = Door(
-        address=HERE,
-        port=listener.getsockname()[1],
-        key=KEY,
-        libvirt="/system",
-        info="/info",
-        overlays="/overlays",
-        images="/images",
-        folder="/info/7",
-    )
+    door = msgspec.structs.replace(DOOR, port=listener.getsockname()[1])
 
     async def echo() -> None:
         line = await target.take(await accepted(listener))

@@ -134,7 +134,8 @@ class _Holding(logging.StreamHandler[TextIO]):
         before, self._trouble = self._trouble, ""
         try:
             super().emit(record)
-        except Exception:  # noqa: BLE001  # of a file that cannot be opened: Python's own let it pass
+        except Exception:  # noqa: BLE001  # whoever logs goes on; why is said below
+            # Of opening the file anew, for example: Python's handlers catch what comes of writing.
             self.handleError(record)
         if self._trouble and self._trouble != before and sys.stderr is not None:
             where = getattr(self, "baseFilename", "a stream of the log")
